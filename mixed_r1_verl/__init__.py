@@ -1,0 +1,1 @@
+"""Mixed-R1 for verl."""

@@ -1,0 +1,22 @@
+"""What a reward function returns, and what it raises for a row that is itself broken."""
+
+from typing import NamedTuple
+
+
+class Verdict(NamedTuple):
+    """The judgement of one answer by one task reward.
+
+    Attributes:
+        acc: task reward in [0, 1].
+        prediction: what was read out of the answer, as text; empty when nothing was.
+        reason: a short snake_case code that says why `acc` is not 1 (`no_number`, `several_choices`); empty when
+            there is nothing to say.
+    """
+
+    acc: float
+    prediction: str = ""
+    reason: str = ""
+
+
+class GroundTruthError(ValueError):
+    """The row's own ground truth cannot be read by the reward that is to score it."""
