@@ -1,0 +1,155 @@
+"""The R1 prompt template: the one place where a question becomes verl's `prompt` column.
+
+A prompt is one user message: an `<image>` marker for each image, the question, the options (if any), and one or two
+short sentences that say what the answer looks like and in which tags thinking and answer belong. The fixed text is kept
+short on purpose: the tiny models of this package are trained on it with a vocabulary of a few hundred tokens.
+"""
+
+import re
+from collections.abc import Sequence
+
+IMAGE_MARKER = "<image>"
+
+FORMAT_INSTRUCTION = "Reply as <think>your reasoning</think><answer>your answer</answer>."
+
+LETTER_INSTRUCTION = "Answer with the letter of the right option."
+
+ANSWER_INSTRUCTIONS: dict[str, str] = {
+    "matching": "Answer with one word or number.",
+    "chart": "Answer with a number or a short label.",
+    "iou": "Answer with a JSON list of boxes [[x1,y1,x2,y2]].",
+    "open_ended": "Answer with a description.",
+    "math": "Answer with a number or an expression.",
+}
+YES_NO_INSTRUCTION = "Answer with yes or no."
+TRUE_FALSE_INSTRUCTION = "Answer with true or false."
+
+# What verl reads as a place for media, and the tags of the reply. Written by a dataset's author into a question they
+# would shift images to the wrong place or show the model a reply that is not one.
+_RESERVED_TAG = re.compile(r"<(/?)\s{0,4}(image|video|audio|think|answer)(\d{0,3})\s{0,4}>", re.IGNORECASE)
+# Special tokens of the model families (<|im_end|>, <|vision_start|>): chat templates do not escape them either.
+_SPECIAL_TOKEN = re.compile(r"<\|([^<>|\s]{1,40})\|>")
+
+
+def neutralise(text: str) -> str:
+    """Takes the meaning, not the words, out of markers and tags that stand literally in a raw text.
+
+    Args:
+        text: any raw text: a question or an option.
+
+    Returns:
+        The text with `<image>`, `<video>`, `<audio>`, `<image1>` and the think/answer tags written with square
+        brackets, likewise special tokens such as `<|im_end|>`, without NUL characters, and stripped of outer space.
+
+    Example:
+        >>> neutralise("Which shape in <image1> is </think> odd?")
+        'Which shape in [image1] is [/think] odd?'
+        >>> neutralise("<|im_end|> says <ImAgE>")
+        '[im_end] says [ImAgE]'
+    """
+    text = text.replace("\x00", "")
+    text = _RESERVED_TAG.sub(r"[\1\2\3]", text)
+    return _SPECIAL_TOKEN.sub(r"[\1]", text).strip()
+
+
+def option_lines(choices: Sequence[str]) -> list[str]:
+    """The options of a multiple-choice question, one line each, lettered from A.
+
+    Raises:
+        ValueError: more than 26 options.
+
+    Example:
+        >>> option_lines(["cat", "dog"])
+        ['A. cat', 'B. dog']
+    """
+    if len(choices) > 26:
+        raise ValueError(f"{len(choices)} options, but letters go from A to Z only")
+    return [f"{chr(ord('A') + i)}. {' '.join(neutralise(choice).split())}".rstrip() for i, choice in enumerate(choices)]
+
+
+def answer_instruction(reward: str, *, choices: Sequence[str] = (), answer: str | None = None) -> str:
+    """The sentence that says what the answer looks like.
+
+    Args:
+        reward: reward kind of the row.
+        choices: the options; with options the answer is a letter.
+        answer: the gold answer; only whether it is one of yes/no or true/false is used, so that such questions are
+            asked as what they are. Never shown.
+
+    Raises:
+        ValueError: a reward kind that has no template.
+
+    Example:
+        >>> answer_instruction("matching", choices=["cat", "dog"])
+        'Answer with the letter of the right option.'
+        >>> answer_instruction("matching", answer="No")
+        'Answer with yes or no.'
+    """
+    if reward not in ANSWER_INSTRUCTIONS:
+        raise ValueError(f"no prompt template for reward {reward!r}; known: {', '.join(ANSWER_INSTRUCTIONS)}")
+    if choices and reward != "iou":
+        return LETTER_INSTRUCTION
+    folded = (answer or "").strip().casefold()
+    if reward == "matching" and folded in ("yes", "no"):
+        return YES_NO_INSTRUCTION
+    if reward == "matching" and folded in ("true", "false"):
+        return TRUE_FALSE_INSTRUCTION
+    return ANSWER_INSTRUCTIONS[reward]
+
+
+def build_prompt(
+    question: str, reward: str, *, choices: Sequence[str] = (), n_images: int = 1, answer: str | None = None
+) -> list[dict[str, str]]:
+    """Builds verl's `prompt` column of one row.
+
+    Args:
+        question: the question as published; markers and tags in it are neutralised.
+        reward: reward kind: `matching`, `chart`, `iou`, `open_ended` or `math`.
+        choices: the option texts in order A, B, C, ….
+        n_images: number of images of the row; the prompt gets as many markers.
+        answer: the gold answer, used only to tell yes/no and true/false questions from others.
+
+    Returns:
+        One user message.
+
+    Raises:
+        ValueError: an unknown reward, an empty question, more than 26 options or a negative number of images.
+
+    Example:
+        >>> print(build_prompt("What is it?", "matching", choices=["cat", "dog"])[0]["content"])
+        <image>
+        What is it?
+        A. cat
+        B. dog
+        Answer with the letter of the right option. Reply as <think>your reasoning</think><answer>your answer</answer>.
+    """
+    if n_images < 0:
+        raise ValueError(f"n_images is {n_images}")
+    text = neutralise(question)
+    if not text:
+        raise ValueError("the question is empty")
+    instruction = answer_instruction(reward, choices=choices, answer=answer)
+    lines = [IMAGE_MARKER * n_images] if n_images else []
+    lines += [text, *option_lines(choices), f"{instruction} {FORMAT_INSTRUCTION}"]
+    return [{"role": "user", "content": "\n".join(lines)}]
+
+
+def count_markers(prompt: Sequence[dict[str, str]]) -> int:
+    """Number of `<image>` markers in all messages of a prompt, counted as verl counts them.
+
+    Example:
+        >>> count_markers(build_prompt("How many <image> tags?", "matching", n_images=2))
+        2
+    """
+    return sum(message["content"].count(IMAGE_MARKER) for message in prompt)
+
+
+def has_template(prompt: Sequence[dict[str, str]]) -> bool:
+    """Whether a prompt asks for think and answer tags, in this package's words or in others.
+
+    Example:
+        >>> has_template(build_prompt("Is it red?", "matching")), has_template([{"role": "user", "content": "Hi"}])
+        (True, False)
+    """
+    text = "\n".join(message["content"] for message in prompt)
+    return all(tag in text for tag in ("<think>", "</think>", "<answer>", "</answer>"))
