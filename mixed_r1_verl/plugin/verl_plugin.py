@@ -1,0 +1,27 @@
+"""The `verl.plugins` entry point: verl imports this module at the end of `import verl`, in every process of a run.
+
+verl logs an exception in a plugin at DEBUG level and goes on without it, and the run would then train with another
+reward or stop somewhere else. So a failure is reported here, loudly, before verl swallows it.
+"""
+
+import logging
+
+logger = logging.getLogger(__name__)
+
+
+def register() -> None:
+    """Register the reward manager, and on a machine without an accelerator the CPU platform. Safe to call again."""
+    from mixed_r1_verl.plugin import cpu, internvl, versions
+
+    versions.require_supported_verl()
+    internvl.accept_internvl_processor()
+    if cpu.is_wanted():
+        cpu.register()
+    from mixed_r1_verl.plugin import reward_manager  # noqa: F401  (registers itself as `mixed_r1`)
+
+
+try:
+    register()
+except Exception as error:
+    logger.error("mixed-r1-verl could not plug into verl: %s. `mixed-r1 doctor` says what to do.", error)
+    raise
