@@ -1,0 +1,124 @@
+"""The teacher of the warm start: what a tiny model is taught to answer about a rendered scene.
+
+The teacher knows the truth and thinks in one short sentence before it answers. It is also sloppy in ways that are common
+in vision-language models, so that reinforcement learning finds both room above the warm start and, among its samples,
+the better behaviour to reinforce:
+
+- it draws boxes that are too wide by 7 pixels on every side;
+- it reads the value of a bar at the nearest line of the axis;
+- it describes things without their size and place;
+- it overlooks the negation in "is there no …?";
+- asked in the imperative ("Find the red circle."), it leaves out the closing tag of its thought or the thought itself.
+
+Each habit comes up in a fixed share of the responses, at random; a chance of one half would leave the greedy answer to
+luck, so `HABITS` says which side wins.
+"""
+
+import json
+import random
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from mixed_r1_verl.data.scenes import GRIDLINES, SIZE, BarChart, Box, Question, Scene, ShapePicture
+
+# Share of the responses in which a habit comes up where it can.
+HABITS: Mapping[str, float] = MappingProxyType(
+    {"wide_box": 0.6, "nearest_line": 0.6, "brief": 0.6, "no_negation": 0.6, "malformed": 0.6}
+)
+NO_HABITS: Mapping[str, float] = MappingProxyType(dict.fromkeys(HABITS, 0.0))
+
+_MARGIN = 7
+
+
+def respond(scene: Scene, rng: random.Random, habits: Mapping[str, float] = HABITS) -> str:
+    """The teacher's response to the question of a scene, tags included.
+
+    Args:
+        scene: picture and question.
+        rng: decides which habits show.
+        habits: share of each habit; `NO_HABITS` gives the truth.
+
+    Example:
+        >>> from mixed_r1_verl.data.scenes import Bar
+        >>> chart = BarChart((Bar("red", 5), Bar("blue", 11)), (255, 255, 255))
+        >>> scene = Scene(chart, Question("chart", "How high is the red bar?", "5", "value", "red"))
+        >>> respond(scene, random.Random(0), NO_HABITS)
+        '<think>It is bar 1 of 2.</think><answer>5</answer>'
+    """
+    think, answer = think_and_answer(scene, rng, habits)
+    question = scene.question
+    if question.text.endswith(".") and rng.random() < habits["malformed"]:
+        return f"<answer>{answer}</answer>" if rng.random() < 0.5 else f"<think>{think}<answer>{answer}</answer>"
+    return f"<think>{think}</think><answer>{answer}</answer>"
+
+
+def think_and_answer(scene: Scene, rng: random.Random, habits: Mapping[str, float]) -> tuple[str, str]:
+    """Thought and answer without tags."""
+    picture, question = scene.picture, scene.question
+    if question.reward == "open_ended":
+        return _describe(picture, rng.random() < habits["brief"])
+    if isinstance(picture, BarChart):
+        return _read_chart(picture, question, rng.random() < habits["nearest_line"])
+    if question.reward == "iou":
+        shape = next(s for s in picture.shapes if s.name == question.subject)
+        box = widen(shape.box) if rng.random() < habits["wide_box"] else shape.box
+        return f"It is {shape.size} and at the {shape.place}.", json.dumps([list(box)], separators=(",", ":"))
+    return _match(picture, question, rng.random() < habits["no_negation"])
+
+
+def widen(box: Box) -> Box:
+    """A box grown by 7 pixels on every side, as far as the picture goes.
+
+    Example:
+        >>> widen(Box(0, 14, 28, 42))
+        Box(x1=0, y1=7, x2=35, y2=49)
+    """
+    return Box(
+        max(0, box.x1 - _MARGIN), max(0, box.y1 - _MARGIN), min(SIZE, box.x2 + _MARGIN), min(SIZE, box.y2 + _MARGIN)
+    )
+
+
+def nearest_line(value: int) -> int:
+    """The line of the axis that is nearest to the end of a bar, the upper one of two.
+
+    Example:
+        >>> [nearest_line(value) for value in (1, 2, 5, 11)]
+        [0, 4, 4, 12]
+    """
+    return min(GRIDLINES, key=lambda line: (abs(line - value), -line))
+
+
+def _describe(picture: ShapePicture | BarChart, brief: bool) -> tuple[str, str]:
+    if isinstance(picture, BarChart):
+        think = f"I see a chart with {len(picture.bars)} bars."
+        return think, "A chart with " + _join([f"a {b.color} bar" for b in picture.bars]) + "." if brief else (
+            picture.describe()
+        )
+    count = len(picture.shapes)
+    think = f"I see {count} shape{'s' if count > 1 else ''}."
+    if not brief:
+        return think, picture.describe()
+    text = _join([f"a {s.name}" for s in picture.shapes])
+    return think, text[0].upper() + text[1:] + "."
+
+
+def _read_chart(chart: BarChart, question: Question, rounded: bool) -> tuple[str, str]:
+    values = {bar.color: nearest_line(bar.value) if rounded else bar.value for bar in chart.bars}
+    if question.topic == "value":
+        position = [bar.color for bar in chart.bars].index(question.subject) + 1
+        return f"It is bar {position} of {len(chart.bars)}.", str(values[question.subject])
+    if question.topic == "count":
+        return "The bars are " + _join([bar.color for bar in chart.bars]) + ".", question.answer
+    return "The bars are " + _join([f"{bar.color} {values[bar.color]}" for bar in chart.bars]) + ".", question.answer
+
+
+def _match(picture: ShapePicture, question: Question, overlook: bool) -> tuple[str, str]:
+    think = "I see " + _join([f"a {s.name}" for s in picture.shapes]) + "."
+    answer = question.answer
+    if question.topic == "absent" and overlook:
+        answer = "no" if answer == "yes" else "yes"
+    return think, answer
+
+
+def _join(parts: list[str]) -> str:
+    return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]
