@@ -1,0 +1,151 @@
+"""Reads a model's input-embedding table out of its safetensors checkpoint, block by block, without torch."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+# Ends of the tensor names under which model families keep their input embeddings, most usual first. The language model
+# of a vision-language model carries a prefix (`model.language_model.`, `language_model.model.`), hence ends, not names.
+INPUT_EMBEDDING_SUFFIXES = (
+    "embed_tokens.weight",
+    "word_embeddings.weight",
+    "tok_embeddings.weight",
+    "wte.weight",
+    "embed_in.weight",
+    "shared.weight",
+)
+# A model with tied embeddings may be saved with its output head alone; the head then is the input table.
+TIED_HEAD_SUFFIXES = ("lm_head.weight", "embed_out.weight", "decoder.weight")
+# bfloat16 is read as raw 16-bit words, because numpy has no such type.
+STORAGE_TYPES = {"BF16": np.uint16, "F16": np.float16, "F32": np.float32}
+BLOCK_BYTES = 16 << 20
+MAX_HEADER_BYTES = 100_000_000
+
+
+class CheckpointError(ValueError):
+    """The directory holds no input-embedding table that can be read."""
+
+
+@dataclass(frozen=True)
+class TensorOnDisk:
+    """Where a two-dimensional tensor lies inside a safetensors file.
+
+    Attributes:
+        path: the safetensors file.
+        name: name of the tensor.
+        dtype: `BF16`, `F16` or `F32`.
+        rows, dim: shape.
+        offset: first byte of the tensor in the file.
+    """
+
+    path: Path
+    name: str
+    dtype: str
+    rows: int
+    dim: int
+    offset: int
+
+    def map(self) -> np.ndarray:
+        """The tensor as stored, memory-mapped, shape [rows, dim]; bfloat16 as uint16 words."""
+        return np.memmap(self.path, STORAGE_TYPES[self.dtype], "r", self.offset, (self.rows, self.dim))
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        """Consecutive runs of rows as stored, each of at most `BLOCK_BYTES` bytes as float32 and copied out of the
+        file, so that a reader never owns more than one block."""
+        step = max(1, BLOCK_BYTES // (4 * self.dim))
+        for start in range(0, self.rows, step):
+            # Mapped anew for every block: the pages of earlier blocks are given back.
+            yield np.array(self.map()[start : start + step])
+
+
+def to_float32(stored: np.ndarray) -> np.ndarray:
+    """Decodes stored numbers; uint16 is taken for bfloat16, the upper half of a float32.
+
+    >>> to_float32(np.array([0x3F80, 0xC000], np.uint16)).tolist()
+    [1.0, -2.0]
+    """
+    if stored.dtype == np.uint16:
+        wide = stored.astype(np.uint32)
+        np.left_shift(wide, 16, out=wide)
+        return wide.view(np.float32)
+    return stored.astype(np.float32, copy=False)
+
+
+def find_input_embeddings(model_dir: Path) -> TensorOnDisk:
+    """Finds the input-embedding table of the checkpoint in `model_dir`.
+
+    Reads `model.safetensors.index.json` where the checkpoint is sharded, else the header of every `*.safetensors`.
+
+    Raises:
+        CheckpointError: no safetensors, no tensor with a known name, or one of a type or shape that cannot be read.
+    """
+    index = model_dir / "model.safetensors.index.json"
+    files: dict[str, Path] = {}
+    if index.is_file():
+        try:
+            weight_map = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+            files = {str(name): model_dir / str(shard) for name, shard in weight_map.items()}
+        except (ValueError, KeyError, AttributeError) as error:
+            raise CheckpointError(f"{index} is not a safetensors index: {error!r}") from error
+    else:
+        for path in sorted(model_dir.glob("*.safetensors")):
+            files.update(dict.fromkeys(_read_header(path)[0], path))
+    if not files:
+        raise CheckpointError(f"{model_dir} holds no .safetensors file; the embedding table is read from one")
+    name = _pick_name(files)
+    if name is None:
+        raise CheckpointError(
+            f"none of the {len(files)} tensors in {model_dir} is an input-embedding table "
+            f"(looked for names that end in {', '.join(INPUT_EMBEDDING_SUFFIXES + TIED_HEAD_SUFFIXES)})"
+        )
+    return _locate(files[name], name)
+
+
+def _pick_name(names: dict[str, Path]) -> str | None:
+    for suffix in INPUT_EMBEDDING_SUFFIXES + TIED_HEAD_SUFFIXES:
+        found = [name for name in names if name == suffix or name.endswith("." + suffix)]
+        if found:
+            # The shortest name is the text model's own: draft heads and encoders nest deeper.
+            return min(found, key=lambda name: (len(name), name))
+    return None
+
+
+def _read_header(path: Path) -> tuple[dict[str, Any], int]:
+    """The tensors of a safetensors file by name, and the offset of its data."""
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if length > MAX_HEADER_BYTES:
+                raise CheckpointError(f"{path} is not a safetensors file: its header claims {length} bytes")
+            header = json.loads(file.read(length))
+        header.pop("__metadata__", None)
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error}") from error
+    except (ValueError, AttributeError) as error:
+        if isinstance(error, CheckpointError):
+            raise
+        raise CheckpointError(f"{path} is not a safetensors file: {error}") from error
+    return header, 8 + length
+
+
+def _locate(path: Path, name: str) -> TensorOnDisk:
+    header, data_start = _read_header(path)
+    if name not in header:
+        raise CheckpointError(f"{path} lacks the tensor {name} that the index promises")
+    entry = header[name]
+    dtype, shape = entry["dtype"], entry["shape"]
+    if dtype not in STORAGE_TYPES or len(shape) != 2:
+        raise CheckpointError(
+            f"{name} in {path} is {dtype} of shape {shape}; the embedding table must be a matrix of "
+            f"{', '.join(STORAGE_TYPES)} (quantised checkpoints do not carry one)"
+        )
+    start, end = entry["data_offsets"]
+    rows, dim = shape
+    expected = rows * dim * np.dtype(STORAGE_TYPES[dtype]).itemsize
+    if not expected or end - start != expected or path.stat().st_size < data_start + end:
+        raise CheckpointError(f"{path} is cut short: {name} should take {expected} bytes")
+    return TensorOnDisk(path, name, dtype, rows, dim, data_start + start)

@@ -1,0 +1,403 @@
+"""Frozen token embeddings for the open-ended reward: of a model's input table, or hashed from letters."""
+
+import hashlib
+import json
+import threading
+from collections.abc import Callable, Hashable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from mixed_r1_verl.rewards.checkpoint import TensorOnDisk, find_input_embeddings, to_float32
+from mixed_r1_verl.rewards.table_cache import DEFAULT_CACHE_DIR, prepared_directory
+from mixed_r1_verl.rewards.words import split_words
+
+Token = Hashable
+
+# --- the prepared table; all values are ours -------------------------------------------------------------------------
+# Changing any of these must change FORMAT, so that no process reads a table prepared by another rule.
+FORMAT = 1
+# Directions of largest variance that are removed: they carry frequency and script, not meaning (all-but-the-top,
+# Mu & Viswanath, arXiv 1702.01417).
+REMOVED_DIRECTIONS = 3
+# Directions that are kept after those.
+KEPT_DIRECTIONS = 256
+# Rows from which the directions are estimated, spread evenly over the table.
+SAMPLED_ROWS = 16_384
+SUBSPACE_ITERATIONS = 12
+
+# --- hashed letters --------------------------------------------------------------------------------------------------
+HASHED_DIM = 256
+NGRAM_LENGTHS = (2, 3, 4, 5)
+
+# --- memory of one process -------------------------------------------------------------------------------------------
+# Words whose vectors a process keeps at hand: 32,768 x 256 x 4 bytes = 32 MiB at most.
+REMEMBERED_WORDS = 32_768
+# Characters of a text that are given to the tokenizer for each token that is asked for.
+CHARS_PER_TOKEN = 16
+
+# The commonest English words. They locate the frequent end of a vocabulary that is sorted by frequency.
+FREQUENCY_PROBES = (
+    "the",
+    "of",
+    "and",
+    "to",
+    "in",
+    "is",
+    "for",
+    "on",
+    "with",
+    "that",
+    "by",
+    "at",
+    "from",
+    "as",
+    "it",
+    "are",
+)
+
+
+class EmbeddingSource(Protocol):
+    """Where vectors come from."""
+
+    def tokens(self, text: str, limit: int) -> Sequence[Token]:
+        """At most `limit` tokens of a text."""
+
+    def unit_rows(self, tokens: Sequence[Token]) -> np.ndarray:
+        """Exact embeddings of tokens divided by their length, float32 [len(tokens), dim]."""
+
+    def word_vector(self, word: str) -> np.ndarray:
+        """Prepared embedding of a word, float32 [width], of any length."""
+
+    def word_rank(self, word: str) -> int | None:
+        """Place of a word in the order of frequency, 0 the commonest; None when the source does not know."""
+
+
+class EmbeddingTable:
+    """Vectors of tokens and of words, frozen, shared by all processes of a machine.
+
+    The rows of a model's table are read from memory-mapped files; what a process owns itself is the memory of recent
+    words (at most 32 MiB) and the tokenizer. The object can be pickled: the other process maps the same files.
+
+    Example:
+        >>> table = EmbeddingTable.load(None)
+        >>> table.tokens("A dog, a cat", 8)
+        ['a', 'dog', 'a', 'cat']
+        >>> table.unit_rows(["dog"]).shape
+        (1, 256)
+        >>> round(float(table.word_vectors(["sleeping"])[0] @ table.word_vectors(["sleeps"])[0]), 1)
+        0.6
+    """
+
+    def __init__(self, source: EmbeddingSource, recreate: "Callable[[], EmbeddingTable]") -> None:
+        self._source = source
+        self._recreate = recreate
+        self._memory = _WordMemory(source)
+
+    @staticmethod
+    def load(model: str | None, cache_dir: str | None = None) -> "EmbeddingTable":
+        """Opens the table of a model, and prepares it first where this machine has not done so yet.
+
+        Args:
+            model: directory of a Hugging Face model with safetensors weights, or the hub id of one that is in the
+                local Hugging Face cache; None is the built-in table of hashed character n-grams, which needs no file.
+            cache_dir: where prepared tables are kept; None is `~/.cache/mixed_r1_verl`.
+
+        Raises:
+            FileNotFoundError: no such model on this machine, or it has no tokenizer.
+            CheckpointError: the model's weights hold no table that can be read.
+            CacheError: the prepared table cannot be written.
+        """
+        recreate = partial(EmbeddingTable.load, model, cache_dir)
+        if model is None:
+            return EmbeddingTable(HashedLetters(), recreate)
+        cache = Path(cache_dir or DEFAULT_CACHE_DIR).expanduser()
+        return EmbeddingTable(ModelTable(resolve_model(model), cache), recreate)
+
+    def __reduce__(self) -> tuple[Callable[[], "EmbeddingTable"], tuple[()]]:
+        return self._recreate, ()
+
+    def tokens(self, text: str, limit: int) -> Sequence[Token]:
+        """At most `limit` tokens of a text, without special tokens around them; cost is bounded by `limit`."""
+        return self._source.tokens(text, limit)
+
+    def unit_rows(self, tokens: Sequence[Token]) -> np.ndarray:
+        """Embeddings of tokens divided by their length, float32 [len(tokens), dim]; zero rows stay zero."""
+        return self._source.unit_rows(tokens)
+
+    def word_vectors(self, words: Sequence[str]) -> np.ndarray:
+        """Unit vectors of words as prepared for matching, float32 [len(words), width].
+
+        The vector of a word is the mean of its tokens' embeddings after the table was centred, rid of its
+        `REMOVED_DIRECTIONS` largest directions and projected to the next `KEPT_DIRECTIONS`.
+        """
+        return self._memory.look_up(words)[0]
+
+    def word_ranks(self, words: Sequence[str]) -> np.ndarray:
+        """Places of words in the vocabulary's order of frequency, float32 [len(words)]; -1 where it is not known."""
+        return self._memory.look_up(words)[1]
+
+
+class _WordMemory:
+    """Vectors and ranks of the words seen last, so that a tokenizer runs only for new words."""
+
+    def __init__(self, source: EmbeddingSource) -> None:
+        self._source = source
+        self._lock = threading.Lock()
+        self._clear()
+
+    def _clear(self) -> None:
+        width = len(self._source.word_vector("the"))
+        self._places: dict[str, int] = {}
+        self._vectors = np.zeros((1024, width), np.float32)
+        self._ranks = np.zeros(1024, np.float32)
+
+    def look_up(self, words: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        with self._lock:
+            if not all(map(self._places.__contains__, words)):
+                self._learn(words)
+            places = [self._places[word] for word in words]
+            return self._vectors[places], self._ranks[places]
+
+    def _learn(self, words: Sequence[str]) -> None:
+        if len(self._places) + len(words) > REMEMBERED_WORDS:
+            self._clear()
+        for word in words:
+            if word in self._places:
+                continue
+            place = len(self._places)
+            if place == len(self._ranks):
+                self._vectors = np.concatenate([self._vectors, np.zeros_like(self._vectors)])
+                self._ranks = np.concatenate([self._ranks, np.zeros_like(self._ranks)])
+            vector = self._source.word_vector(word)
+            length = float(np.linalg.norm(vector))
+            self._vectors[place] = vector / length if length > 0 else 0.0
+            rank = self._source.word_rank(word)
+            self._ranks[place] = -1 if rank is None else rank
+            self._places[word] = place
+
+
+# --- no model --------------------------------------------------------------------------------------------------------
+
+
+class HashedLetters:
+    """Vectors of words made of their letters: each character n-gram of `<word>` adds a random sign vector.
+
+    Words that share a stem are near, all others are near-orthogonal; there is no knowledge of meaning. The vectors
+    depend on the word alone, on every machine and in every run. Tokens are words.
+    """
+
+    def tokens(self, text: str, limit: int) -> Sequence[Token]:
+        return split_words(text, limit)
+
+    def unit_rows(self, tokens: Sequence[Token]) -> np.ndarray:
+        rows = np.zeros((len(tokens), HASHED_DIM), np.float32)
+        seen: dict[Token, np.ndarray] = {}
+        for row, token in zip(rows, tokens, strict=True):
+            if token not in seen:
+                seen[token] = _unit(self.word_vector(str(token)))
+            row[:] = seen[token]
+        return rows
+
+    def word_vector(self, word: str) -> np.ndarray:
+        marked = f"<{word}>"
+        grams = {marked[i : i + n] for n in NGRAM_LENGTHS for i in range(len(marked) - n + 1)} | {marked}
+        # sorted: float addition must not depend on the order of a set.
+        return np.sum([_sign_vector(gram) for gram in sorted(grams)], axis=0, dtype=np.float32)
+
+    def word_rank(self, word: str) -> int | None:
+        return None
+
+
+def _sign_vector(gram: str) -> np.ndarray:
+    bits = hashlib.blake2b(gram.encode("utf-8", "surrogatepass"), digest_size=HASHED_DIM // 8).digest()
+    return np.unpackbits(np.frombuffer(bits, np.uint8)).astype(np.float32) * 2 - 1
+
+
+def _unit(vector: np.ndarray) -> np.ndarray:
+    length = float(np.linalg.norm(vector))
+    return np.asarray(vector / length if length > 0 else vector)
+
+
+# --- a model's table -------------------------------------------------------------------------------------------------
+
+
+class ModelTable:
+    """The input-embedding table of a checkpoint and its tokenizer.
+
+    Two prepared forms lie in the cache, each built when it is first needed: `reduced`, centred and projected, for
+    words (float16, 78 MB for 152,064 rows), and `exact`, the rows as stored and the inverse of their lengths, for plain
+    BMAS (as large as the table in the checkpoint: a copy, because the checkpoint's directory may be overwritten while
+    a run lasts).
+    """
+
+    def __init__(self, model_dir: Path, cache: Path) -> None:
+        self._tensor = find_input_embeddings(model_dir)
+        self._tokenizer = load_tokenizer(model_dir)
+        self._cache = cache
+        self._key = _key(self._tensor)
+        directory = prepared_directory(cache / f"{self._key}-reduced", partial(prepare_reduced, self._tensor))
+        self._reduced = np.load(directory / "rows.npy", mmap_mode="r")
+        self._exact: tuple[np.ndarray, np.ndarray] | None = None
+        self._first_rank = self._find_first_rank()
+
+    def tokens(self, text: str, limit: int) -> Sequence[Token]:
+        cut = text[: limit * CHARS_PER_TOKEN].encode("utf-8", "replace").decode("utf-8")
+        ids = self._tokenizer.encode(cut, add_special_tokens=False).ids[:limit]
+        return [i for i in ids if i < self._tensor.rows]
+
+    def unit_rows(self, tokens: Sequence[Token]) -> np.ndarray:
+        if self._exact is None:
+            directory = prepared_directory(self._cache / f"{self._key}-exact", partial(prepare_exact, self._tensor))
+            rows = np.load(directory / "rows.npy", mmap_mode="r")
+            self._exact = rows, np.load(directory / "inverse_lengths.npy", mmap_mode="r")
+        rows, inverse_lengths = self._exact
+        ids = np.asarray(tokens, np.intp)
+        return to_float32(rows[ids]) * inverse_lengths[ids][:, None]
+
+    def word_vector(self, word: str) -> np.ndarray:
+        ids = self._word_ids(word)
+        if not ids:
+            return np.zeros(self._reduced.shape[1], np.float32)
+        return self._reduced[ids].astype(np.float32).mean(axis=0)
+
+    def word_rank(self, word: str) -> int | None:
+        if self._first_rank is None:
+            return None
+        # A word of several pieces is rarer than its rarest piece.
+        ids = self._word_ids(word)
+        return max(0, ids[0] - self._first_rank) if len(ids) == 1 else self._tensor.rows
+
+    def _word_ids(self, word: str) -> list[int]:
+        # Vocabularies hold the words of running text with the space before them (GPT-2, Qwen: " dog") or add that mark
+        # themselves (BERT, SentencePiece); the form of fewer pieces is the one that the vocabulary means.
+        readable = word.encode("utf-8", "replace").decode("utf-8")
+        spaced, bare = (
+            [i for i in self._tokenizer.encode(form, add_special_tokens=False).ids if i < self._tensor.rows]
+            for form in (" " + readable, readable)
+        )
+        return spaced if len(spaced) <= len(bare) else bare
+
+    def _find_first_rank(self) -> int | None:
+        """Id of the commonest word, if the vocabulary is sorted by frequency, as those of BPE and WordPiece are."""
+        found = [ids[0] for ids in map(self._word_ids, FREQUENCY_PROBES) if len(ids) == 1]
+        if len(found) < len(FREQUENCY_PROBES) / 2 or np.median(found) > 0.1 * self._tensor.rows:
+            return None
+        return min(found)
+
+
+def resolve_model(model: str) -> Path:
+    """The directory of a model that is given as a directory or as a hub id.
+
+    A hub id is looked up in the local Hugging Face cache only: a reward worker downloads nothing.
+    """
+    directory = Path(model).expanduser()
+    if directory.is_dir():
+        return directory
+    try:
+        from huggingface_hub import snapshot_download
+
+        return Path(snapshot_download(model, local_files_only=True))
+    except Exception as error:
+        raise FileNotFoundError(
+            f"embedding_model {model!r} is neither a directory nor a model in the local Hugging Face cache; "
+            f"download it first (hf download {model})"
+        ) from error
+
+
+def load_tokenizer(model_dir: Path) -> Tokenizer:
+    """The tokenizer of a model directory, which neither pads nor cuts.
+
+    Reads `tokenizer.json`, or builds the byte-level BPE of `vocab.json` and `merges.txt` (Qwen2, GPT-2, InternVL).
+    """
+    if (model_dir / "tokenizer.json").is_file():
+        tokenizer = Tokenizer.from_file(str(model_dir / "tokenizer.json"))
+    elif (model_dir / "vocab.json").is_file() and (model_dir / "merges.txt").is_file():
+        from tokenizers import models, pre_tokenizers
+
+        tokenizer = Tokenizer(models.BPE.from_file(str(model_dir / "vocab.json"), str(model_dir / "merges.txt")))
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    else:
+        raise FileNotFoundError(f"{model_dir} holds no tokenizer.json (nor vocab.json with merges.txt)")
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer
+
+
+def _key(tensor: TensorOnDisk) -> str:
+    """Name of a prepared table: changes with the checkpoint file and with the rule of preparation."""
+    path = tensor.path.resolve()
+    stat = path.stat()
+    identity = [FORMAT, str(path), stat.st_size, stat.st_mtime_ns, tensor.name, tensor.dtype, tensor.rows, tensor.dim]
+    identity += [REMOVED_DIRECTIONS, KEPT_DIRECTIONS, SAMPLED_ROWS]
+    digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
+    return f"{path.parent.name[:40]}-{digest}"
+
+
+def prepare_exact(tensor: TensorOnDisk, directory: Path) -> None:
+    """Writes `rows.npy` (as stored) and `inverse_lengths.npy` (float32 [rows], 0 for zero and non-finite rows)."""
+    stored = np.lib.format.open_memmap(directory / "rows.npy", "w+", tensor.map().dtype, (tensor.rows, tensor.dim))
+    inverse = np.zeros(tensor.rows, np.float32)
+    start = 0
+    for block in tensor.blocks():
+        rows = to_float32(block)
+        lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
+        good = np.isfinite(lengths) & (lengths > 0)
+        # 0 * inf is not 0: a damaged row is stored as zeros.
+        block[~good] = 0
+        stored[start : start + len(block)] = block
+        np.divide(1.0, lengths, out=lengths, where=good)
+        inverse[start : start + len(block)] = np.where(good, lengths, 0)
+        start += len(block)
+    stored.flush()
+    np.save(directory / "inverse_lengths.npy", inverse)
+
+
+def prepare_reduced(tensor: TensorOnDisk, directory: Path) -> None:
+    """Writes `rows.npy`, float16 [rows, at most KEPT_DIRECTIONS]: centred, top directions removed, projected.
+
+    Reads the table twice, block by block; what it owns beyond a block is one dim x dim matrix of float32.
+    """
+    mean, directions = principal_directions(tensor)
+    kept = directions[:, REMOVED_DIRECTIONS:] if directions.shape[1] > REMOVED_DIRECTIONS else directions
+    reduced = np.lib.format.open_memmap(directory / "rows.npy", "w+", np.float16, (tensor.rows, kept.shape[1]))
+    start = 0
+    for block in tensor.blocks():
+        rows = _finite(to_float32(block))
+        reduced[start : start + len(rows)] = (rows - mean) @ kept
+        start += len(rows)
+    reduced.flush()
+
+
+def principal_directions(tensor: TensorOnDisk) -> tuple[np.ndarray, np.ndarray]:
+    """Mean row [dim] and the directions [dim, k] of largest variance around it, largest first, float32.
+
+    k = min(dim, REMOVED_DIRECTIONS + KEPT_DIRECTIONS). Subspace iteration on the covariance of sampled rows.
+    """
+    total = np.zeros(tensor.dim, np.float64)
+    covariance = np.zeros((tensor.dim, tensor.dim), np.float32)
+    stride = max(1, tensor.rows // SAMPLED_ROWS)
+    start = sampled = 0
+    for block in tensor.blocks():
+        rows = _finite(to_float32(block))
+        total += rows.sum(axis=0, dtype=np.float64)
+        sample = rows[-start % stride :: stride]
+        covariance += sample.T @ sample
+        sampled += len(sample)
+        start += len(rows)
+    mean = (total / tensor.rows).astype(np.float32)
+    covariance /= sampled
+    covariance -= np.outer(mean, mean)
+    k = min(tensor.dim, REMOVED_DIRECTIONS + KEPT_DIRECTIONS)
+    basis = np.linalg.qr(np.random.default_rng(0).standard_normal((tensor.dim, k)).astype(np.float32))[0]
+    for _ in range(SUBSPACE_ITERATIONS):
+        basis = np.linalg.qr(covariance @ basis)[0]
+    _, rotation = np.linalg.eigh(basis.T @ (covariance @ basis))
+    return mean, (basis @ rotation[:, ::-1]).astype(np.float32)
+
+
+def _finite(rows: np.ndarray) -> np.ndarray:
+    return np.nan_to_num(rows, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
