@@ -1,0 +1,365 @@
+"""The IoU reward of grounding: how well the boxes of an answer cover those of the ground truth.
+
+    acc = sum of v(p, g) over the matched pairs / max(number of predicted boxes, number of gold boxes)
+
+The pairs are the one-to-one assignment with the largest sum (Hungarian algorithm). v is the IoU itself (`raw`), 1 from
+a threshold up (`threshold`), the share of a ladder of thresholds that the IoU reaches (`stepped`), or the positive part
+of GIoU (`giou`; Rezatofighi et al. 2019, arXiv 1902.09630). A missing box and a surplus box cost the same; k guesses at
+one gold box can never earn more than one of the k guesses drawn at random is expected to earn.
+
+Coordinates are continuous: a box from 10 to 20 is 10 wide, not 11. IoU is therefore the same in every frame.
+
+Rules:
+
+- A predicted box with swapped or equal corners, a non-finite number or a list of numbers that is no box earns nothing
+  and still counts as predicted.
+- The same box given twice counts twice and earns once. Two predictions are "the same" from an IoU of 0.9, unless some
+  two gold boxes overlap as much as they do.
+- Boxes are not clipped to the image; what lies outside it costs.
+- Labels matter only if the ground truth has them. A pair whose labels differ earns nothing. A prediction without a
+  label fits every gold box if the ground truth has one label only (the question has then named it), and none otherwise;
+  the words before a box (`cat: [...]`) count as its label there. Labels are compared without case, punctuation,
+  articles and plural s. With one gold label, words that stand in the question are accepted too.
+- More predicted boxes than `max_boxes` and than twice the gold boxes earn nothing (flooding).
+"""
+
+import json
+import math
+import re
+import unicodedata
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
+from itertools import combinations
+from typing import NamedTuple, TypeAlias
+
+from mixed_r1_verl.rewards.boxes import Box, FrameError, find_boxes, frame_scale, rescale
+from mixed_r1_verl.rewards.config import IoUConfig
+from mixed_r1_verl.rewards.verdict import GroundTruthError, Verdict
+
+MAX_GOLD_BOXES = 256
+"""More gold boxes than this are refused: pairing them would take longer than a reward may."""
+
+SAME_BOX_IOU = 0.9
+"""Two predictions that overlap this much are one prediction given twice."""
+
+
+class GoldBox(NamedTuple):
+    """One box of the ground truth in pixels of the original image, and the normalised names that fit it (or none)."""
+
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+    labels: tuple[str, ...] = ()
+
+
+Corners: TypeAlias = Box | GoldBox | Sequence[float]
+Value: TypeAlias = Callable[[Corners, Corners], float]
+
+
+def box_iou(a: Corners, b: Corners) -> float:
+    """Intersection over union of two boxes (x1, y1, x2, y2) in continuous coordinates, in [0, 1].
+
+    A box without area, with swapped corners or with a number that is not finite has IoU 0 with everything.
+
+    Example:
+        >>> box_iou((0, 0, 10, 10), (5, 0, 15, 10))
+        0.3333333333333333
+        >>> box_iou((0.1, 0.1, 0.2, 0.2), (0.1, 0.1, 0.2, 0.2))
+        1.0
+        >>> box_iou((0, 0, 0, 0), (0, 0, 0, 0))
+        0.0
+    """
+    ax1, ay1, ax2, ay2 = a[0], a[1], a[2], a[3]
+    bx1, by1, bx2, by2 = b[0], b[1], b[2], b[3]
+    if not (ax1 < ax2 and ay1 < ay2 and bx1 < bx2 and by1 < by2):
+        return 0.0
+    width = (ax2 if ax2 < bx2 else bx2) - (ax1 if ax1 > bx1 else bx1)
+    height = (ay2 if ay2 < by2 else by2) - (ay1 if ay1 > by1 else by1)
+    if not (width > 0 and height > 0):
+        return 0.0
+    shared = width * height
+    union = (ax2 - ax1) * (ay2 - ay1) + (bx2 - bx1) * (by2 - by1) - shared
+    if not 0 < union < math.inf:
+        return 0.0
+    return min(1.0, shared / union)
+
+
+def box_giou(a: Corners, b: Corners) -> float:
+    """Generalised IoU of two boxes, IoU - (hull - union) / hull, in [-1, 1]; -1 if a box has no area.
+
+    Example:
+        >>> box_giou((0, 0, 10, 10), (0, 0, 10, 10))
+        1.0
+        >>> box_giou((0, 0, 10, 10), (10, 10, 20, 20))
+        -0.5
+    """
+    if not (a[0] < a[2] and a[1] < a[3] and b[0] < b[2] and b[1] < b[3]):
+        return -1.0
+    width = max(0.0, min(a[2], b[2]) - max(a[0], b[0]))
+    height = max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
+    shared = width * height
+    union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared
+    hull = (max(a[2], b[2]) - min(a[0], b[0])) * (max(a[3], b[3]) - min(a[1], b[1]))
+    if not (0 < union < math.inf and 0 < hull < math.inf):
+        return -1.0
+    return max(-1.0, min(1.0, shared / union - (hull - union) / hull))
+
+
+def _positive_giou(a: Corners, b: Corners) -> float:
+    return max(0.0, box_giou(a, b))
+
+
+def _threshold(a: Corners, b: Corners, *, threshold: float) -> float:
+    return 1.0 if box_iou(a, b) >= threshold > 0 else 0.0
+
+
+def _stepped(a: Corners, b: Corners, *, steps: tuple[float, ...]) -> float:
+    iou = box_iou(a, b)
+    return sum(iou >= step > 0 for step in steps) / len(steps)
+
+
+def _value(config: IoUConfig) -> Value:
+    if config.mode == "raw":
+        return box_iou
+    if config.mode == "giou":
+        return _positive_giou
+    if config.mode == "threshold":
+        return partial(_threshold, threshold=config.threshold)
+    return partial(_stepped, steps=config.steps)
+
+
+def parse_ground_truth(ground_truth: str) -> list[GoldBox]:
+    """The gold boxes of a row, in pixels of the original image.
+
+    Args:
+        ground_truth: JSON: a list of boxes `[[x1, y1, x2, y2], ...]`, or a list of objects
+            `[{"bbox_2d": [x1, y1, x2, y2], "label": "cat"}, ...]` in which `label` may be missing, a string, or a list
+            of names that are all right. One bare box `[x1, y1, x2, y2]` is read as a list of one.
+
+    Raises:
+        GroundTruthError: if it is something else, is empty, mixes labelled and unlabelled boxes, or holds a box
+            without area or with a number that is not finite.
+
+    Example:
+        >>> parse_ground_truth("[[10, 20, 30, 40]]")
+        [GoldBox(x1=10.0, y1=20.0, x2=30.0, y2=40.0, labels=())]
+        >>> parse_ground_truth('[{"bbox_2d": [10, 20, 30, 40], "label": "The Cat"}]')
+        [GoldBox(x1=10.0, y1=20.0, x2=30.0, y2=40.0, labels=('cat',))]
+        >>> parse_ground_truth("[[30, 20, 10, 40]]")
+        Traceback (most recent call last):
+        ...
+        mixed_r1_verl.rewards.verdict.GroundTruthError: box 0 of the ground truth has no area: [30, 20, 10, 40]
+    """
+    try:
+        data = json.loads(ground_truth)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise GroundTruthError(f"the ground truth is not JSON ({error}): {_short(ground_truth)}") from error
+    if not isinstance(data, list) or not data:
+        raise GroundTruthError(f"the ground truth must be a JSON list of boxes, got {_short(ground_truth)}")
+    if len(data) == 4 and all(isinstance(item, int | float) for item in data):
+        data = [data]
+    if len(data) > MAX_GOLD_BOXES:
+        raise GroundTruthError(f"the ground truth has {len(data)} boxes; at most {MAX_GOLD_BOXES} can be scored")
+    boxes = [_gold_box(item, index) for index, item in enumerate(data)]
+    if len({bool(box.labels) for box in boxes}) == 2:
+        raise GroundTruthError(
+            f"some boxes of the ground truth have a label and some have none: {_short(ground_truth)}"
+        )
+    return boxes
+
+
+def _gold_box(item: object, index: int) -> GoldBox:
+    labels: tuple[str, ...] = ()
+    if isinstance(item, dict):
+        names = item.get("label")
+        if names is not None:
+            labels = tuple(normalise_label(name) if isinstance(name, str) else "" for name in _as_list(names))
+            if not labels or not all(labels):
+                raise GroundTruthError(f"box {index} of the ground truth has an unreadable label: {_short(names)}")
+        item = item.get("bbox_2d")
+    if not (isinstance(item, list) and len(item) == 4 and all(_is_coordinate(number) for number in item)):
+        raise GroundTruthError(f"box {index} of the ground truth is not four finite numbers: {_short(item)}")
+    x1, y1, x2, y2 = map(float, item)
+    if not (x1 < x2 and y1 < y2):
+        raise GroundTruthError(f"box {index} of the ground truth has no area: {item}")
+    return GoldBox(x1, y1, x2, y2, labels)
+
+
+def _as_list(value: object) -> list[object]:
+    return value if isinstance(value, list) else [value]
+
+
+def _is_coordinate(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= 1e7
+
+
+def _short(value: object) -> str:
+    text = value if isinstance(value, str) else repr(value)
+    return repr(text if len(text) <= 80 else text[:77] + "...")
+
+
+_NOT_WORD = re.compile(r"[\W_]+")
+_ARTICLES = frozenset(("a", "an", "the"))
+
+
+@lru_cache(maxsize=4096)
+def normalise_label(label: str) -> str:
+    """A label without case, punctuation, articles and plural s.
+
+    Example:
+        >>> normalise_label("The Traffic-Lights")
+        'traffic light'
+    """
+    words = _NOT_WORD.sub(" ", unicodedata.normalize("NFKC", label[:400]).casefold()).split()
+    return " ".join(_singular(word) for word in words if word not in _ARTICLES)
+
+
+def _singular(word: str) -> str:
+    return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
+
+
+def iou_reward(
+    answer: str,
+    ground_truth: str,
+    *,
+    width: int | None = None,
+    height: int | None = None,
+    box_frame: str | None = None,
+    question: str = "",
+    config: IoUConfig = IoUConfig(),  # noqa: B008 (frozen)
+) -> Verdict:
+    """Scores the boxes of one answer; the formula and the rules stand at the top of this module.
+
+    Args:
+        answer: the text inside `<answer>`.
+        ground_truth: JSON boxes in pixels of the original image; see `parse_ground_truth`.
+        width: width of the original image in pixels; only the frame `pixel` does without.
+        height: its height in pixels.
+        box_frame: the frame in which the answer gives boxes; None takes the configuration's.
+        question: read only if all gold boxes have the same label, to accept the question's own words for it.
+        config: mode, thresholds and limits.
+
+    Returns:
+        `acc` in [0, 1]; `prediction` is the JSON list of the boxes read, in the answer's frame; `reason` is one of
+        `no_box`, `too_many_boxes`, `malformed_box`, `degenerate_box`, `wrong_label`, `duplicate_box`, `surplus_box`,
+        `missing_box`, `inexact_box` or empty.
+
+    Raises:
+        GroundTruthError: if the row's ground truth or frame cannot be read.
+
+    Example:
+        >>> iou_reward("[10, 10, 20, 20]", "[[10, 10, 20, 30]]")
+        Verdict(acc=0.5, prediction='[[10, 10, 20, 20]]', reason='inexact_box')
+        >>> iou_reward("[[0,0,10,10], [50,50,60,60]]", "[[0,0,10,10]]").acc
+        0.5
+        >>> iou_reward("<box>[[100, 100, 500, 500]]</box>", "[[64, 48, 320, 240]]",
+        ...            width=640, height=480, box_frame="norm1000").acc
+        1.0
+    """
+    gold = parse_ground_truth(ground_truth)
+    try:
+        scale = frame_scale(
+            box_frame or config.box_frame,
+            width,
+            height,
+            family=config.family,
+            min_pixels=config.min_pixels,
+            max_pixels=config.max_pixels,
+        )
+    except FrameError as error:
+        raise GroundTruthError(str(error)) from error
+    limit = max(config.max_boxes, 2 * len(gold))
+    found = find_boxes(answer, limit)
+    prediction = _as_text(found)
+    if not found:
+        return Verdict(0.0, prediction, "no_box")
+    if len(found) > limit:
+        return Verdict(0.0, prediction, "too_many_boxes")
+    value = _value(config)
+    boxes = [rescale(box, scale) for box in found] if scale != (1.0, 1.0) else found
+    if len(boxes) == 1 and len(gold) == 1:
+        acc = value(boxes[0], gold[0]) if _label_fits(boxes[0], gold, question)[0] else 0.0
+        return Verdict(acc, prediction, _reason(acc, boxes, 1, gold, question))
+    ious = [
+        [
+            box_iou(box, target) if fit else 0.0
+            for target, fit in zip(gold, _label_fits(box, gold, question), strict=True)
+        ]
+        for box in boxes
+    ]
+    kept = _without_copies(boxes, gold, ious)
+    if config.mode == "raw":
+        values = [ious[i] for i in kept]
+    else:
+        values = [
+            [value(boxes[i], target) if iou else 0.0 for target, iou in zip(gold, ious[i], strict=True)] for i in kept
+        ]
+    acc = min(1.0, _best_sum(values) / max(len(boxes), len(gold)))
+    return Verdict(acc, prediction, _reason(acc, boxes, len(kept), gold, question))
+
+
+def _as_text(boxes: Sequence[Box]) -> str:
+    shown = ", ".join(f"[{box[0]:.6g}, {box[1]:.6g}, {box[2]:.6g}, {box[3]:.6g}]" for box in boxes[:16])
+    return f"[{shown}{', ...' if len(boxes) > 16 else ''}]" if boxes else ""
+
+
+def _label_fits(box: Box, gold: Sequence[GoldBox], question: str) -> list[bool]:
+    """For each gold box: may this prediction be paid for it?"""
+    if not gold[0].labels:
+        return [True] * len(gold)
+    one_label = len({target.labels for target in gold}) == 1
+    name = box.label if one_label else box.label or box.caption
+    if not name:
+        return [one_label] * len(gold)
+    label = normalise_label(name)
+    if one_label and label and f" {label} " in f" {normalise_label(question)} ":
+        return [True] * len(gold)
+    return [label in target.labels for target in gold]
+
+
+def _without_copies(boxes: Sequence[Box], gold: Sequence[GoldBox], ious: list[list[float]]) -> list[int]:
+    """Indices of the predictions without those that repeat another one; of two copies the better one stays.
+
+    Which boxes stay does not depend on the order of either list.
+    """
+    order = sorted(range(len(boxes)), key=lambda i: (-max(ious[i]), boxes[i][:4], boxes[i].label or ""))
+    kept: list[int] = []
+    closest_gold: float | None = None
+    for i in order:
+        overlap = max((box_iou(boxes[i], boxes[k]) for k in kept), default=0.0)
+        if overlap >= SAME_BOX_IOU:
+            if closest_gold is None:
+                closest_gold = max((box_iou(a, b) for a, b in combinations(gold, 2)), default=0.0)
+            if overlap > closest_gold:
+                continue
+        kept.append(i)
+    return kept
+
+
+def _best_sum(values: list[list[float]]) -> float:
+    """The largest sum over one-to-one pairs of rows (predictions) and columns (gold boxes)."""
+    if len(values) == 1:
+        return max(values[0])
+    if len(values[0]) == 1:
+        return max(row[0] for row in values)
+    from scipy.optimize import linear_sum_assignment  # 0.1 s to import; single boxes do without
+
+    rows, columns = linear_sum_assignment(values, maximize=True)
+    return math.fsum(values[row][column] for row, column in zip(rows, columns, strict=True))
+
+
+def _reason(acc: float, boxes: Sequence[Box], distinct: int, gold: Sequence[GoldBox], question: str) -> str:
+    if acc == 1.0:
+        return ""
+    if any(math.isnan(box.x1) for box in boxes):
+        return "malformed_box"
+    if not all(box.x1 < box.x2 and box.y1 < box.y2 for box in boxes):
+        return "degenerate_box"
+    if not all(any(_label_fits(box, gold, question)) for box in boxes):
+        return "wrong_label"
+    if distinct < len(boxes):
+        return "duplicate_box"
+    if len(boxes) != len(gold):
+        return "surplus_box" if len(boxes) > len(gold) else "missing_box"
+    return "inexact_box"
