@@ -44,14 +44,20 @@ class _BeforeTorchvision(MetaPathFinder):
 
 
 def watch() -> None:
-    """Act on the first import of torchvision in this process. Costs nothing until then."""
-    sys.meta_path.insert(0, _BeforeTorchvision())
+    """Act on the first import of torchvision in this process. Costs nothing until then. Safe to call again.
+
+    (Where `lib64` is a link to `lib`, Python reads each `.pth` file twice.)
+    """
+    if not any(isinstance(finder, _BeforeTorchvision) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _BeforeTorchvision())
 
 
 def define_missing_schemas(torchvision_dir: Path) -> None:
     """Define the operator schemas that torchvision's Python code refers to, unless its native library loads."""
     import torch
 
+    if _libraries:
+        return
     try:
         for native in torchvision_dir.glob("_C*.so"):
             ctypes.CDLL(str(native))
