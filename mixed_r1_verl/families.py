@@ -54,6 +54,7 @@ class ModelFamily:
         image_end: marker after them.
         end_tokens: special tokens that may stand at the end of a decoded response.
         box_tokens: the markers that the family writes around a box, and around the phrase that the box is for.
+        default_system: the system message that the chat template adds to a prompt without one; None if it adds none.
     """
 
     name: str
@@ -67,6 +68,7 @@ class ModelFamily:
     image_end: str
     end_tokens: tuple[str, ...]
     box_tokens: tuple[str, ...]
+    default_system: str | None = None
     tile_size: int | None = None
 
     @property
@@ -133,6 +135,25 @@ class ModelFamily:
         """
         return self.image_patches(width, height, min_pixels, max_pixels) // self.merge_size**2
 
+    def verl_image_tokens(
+        self, width: int, height: int, min_pixels: int | None = None, max_pixels: int | None = None
+    ) -> int:
+        """Image tokens of one picture in verl, which lets `qwen_vl_utils.fetch_image` resize it before the processor.
+
+        Args:
+            width: width of the original picture in pixels.
+            height: height of the original picture in pixels.
+            min_pixels: the key `min_pixels` of the image's cell in the data file, if it has one.
+            max_pixels: its key `max_pixels`, if it has one.
+
+        Example:
+            >>> get_family("qwen3_vl").verl_image_tokens(50, 60)
+            64
+            >>> get_family("qwen3_vl").image_tokens(50, 60)
+            72
+        """
+        return self.image_tokens(*fetched_size(width, height, self.factor, min_pixels, max_pixels))
+
     def _grid(self, width: int, height: int, min_pixels: int, max_pixels: int) -> tuple[int, int]:
         assert self.tile_size is not None
         area = self.tile_size**2
@@ -172,6 +193,27 @@ def smart_resize(width: int, height: int, factor: int, min_pixels: int, max_pixe
         new_width = math.ceil(width * grow / factor) * factor
         new_height = math.ceil(height * grow / factor) * factor
     return new_width, new_height
+
+
+def fetched_size(
+    width: int, height: int, factor: int, min_pixels: int | None = None, max_pixels: int | None = None
+) -> tuple[int, int]:
+    """The resize of `qwen_vl_utils.fetch_image` 0.0.14, (width, height).
+
+    The default limits are 4 and 16,384 tokens. It is `smart_resize` but for a side shorter than half a token, which it first lengthens to a whole one.
+
+    Example:
+        >>> fetched_size(500, 10, 28)
+        (504, 28)
+        >>> smart_resize(500, 10, 28, 3136, 12845056)
+        (420, 28)
+    """
+    least = 4 * factor**2 if min_pixels is None else min_pixels
+    most = 16384 * factor**2 if max_pixels is None else max_pixels
+    rounded = max(factor, round(width / factor) * factor), max(factor, round(height / factor) * factor)
+    if least <= rounded[0] * rounded[1] <= most and max(width, height) <= MAX_ASPECT_RATIO * min(width, height):
+        return rounded
+    return smart_resize(width, height, factor, least, most)
 
 
 @lru_cache(maxsize=64)
@@ -224,6 +266,7 @@ FAMILIES: Mapping[str, ModelFamily] = MappingProxyType(
                 image_end="<|vision_end|>",
                 end_tokens=_QWEN_END,
                 box_tokens=_QWEN_BOXES,
+                default_system="You are a helpful assistant.",
             ),
             ModelFamily(
                 name="qwen2_5_vl",
@@ -237,6 +280,7 @@ FAMILIES: Mapping[str, ModelFamily] = MappingProxyType(
                 image_end="<|vision_end|>",
                 end_tokens=_QWEN_END,
                 box_tokens=_QWEN_BOXES,
+                default_system="You are a helpful assistant.",
             ),
             ModelFamily(
                 name="qwen3_vl",

@@ -73,7 +73,7 @@ _TOKEN = re.compile(
     r"|\((?P<round>[^\[\]()]*)\)"
     r"|(?P<brace>[{}])"
     r"|(?P<ref><\|object_ref_start\|>|<ref>)"
-    r"|[\"'](?:label|name|class|class_name|category|category_name|object|ref|text)[\"']\s*:\s*(?P<quote>[\"'])"
+    r"|[\"'](?:label|name|class|class_name|category|category_name|object|ref|text)[\"']\s*:\s*\[?\s*(?P<quote>[\"'])"
 )
 _DOUBLE_QUOTED = re.compile(rf'((?:[^"\\\n]|\\.){{0,{MAX_LABEL_CHARS}}})"?')
 _SINGLE_QUOTED_END = re.compile(r"'(?=\s{0,8}[,}\]])|[\r\n]")

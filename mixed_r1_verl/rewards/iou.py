@@ -279,7 +279,7 @@ def iou_reward(
     value = _value(config)
     boxes = [rescale(box, scale) for box in found] if scale != (1.0, 1.0) else found
     if len(boxes) == 1 and len(gold) == 1:
-        acc = value(boxes[0], gold[0]) if _label_fits(boxes[0], gold, question)[0] else 0.0
+        acc = _rounded(value(boxes[0], gold[0]) if _label_fits(boxes[0], gold, question)[0] else 0.0)
         return Verdict(acc, prediction, _reason(acc, boxes, 1, gold, question))
     ious = [
         [
@@ -295,8 +295,13 @@ def iou_reward(
         values = [
             [value(boxes[i], target) if iou else 0.0 for target, iou in zip(gold, ious[i], strict=True)] for i in kept
         ]
-    acc = min(1.0, _best_sum(values) / max(len(boxes), len(gold)))
+    acc = _rounded(_best_sum(values) / max(len(boxes), len(gold)))
     return Verdict(acc, prediction, _reason(acc, boxes, len(kept), gold, question))
+
+
+def _rounded(acc: float) -> float:
+    """1 for what differs from it by the rounding of a change of frame only."""
+    return 1.0 if acc > 1 - 1e-9 else acc
 
 
 def _as_text(boxes: Sequence[Box]) -> str:
