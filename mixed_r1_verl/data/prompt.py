@@ -59,12 +59,17 @@ def option_lines(choices: Sequence[str]) -> list[str]:
         ValueError: more than 26 options.
 
     Example:
-        >>> option_lines(["cat", "dog"])
-        ['A. cat', 'B. dog']
+        >>> option_lines(["cat", "dog"]), option_lines(["A", "B", "both"])
+        (['A. cat', 'B. dog'], ['A.', 'B.', 'C. both'])
     """
     if len(choices) > 26:
         raise ValueError(f"{len(choices)} options, but letters go from A to Z only")
-    return [f"{chr(ord('A') + i)}. {' '.join(neutralise(choice).split())}".rstrip() for i, choice in enumerate(choices)]
+    lines = []
+    for letter, choice in zip("ABCDEFGHIJKLMNOPQRSTUVWXYZ", choices, strict=False):
+        text = " ".join(neutralise(choice).split())
+        # An option that is its own letter stands for a choice that is drawn in the picture.
+        lines.append(f"{letter}." if text in ("", letter) else f"{letter}. {text}")
+    return lines
 
 
 def answer_instruction(reward: str, *, choices: Sequence[str] = (), answer: str | None = None) -> str:

@@ -1,0 +1,50 @@
+"""MATH-Vision: competition problems with a picture; multiple choice (matching) and free answers (math).
+
+Source: https://github.com/mathllm/MATH-V. Licence: MIT. It is an evaluation set: keep it out of training.
+
+Raw layout:
+
+    <input>/[data/]{testmini,test}.jsonl
+    <input>/images/<id>.jpg
+
+Raw row:
+
+    {"id": "4", "question": "How many different digits can you find in this picture?\\n<image1>", "options": [],
+     "answer": "6", "solution": null, "level": 1, "subject": "counting", "image": "images/4.jpg"}
+
+What each field becomes: `question` the question; with `options` the row is a matching one with these choices and
+`answer` is the letter; without, it is a math one and `answer` the ground truth. `id` is the id.
+
+Quirks: questions hold `<image1>` … `<image7>`, yet there is one picture (a montage) a record: the markers become plain
+words (`[image1]`), and the prompt has one real marker. Options may be nothing but the letters A to E, when the choices
+are in the picture; then the prompt shows the letters alone.
+"""
+
+from collections.abc import Iterator
+
+from mixed_r1_verl.data.convert import Converter
+from mixed_r1_verl.data.raw import RawFolder, Row, RowError, record, scalar_text, text_field, text_list
+from mixed_r1_verl.data.schema import Example
+
+
+def rows(raw: RawFolder, split: str) -> Iterator[Row]:
+    yield from raw.json_lines(raw.first_of(f"data/{split}.jsonl", f"{split}.jsonl"))
+
+
+def convert(row: Row) -> Example:
+    value = record(row.data)
+    choices = text_list(value, "options")
+    answer = scalar_text(value, "answer")
+    if choices and not (len(answer) == 1 and answer in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[: len(choices)]):
+        raise RowError("answer", "answer_not_in_choices", f"{answer[:80]!r} is no letter of {len(choices)} options")
+    return Example(
+        id=scalar_text(value, "id"),
+        question=text_field(value, "question"),
+        reward="matching" if choices else "math",
+        answer=answer,
+        choices=choices,
+        images=(text_field(value, "image"),),
+    )
+
+
+CONVERTERS = (Converter("math_v", rows, convert, ("testmini", "test"), "MIT", "https://github.com/mathllm/MATH-V"),)

@@ -1,0 +1,219 @@
+"""`mixed-r1 data …` and `mixed-r1 check`: the command line of this package's data part."""
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from mixed_r1_verl.data.check import check_files
+from mixed_r1_verl.data.convert import Converter, Options, Summary, convert_dataset
+from mixed_r1_verl.data.raw import DataError, RawFolder
+from mixed_r1_verl.data.registry import converters, get_converter
+
+FAILED, BAD_USAGE = 1, 2
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Build training data: parquet files that verl reads, from published datasets.",
+)
+_out = Console(soft_wrap=True)
+_err = Console(stderr=True, soft_wrap=True)
+
+
+class ImageForm(str, Enum):
+    """Where pictures are kept."""
+
+    bytes = "bytes"
+    path = "path"
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    _err.print(f"error: {message}", markup=False, highlight=False)
+    raise typer.Exit(code)
+
+
+@app.command("list")
+def list_command() -> None:
+    """List the converters. Example: mixed-r1 data list"""
+    table = Table("name", "splits", "licence", "source", box=None)
+    for converter in converters().values():
+        table.add_row(converter.name, " ".join(converter.splits), converter.licence, converter.source)
+    _out.print(table, markup=False)
+
+
+@app.command("convert")
+def convert_command(
+    name: Annotated[str, typer.Argument(help="Converter; `mixed-r1 data list` shows all.")],
+    output: Annotated[Path, typer.Option(help="NAME.parquet for one file, any other name for a folder of shards.")],
+    input: Annotated[Path | None, typer.Option(help="Folder with the raw dataset.")] = None,
+    hub: Annotated[str | None, typer.Option(help="Hugging Face dataset repository to download instead.")] = None,
+    image_root: Annotated[list[Path] | None, typer.Option(help="Further folder with pictures, repeatable.")] = None,
+    split: Annotated[str | None, typer.Option(help="Split to read; default: the converter's first.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Take at most this many rows, drawn by the seed.")] = None,
+    images: Annotated[ImageForm, typer.Option(help="Embed pictures, or write them beside the output.")] = (
+        ImageForm.bytes
+    ),
+    max_pixels: Annotated[int | None, typer.Option(min=16, help="Reduce larger pictures and their boxes.")] = None,
+    workers: Annotated[int, typer.Option(min=1, max=256, help="Processes.")] = 1,
+    seed: Annotated[int, typer.Option(help="Seed of --limit.")] = 0,
+    check_gold: Annotated[
+        bool, typer.Option(help="Reject rows whose own ground truth does not earn acc 1 from its reward.")
+    ] = True,
+) -> None:
+    """Convert one dataset.
+
+    Example: mixed-r1 data convert chartqa --input ChartQA --split train --output chartqa.parquet
+
+    Rows that cannot be used go to NAME.rejects.jsonl; a run that was interrupted goes on when it is started again.
+    """
+    try:
+        converter = get_converter(name)
+        if split is not None and split not in converter.splits:
+            raise DataError(f"{name} has no split {split!r}; it has {', '.join(converter.splits)}")
+        raw = _raw_folder(converter, input, hub, tuple(image_root or ()))
+    except DataError as error:
+        _fail(str(error), BAD_USAGE)
+    options = Options(
+        split=split or converter.splits[0],
+        limit=limit,
+        images=images.value,  # type: ignore[arg-type]
+        max_pixels=max_pixels,
+        workers=workers,
+        seed=seed,
+        check_gold=check_gold,
+    )
+    try:
+        with _progress() as progress:
+            task = progress.add_task(name, total=limit, rejected=0)
+
+            def show(written: int, rejected: int) -> None:
+                progress.update(task, completed=written + rejected, rejected=rejected)
+
+            summary = convert_dataset(converter, raw, output, options, on_progress=show)
+    except DataError as error:
+        _fail(str(error), FAILED)
+    except KeyboardInterrupt:
+        _fail("interrupted; run the same command again to go on", 130)
+    _print_summary(summary, output)
+
+
+@app.command("demo")
+def demo_command(
+    output: Annotated[Path, typer.Option(help="Folder for train.parquet and val.parquet.")],
+    rows: Annotated[int, typer.Option(min=4, help="Rows of the training file.")] = 4096,
+    val_rows: Annotated[int, typer.Option(min=4, help="Rows of the validation file.")] = 256,
+    seed: Annotated[int, typer.Option(help="Draws questions and scenes.")] = 0,
+    workers: Annotated[int, typer.Option(min=1, max=256, help="Processes.")] = 1,
+) -> None:
+    """Write the demo set: four rewards in every batch, nothing to download.
+
+    Example: mixed-r1 data demo --output outputs/demo/data
+    """
+    from mixed_r1_verl.data.demo import build_demo
+
+    try:
+        for summary, name in zip(
+            build_demo(output, rows=rows, val_rows=val_rows, seed=seed, workers=workers), ("train", "val"), strict=True
+        ):
+            _print_summary(summary, output / f"{name}.parquet")
+    except DataError as error:
+        _fail(str(error), FAILED)
+
+
+def check_command(
+    files: Annotated[list[Path], typer.Argument(help="Parquet files, checked together.")],
+    family: Annotated[str, typer.Option(help="Model family whose image tokens are counted.")] = "qwen2_5_vl",
+    max_problems: Annotated[int, typer.Option(min=1, help="Stop printing after this many problems.")] = 50,
+    gold: Annotated[bool, typer.Option(help="Also score each row's own ground truth.")] = True,
+    tokenizer: Annotated[
+        Path | None, typer.Option(help="Model folder with tokenizer.json: count prompt tokens too.")
+    ] = None,
+) -> None:
+    """Check parquet files before training.
+
+    Example: mixed-r1 check train.parquet val.parquet --family qwen2_5_vl
+
+    Prints one line for each problem (file, row, field) and exits with 1 if there is any.
+    """
+    try:
+        report = check_files(files, family=family, gold=gold, tokenizer=tokenizer)
+    except DataError as error:
+        _fail(str(error), BAD_USAGE)
+    for problem in report.problems[:max_problems]:
+        _out.print(str(problem), markup=False, highlight=False)
+    if len(report.problems) > max_problems:
+        _out.print(f"… and {len(report.problems) - max_problems} more problems")
+    table = Table("per row", "p50", "p90", "p99", "max", box=None, title=f"{report.rows} rows, {family}")
+    for name, values in report.statistics.items():
+        table.add_row(name, *(f"{value:,.0f}" for value in values))
+    _out.print(table)
+    for line in report.notes:
+        _out.print(line, markup=False, highlight=False)
+    if report.problems:
+        _out.print(f"{len(report.problems)} problems")
+        raise typer.Exit(FAILED)
+    _out.print("no problems")
+
+
+def _raw_folder(converter: Converter, input: Path | None, hub: str | None, image_roots: tuple[Path, ...]) -> RawFolder:
+    if input is not None and hub is not None:
+        raise DataError("give --input or --hub, not both")
+    if hub is not None:
+        return download(hub, image_roots)
+    if input is None and converter.default_input is not None:
+        input = converter.default_input()
+    if input is None:
+        raise DataError(f"{converter.name} needs --input FOLDER or --hub ID; the data is at {converter.source}")
+    return RawFolder(input, image_roots)
+
+
+def download(repository: str, image_roots: tuple[Path, ...] = ()) -> RawFolder:
+    """Downloads a dataset repository of the Hugging Face hub, or finds it in the hub's cache.
+
+    Raises:
+        DataError: the repository cannot be had.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        folder = Path(snapshot_download(repository, repo_type="dataset"))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        raise DataError(f"cannot download dataset {repository!r}: {str(error).splitlines()[0]}") from None
+    # Files of a snapshot are links into the blob store beside it.
+    return RawFolder(folder, image_roots, trusted=(folder.parent.parent / "blobs",))
+
+
+def _progress() -> Progress:
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("rejected {task.fields[rejected]}"),
+        TimeElapsedColumn(),
+        console=_err,
+        disable=not _err.is_terminal,
+        transient=True,
+    )
+
+
+def _print_summary(summary: Summary, output: Path) -> None:
+    _out.print(
+        f"{output}: read {summary.read}, written {summary.written}, rejected {summary.rejected}"
+        + (f" (of {summary.source_rows} in the source)" if summary.source_rows != summary.read else ""),
+        markup=False,
+        highlight=False,
+    )
+    for reason, count in summary.reasons.items():
+        _out.print(f"  rejected {count} x {reason}", markup=False, highlight=False)
+    _out.print(
+        "  " + ", ".join(f"{count} {reward}" for reward, count in summary.rewards.items()),
+        markup=False,
+        highlight=False,
+    )

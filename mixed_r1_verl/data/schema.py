@@ -1,0 +1,233 @@
+"""The one schema of a parquet row, and how an example becomes a row.
+
+verl concatenates train files and refuses column types that differ (a null column against a string column, int against
+float), so every file of this package is written with the explicit Arrow types below, never with inferred ones.
+
+The `images` column has two forms, one for a run:
+
+- `bytes`: `list<struct<bytes: binary, path: string>>`. verl opens the bytes; `path` is informative (where the picture
+  came from). A row of this form must have bytes: verl 0.9.1 opens whatever stands under that key, null included.
+- `path`: `list<struct<image: string>>` with absolute paths. verl 0.9.1 hands the struct to `qwen_vl_utils.fetch_image`,
+  which opens what stands under the key `image`. A struct with the key `path` alone would not work.
+"""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pyarrow as pa
+
+from mixed_r1_verl.data.prompt import build_prompt
+
+ImageForm = Literal["bytes", "path"]
+BoxFrame = Literal["pixel", "norm1", "norm1000"]
+Box = tuple[float, float, float, float]
+
+IMAGE_TYPES: dict[str, pa.DataType] = {
+    "bytes": pa.list_(pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
+    "path": pa.list_(pa.struct([("image", pa.string())])),
+}
+
+EXTRA_INFO_TYPE = pa.struct(
+    [
+        ("id", pa.string()),
+        ("split", pa.string()),
+        ("index", pa.int64()),
+        ("reward", pa.string()),
+        ("choices", pa.list_(pa.string())),
+        ("question", pa.string()),
+        ("width", pa.int64()),
+        ("height", pa.int64()),
+    ]
+)
+
+
+def row_schema(images: ImageForm = "bytes") -> pa.Schema:
+    """The Arrow schema of every parquet file of this package.
+
+    Args:
+        images: which form the `images` column has.
+
+    Example:
+        >>> row_schema("path").field("images").type
+        ListType(list<element: struct<image: string>>)
+    """
+    return pa.schema(
+        [
+            ("data_source", pa.string()),
+            ("prompt", pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))),
+            ("images", IMAGE_TYPES[images]),
+            ("ability", pa.string()),
+            ("reward_model", pa.struct([("style", pa.string()), ("ground_truth", pa.string())])),
+            ("extra_info", EXTRA_INFO_TYPE),
+        ]
+    )
+
+
+def image_form(schema: pa.Schema) -> ImageForm | None:
+    """Which form the `images` column of a schema has, or None where it is neither.
+
+    Example:
+        >>> image_form(row_schema("path"))
+        'path'
+    """
+    index = schema.get_field_index("images")
+    for form in ("bytes", "path"):
+        if index >= 0 and same_type(schema.field(index).type, IMAGE_TYPES[form]):
+            return form  # type: ignore[return-value]
+    return None
+
+
+def same_type(left: pa.DataType, right: pa.DataType) -> bool:
+    """Whether two Arrow types mean the same, whatever the list element is called (`item`, `element`) or may be null.
+
+    Example:
+        >>> same_type(pa.list_(pa.field("item", pa.string())), pa.list_(pa.field("element", pa.string())))
+        True
+    """
+    if pa.types.is_list(left) and pa.types.is_list(right):
+        return same_type(left.value_type, right.value_type)
+    if pa.types.is_struct(left) and pa.types.is_struct(right):
+        left_fields, right_fields = ([t.field(i) for i in range(t.num_fields)] for t in (left, right))
+        return [f.name for f in left_fields] == [f.name for f in right_fields] and all(
+            same_type(a.type, b.type) for a, b in zip(left_fields, right_fields, strict=True)
+        )
+    return bool(left == right)
+
+
+@dataclass(frozen=True)
+class Example:
+    """One question of a published dataset, before its images are read.
+
+    Attributes:
+        id: unique in the data source and stable over runs; the core puts `<data_source>/<split>/` in front.
+        question: the question as published.
+        reward: reward kind that scores it.
+        answer: ground truth as text, for every reward but `iou`; a JSON list of strings for several references.
+        images: path of each image relative to the raw folder (or to `--image-root`), or its encoded bytes.
+        choices: option texts in order A, B, C, ….
+        boxes: ground truth of `iou`: (x1, y1, x2, y2), x1 < x2, y1 < y2.
+        box_frame: frame of `boxes`; `pixel` is pixels of the first image, 0-based, right and lower edge exclusive.
+        box_size: (width, height) of the picture on which the boxes were drawn, where the dataset states it. Boxes are
+            rescaled when the picture was stored in another size of like shape, and rejected when shapes differ.
+        ability: verl's `ability` column; the reward kind when empty.
+        data_source: overrides the converter's own name, for converters that read several datasets.
+    """
+
+    id: str
+    question: str
+    reward: str
+    answer: str = ""
+    images: tuple[str | bytes, ...] = ()
+    choices: tuple[str, ...] = ()
+    boxes: tuple[Box, ...] = ()
+    box_frame: BoxFrame = "pixel"
+    box_size: tuple[int, int] | None = None
+    ability: str = ""
+    data_source: str = ""
+
+
+def format_number(value: float) -> str:
+    """A coordinate as JSON text with at most two decimals and no needless ones.
+
+    Example:
+        >>> format_number(3.0), format_number(17.456), format_number(-0.001)
+        ('3', '17.46', '0')
+    """
+    rounded = round(value, 2)
+    if rounded == int(rounded):
+        return str(int(rounded))
+    return f"{rounded:.2f}".rstrip("0")
+
+
+def format_boxes(boxes: Sequence[Sequence[float]]) -> str:
+    """Boxes as the JSON text that is the ground truth of `iou`.
+
+    Raises:
+        ValueError: a coordinate that is not finite, or a box that has not four of them.
+
+    Example:
+        >>> format_boxes([(1, 2.5, 3, 4)])
+        '[[1,2.5,3,4]]'
+    """
+    for box in boxes:
+        if len(box) != 4 or not all(math.isfinite(value) for value in box):
+            raise ValueError(f"not a box: {list(box)}")
+    return "[" + ",".join("[" + ",".join(format_number(value) for value in box) + "]" for box in boxes) + "]"
+
+
+def references_json(references: Sequence[str]) -> str:
+    """The ground truth of `open_ended`: the text itself when there is one, a JSON list when there are several.
+
+    Example:
+        >>> references_json(["A cat."]), references_json(["A cat.", "Eine Kätzin."])
+        ('A cat.', '["A cat.", "Eine Kätzin."]')
+    """
+    if len(references) == 1 and not references[0].lstrip().startswith("["):
+        return references[0]
+    return json.dumps(list(references), ensure_ascii=False)
+
+
+def build_row(
+    example: Example,
+    *,
+    data_source: str,
+    split: str,
+    index: int,
+    images: Sequence[dict[str, Any]],
+    width: int,
+    height: int,
+    ground_truth: str,
+) -> dict[str, Any]:
+    """Builds one row in the shape of `row_schema`.
+
+    Args:
+        example: the example; its `answer` and `boxes` are not used, `ground_truth` is.
+        data_source: name of the source dataset.
+        split: `train`, `val`, `test`, ….
+        index: running number of the row in its source.
+        images: cells of the `images` column, in the form that the file is written in.
+        width, height: size in pixels of the first stored image, upright (EXIF rotation applied); 0 without an image.
+        ground_truth: what the reward gets.
+
+    Raises:
+        ValueError: the prompt cannot be built (unknown reward, empty question, too many options).
+
+    Example:
+        >>> example = Example(id="7", question="Is it red?", reward="matching", answer="yes")
+        >>> row = build_row(example, data_source="toy", split="train", index=0, images=[], width=0, height=0,
+        ...                 ground_truth="yes")
+        >>> row["extra_info"]["id"], row["reward_model"]["ground_truth"]
+        ('toy/train/7', 'yes')
+    """
+    prompt = build_prompt(
+        example.question, example.reward, choices=example.choices, n_images=len(images), answer=ground_truth
+    )
+    return {
+        "data_source": data_source,
+        "prompt": prompt,
+        "images": list(images),
+        "ability": example.ability or example.reward,
+        "reward_model": {"style": "rule", "ground_truth": ground_truth},
+        "extra_info": {
+            "id": f"{data_source}/{split}/{example.id}",
+            "split": split,
+            "index": index,
+            "reward": example.reward,
+            "choices": list(example.choices),
+            "question": example.question,
+            "width": width,
+            "height": height,
+        },
+    }
+
+
+def rows_to_table(rows: Sequence[dict[str, Any]], images: ImageForm = "bytes") -> pa.Table:
+    """Rows as an Arrow table of exactly `row_schema`.
+
+    Raises:
+        pyarrow.ArrowInvalid or pyarrow.ArrowTypeError: a value that does not fit its column.
+    """
+    return pa.Table.from_pylist(list(rows), schema=row_schema(images))
