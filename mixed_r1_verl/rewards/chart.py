@@ -1,0 +1,631 @@
+"""The chart reward: relaxed accuracy over typed answers (numbers, years, dates, times, labels, lists, yes/no).
+
+The rule for numbers is ChartQA's relaxed accuracy (Masry et al. 2022; Methani et al. 2020): a number is right when
+`|answer - gold| <= 0.05 * |gold|`. What a metric leaves open is fixed here:
+
+- **Years** are exact. A ground truth of four plain digits is a year if the question asks for one ("which year",
+  "when") and the number lies in 1000-2100, or if the question does not ask for a quantity ("how many", "what is the
+  difference", …) and it lies in 1500-2100.
+- **Zero** is exact, and so is the sign.
+- **Percent.** `41%` answers a gold of `41` and one of `0.41`; a bare `0.41` answers neither `41` nor the reverse.
+- **Scale words** count: `2.5 million` is 2500000 and not 2.5, unless the question itself speaks of millions.
+- **Units and currencies** may be left out or added; two different ones contradict, convertible ones are converted.
+- **Several numbers** for one asked are wrong. In prose an announced number counts, else the only number that there is;
+  a year after *in*, *of* or *since* is context where another number stands beside it; `12 + 30 = 42` offers 42.
+  Ranges, *or*, *not*, *more than* and the like commit to nothing.
+- **Lists** (`[a, b]`, `a; b`, JSON) match one to one in any order, each member by its own type, all or nothing.
+- **Dates, months, weekdays, clock times** are compared part by part; `04/10/2020` may be either reading.
+- **Labels** are equal by `text_key`; with `anls_threshold` a near miss scores its similarity.
+- **Ground truth equal to the answer** always scores 1, whatever its type.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Protocol
+
+from mixed_r1_verl.rewards import matching
+from mixed_r1_verl.rewards.config import ChartConfig
+from mixed_r1_verl.rewards.matching import NOTHING, SEVERAL
+from mixed_r1_verl.rewards.numbers import Number, find_numbers, parse_number
+from mixed_r1_verl.rewards.statements import find_claims, readings
+from mixed_r1_verl.rewards.text import MAX_ANSWER_CHARS, clean, text_key
+from mixed_r1_verl.rewards.verdict import GroundTruthError, Verdict
+
+_DEFAULT = ChartConfig()
+
+
+class Gold(Protocol):
+    """A typed ground truth, which scores an answer in [0, 1]."""
+
+    def score(self, answer: str, question: str, config: ChartConfig) -> Verdict:
+        """Read the answer as this type and compare."""
+        ...
+
+
+def chart_reward(answer: str, ground_truth: str, *, question: str = "", config: ChartConfig = _DEFAULT) -> Verdict:
+    """Score the answer to a question about a chart or table.
+
+    Args:
+        answer: text of the answer block.
+        ground_truth: the answer as published.
+        question: the question; tells years from quantities and scales in words. May be empty.
+        config: tolerance for numbers and the optional similarity of labels.
+
+    Returns:
+        `acc` 0.0 or 1.0, or with `anls_threshold` a similarity in [0, 1]; `prediction` is what was read.
+
+    Raises:
+        GroundTruthError: when the ground truth is empty.
+
+    >>> chart_reward("about 104", "100").acc, chart_reward("2010", "2008").acc, chart_reward("$1,200", "1200").acc
+    (1.0, 0.0, 1.0)
+    >>> chart_reward("Turkey and Slovenia", "[Slovenia, Turkey]").acc, chart_reward("40 or 42", "42").acc
+    (1.0, 0.0)
+    """
+    gold = parse_ground_truth(ground_truth)
+    if len(answer) > MAX_ANSWER_CHARS:
+        return Verdict(0.0, "", "too_long")
+    if not answer or answer.isspace():
+        return Verdict(0.0, "", "empty")
+    verdict = gold.score(answer, question, config)
+    if verdict.acc < 1.0 and text_key(answer) == text_key(ground_truth):
+        return Verdict(1.0, clean(answer))
+    return verdict
+
+
+@lru_cache(maxsize=16384)
+def parse_ground_truth(ground_truth: str) -> Gold:
+    """Read a published answer as the type that it is.
+
+    Raises:
+        GroundTruthError: when nothing in it can be compared.
+
+    >>> parse_ground_truth("[2013, 2016]").members[0].number.value, parse_ground_truth("1:15 P.M.").minutes
+    (2013.0, 795)
+    """
+    text = clean(ground_truth)
+    if not text_key(text):
+        raise GroundTruthError(f"the chart reward cannot read ground truth {ground_truth!r}: it is empty")
+    members = _gold_members(text)
+    if members is not None:
+        return ListGold(tuple(_parse_member(member) for member in members))
+    return _parse_member(text)
+
+
+def anls(prediction: str, target: str, threshold: float = 0.5) -> float:
+    """Normalised Levenshtein similarity without regard to case, 0 below the threshold (Biten et al. 2019).
+
+    >>> round(anls("Don't", "Won't"), 3), anls("100%", "94%")
+    (0.8, 0.0)
+    """
+    from rapidfuzz.distance import Levenshtein
+
+    similarity = float(Levenshtein.normalized_similarity(prediction.strip().lower(), target.strip().lower()))
+    return similarity if similarity >= threshold else 0.0
+
+
+def _parse_member(text: str) -> Gold:
+    """The type of one published answer that is no list."""
+    polarity = text.lower().rstrip(".")
+    if polarity in ("yes", "no", "true", "false"):
+        return PolarGold(text)
+    if len(text) == 1 and text.isascii() and text.isalpha():
+        return LetterGold(text.upper())
+    alternatives = _alternatives(text)
+    if alternatives:
+        return alternatives
+    number = parse_number(text)
+    if number is not None:
+        return NumberGold(number)
+    minutes, meridiem = _clock(text)
+    if minutes is not None:
+        return TimeGold(minutes, meridiem)
+    date = _dates(text)
+    if date:
+        return DateGold(date[0])
+    return LabelGold(text, text_key(text))
+
+
+def _alternatives(text: str) -> "NumberGold | None":
+    """`2.72 / 2720`: one value in two scales, either of which is right."""
+    parts = text.split(" / ")
+    if len(parts) != 2:
+        return None
+    numbers = [parse_number(part) for part in parts]
+    first, second = numbers
+    if first is None or second is None or not first.value or not second.value:
+        return None
+    ratio = max(first.value / second.value, second.value / first.value)
+    scales = (10.0, 100.0, 1e3, 1e6, 1e9)
+    return NumberGold(first, (second,)) if any(_close(ratio, scale, 1e-6) for scale in scales) else None
+
+
+# --- numbers ----------------------------------------------------------------------------------------------------------
+
+_ASKS_YEAR = re.compile(
+    r"\b(?:which|what)(?:\(s\))?\s+(?:\w+\s+){0,2}years?\b|\bwhen\b|\byear\(s\)|\bin\s+(?:which|what)\s+(?:\w+\s+){0,2}year|"
+    r"\bwhat\s+(?:is|was)\s+the\s+(?:\w+\s+){0,2}year\b",
+    re.IGNORECASE,
+)
+_ASKS_QUANTITY = re.compile(
+    r"\bhow\s+(?:many|much|large|big|high|long|far|old)\b|\b(?:number|amount|total|sum|average|mean|median|difference|"
+    r"ratio|percentage|percent|share|rate|value|values|count|population|price|cost|revenue|sales|gdp|maximum|minimum|"
+    r"increase|decrease|range|product|quantity|income|emissions?|production|volume|size|score|profit)\b",
+    re.IGNORECASE,
+)
+_QUESTION_SCALE = re.compile(r"\b(thousand|million|billion|trillion)s?\b", re.IGNORECASE)
+_SCALE_VALUES = {"thousand": 1e3, "million": 1e6, "billion": 1e9, "trillion": 1e12}
+
+
+@dataclass(frozen=True)
+class NumberGold:
+    """A number; `others` are further values that are right as well."""
+
+    number: Number
+    others: tuple[Number, ...] = ()
+
+    def score(self, answer: str, question: str, config: ChartConfig) -> Verdict:
+        """Relaxed accuracy of the one number that the answer offers."""
+        fast = _plain_float(answer)
+        numbers = [fast] if fast is not None else _offered(answer)
+        if len(numbers) != 1:
+            return Verdict(0.0, "", SEVERAL if numbers else "no_number")
+        number = numbers[0]
+        right = any(_same(number, gold, question, config.tolerance) for gold in (self.number, *self.others))
+        return Verdict(1.0 if right else 0.0, _shown(number), "" if right else "wrong")
+
+
+def _plain_float(text: str) -> Number | None:
+    """The commonest answers, digits alone, without the machinery."""
+    text = text.strip()
+    if text.isascii() and text.isdigit() and len(text) <= 15:
+        return Number(float(text), plain=True)
+    return None
+
+
+def is_year(number: Number, question: str) -> bool:
+    """Whether a ground truth is a year, which has no tolerance.
+
+    >>> is_year(parse_number("2008"), ""), is_year(parse_number("2616"), ""), is_year(parse_number("2,008"), "")
+    (True, False, False)
+    >>> is_year(parse_number("1680"), "How many cars were sold?"), is_year(parse_number("1066"), "When was the battle?")
+    (False, True)
+    """
+    if not number.plain or not 1000 <= number.value <= 2100:
+        return False
+    if _ASKS_YEAR.search(question):
+        return True
+    return number.value >= 1500 and not _ASKS_QUANTITY.search(question)
+
+
+def _same(answer: Number, gold: Number, question: str, tolerance: float) -> bool:
+    if is_year(gold, question):
+        return answer.value == gold.value and not answer.percent and not answer.currency
+    if gold.exact or answer.exact:
+        tolerance = 1e-9
+    converted = _in_one_unit(answer, gold)
+    if converted is None:
+        return False
+    value, target = converted
+    targets = [(value, target)]
+    if answer.percent != gold.percent:
+        # One of the two is written as a percentage: 41% is 41 percent and 0.41.
+        targets.append((value / 100, target) if answer.percent else (value, target / 100))
+    if answer.scale != gold.scale:
+        for word in _QUESTION_SCALE.findall(question):
+            scale = _SCALE_VALUES[word.lower()]
+            targets += [(value / scale, target)] if answer.scale == scale else []
+            targets += [(value, target / scale)] if gold.scale == scale else []
+    return any(_close(value, target, tolerance) for value, target in targets)
+
+
+def _close(value: float, target: float, tolerance: float) -> bool:
+    """|value - target| <= tolerance * |target|, with room for the rounding of binary fractions; exact at 0."""
+    return abs(value - target) <= tolerance * abs(target) * (1 + 1e-9)
+
+
+def _in_one_unit(answer: Number, gold: Number) -> tuple[float, float] | None:
+    """Both values where their units agree or one has none; None when the units contradict each other."""
+    if answer.currency and gold.currency and answer.currency != gold.currency:
+        return None
+    ours, theirs = answer.quantity(), gold.quantity()
+    if ours and theirs:
+        return (ours[1], theirs[1]) if ours[0] == theirs[0] else None
+    if answer.unit and gold.unit and answer.unit != gold.unit:
+        if not {word.rstrip("s") for word in answer.unit.split()} & {word.rstrip("s") for word in gold.unit.split()}:
+            return None
+    if (answer.percent and (gold.currency or gold.unit)) or (gold.percent and (answer.currency or answer.unit)):
+        return None
+    return answer.value, gold.value
+
+
+_CALCULATION = re.compile(r"[\d\s.,+\-*/×÷()$%]*\d[\s)%]*[-+*/×÷][\d\s.,+\-*/×÷()$%]*=(?P<result>[^=]{1,60})")
+_CONTEXT_YEAR = re.compile(r"\b(?:in|of|year|since|during|by|from|for|until)\s*$", re.IGNORECASE)
+
+
+def _offered(answer: str) -> list[Number]:
+    """The different numbers that an answer offers."""
+    text = clean(answer)
+    if text[:1] == "[" and text[-1:] == "]":
+        text = text[1:-1]
+    whole = parse_number(text)
+    if whole is not None:
+        return [whole]
+    calculation = _CALCULATION.fullmatch(text)
+    if calculation:
+        result = parse_number(calculation["result"])
+        return [result] if result is not None else []
+    claims = find_claims(answer)
+    offered: list[Number] = []
+    for claim in (*claims.boxed, *claims.announced, *claims.sentences):
+        for reading in readings(claim):
+            number = parse_number(_without_place(reading))
+            if number is not None:
+                offered.append(number)
+                break
+    hedged = matching._NO_COMMITMENT.search(claims.whole)
+    if not offered and not hedged:
+        found = find_numbers(claims.whole)
+        context = [item for item in found if item[0].plain and _CONTEXT_YEAR.search(claims.whole, max(0, item[1] - 8), item[1])]
+        offered = [item[0] for item in found if item not in context] or [item[0] for item in found]
+    elif offered and _OR.search(claims.whole):
+        offered += [number for number, _, _ in find_numbers(claims.whole)]
+    distinct: dict[tuple[float, bool], Number] = {}
+    for number in offered:
+        distinct.setdefault((number.value, number.percent), number)
+    return list(distinct.values())
+
+
+_OR = re.compile(r"\b(?:or|maybe|perhaps|possibly)\b", re.IGNORECASE)
+_PLACE = re.compile(r"\s+(?:in|of|for|during|on|at|from|by)\b(?:\s+[^\W\d_][\w'-]*|\s+\d{4}(?!\d))+$")
+
+
+def _without_place(text: str) -> str:
+    """`42 million in 2008` without its adverbial."""
+    return _PLACE.sub("", text) if len(text) <= 120 else text
+
+
+def _shown(number: Number) -> str:
+    return f"{number.currency}{number.value:g}{'%' if number.percent else ''}{' ' + number.unit if number.unit else ''}"
+
+
+# --- dates and times --------------------------------------------------------------------------------------------------
+
+_MONTHS = {
+    name: index
+    for index, names in enumerate(
+        (
+            ("january", "jan"),
+            ("february", "feb"),
+            ("march", "mar"),
+            ("april", "apr"),
+            ("may",),
+            ("june", "jun"),
+            ("july", "jul"),
+            ("august", "aug"),
+            ("september", "sep", "sept"),
+            ("october", "oct"),
+            ("november", "nov"),
+            ("december", "dec"),
+        ),
+        start=1,
+    )
+    for name in names
+}
+_WEEKDAYS = {
+    name: index
+    for index, names in enumerate(
+        (
+            ("monday", "mon"),
+            ("tuesday", "tue", "tues"),
+            ("wednesday", "wed"),
+            ("thursday", "thu", "thur", "thurs"),
+            ("friday", "fri"),
+            ("saturday", "sat"),
+            ("sunday", "sun"),
+        )
+    )
+    for name in names
+}
+_MONTH = rf"(?P<month>{'|'.join(sorted(_MONTHS, key=len, reverse=True))})\.?"
+_DAY = r"(?P<day>\d{1,2})(?:st|nd|rd|th)?"
+_YEAR = r"(?P<year>\d{4}|'\d{2})"
+_DATE_FORMS = tuple(
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        rf"{_MONTH}(?:\s+{_DAY})?(?:,?\s*{_YEAR})?",
+        rf"{_MONTH}[ -](?P<year>\d{{2}}|\d{{4}})",
+        rf"{_DAY}\s+(?:of\s+)?{_MONTH}(?:,?\s*{_YEAR})?",
+        rf"{_DAY}-{_MONTH}-{_YEAR}",
+        rf"{_YEAR},?\s+{_MONTH}(?:\s+{_DAY})?",
+    )
+)
+_ISO_DATE = re.compile(r"(?P<year>\d{4})[-/.](?P<month>\d{1,2})(?:[-/.](?P<day>\d{1,2}))?")
+_SLASHED_DATE = re.compile(r"(?P<first>\d{1,2})[-/.](?P<second>\d{1,2})[-/.](?P<year>\d{4})")
+_CHINESE_DATE = re.compile(r"(?:(?P<year>\d{4})年)?(?P<month>\d{1,2})月(?:(?P<day>\d{1,2})[日号])?")
+_WEEKDAY = re.compile(rf"(?P<weekday>{'|'.join(sorted(_WEEKDAYS, key=len, reverse=True))})\.?", re.IGNORECASE)
+_CLOCK = re.compile(r"(?P<hour>\d{1,2})(?::(?P<minute>\d{2}))?(?::00)?\s?(?P<meridiem>[ap]\.?\s?m\.?)?", re.IGNORECASE)
+
+Date = tuple[int, int, int, int]
+"""Year, month, day, weekday + 1; 0 where the date does not say."""
+
+
+def _dates(text: str) -> list[Date]:
+    """The readings of a text that is one date; more than one for `04/10/2020`."""
+    text = text.strip().rstrip(".,")
+    if len(text) > 30:
+        return []
+    weekday = _WEEKDAY.match(text)
+    day_of_week = 0
+    if weekday:
+        rest = text[weekday.end() :].strip(" ,")
+        if not rest:
+            return [(0, 0, 0, _WEEKDAYS[weekday["weekday"].lower()] + 1)]
+        if text[weekday.end()] in " ,":
+            day_of_week, text = _WEEKDAYS[weekday["weekday"].lower()] + 1, rest
+    for form in (*_DATE_FORMS, _ISO_DATE, _CHINESE_DATE):
+        match = form.fullmatch(text)
+        if match:
+            parts = match.groupdict()
+            month = parts["month"]
+            number = int(month) if month.isdigit() else _MONTHS[month.lower()]
+            return _valid([(_full_year(parts.get("year")), number, int(parts.get("day") or 0), day_of_week)])
+    match = _SLASHED_DATE.fullmatch(text)
+    if match:
+        first, second, year = int(match["first"]), int(match["second"]), int(match["year"])
+        return _valid([(year, first, second, day_of_week), (year, second, first, day_of_week)])
+    return []
+
+
+def _full_year(text: str | None) -> int:
+    if not text:
+        return 0
+    year = int(text.lstrip("'"))
+    return year if year >= 100 else year + (2000 if year < 70 else 1900)
+
+
+def _valid(dates: list[Date]) -> list[Date]:
+    return [date for date in dates if 1 <= date[1] <= 12 and date[2] <= 31]
+
+
+def _clock(text: str) -> tuple[int | None, bool]:
+    """Minutes since midnight, and whether a.m. or p.m. was said."""
+    match = _CLOCK.fullmatch(text.strip().rstrip(",")) if len(text) <= 20 else None
+    if match is None or not (match["minute"] or match["meridiem"]):
+        return None, False
+    hour, minute = int(match["hour"]), int(match["minute"] or 0)
+    if hour > 24 or minute > 59 or (match["meridiem"] and not 1 <= hour <= 12):
+        return None, False
+    if match["meridiem"]:
+        hour = hour % 12 + (12 if match["meridiem"].lower().startswith("p") else 0)
+    return hour * 60 + minute, bool(match["meridiem"])
+
+
+@dataclass(frozen=True)
+class DateGold:
+    """A date, month or weekday."""
+
+    date: Date
+
+    def score(self, answer: str, question: str, config: ChartConfig) -> Verdict:
+        """1 when the one date that is announced has the same parts; a weekday may be left out or added."""
+        read = [(text, _dates(text)) for text in _said(answer)]
+        read = [(text, dates) for text, dates in read if dates]
+        if not read:
+            return Verdict(0.0, "", "no_date")
+        right = all(any(self._is(date) for date in dates) for _, dates in read)
+        return Verdict(1.0 if right else 0.0, read[0][0], "" if right else "wrong")
+
+    def _is(self, date: Date) -> bool:
+        if self.date[:3] == (0, 0, 0) or date[:3] == (0, 0, 0):
+            return date == self.date
+        return date[:3] == self.date[:3] and 0 in (date[3], self.date[3], date[3] - self.date[3])
+
+
+@dataclass(frozen=True)
+class TimeGold:
+    """A clock time in minutes since midnight; `meridiem` when it was written with a.m. or p.m."""
+
+    minutes: int
+    meridiem: bool
+
+    def score(self, answer: str, question: str, config: ChartConfig) -> Verdict:
+        """1 for the same time of day; without a.m. or p.m. on one side the face of the clock must be the same."""
+        read = [(text, *_clock(text)) for text in _said(answer)]
+        times = {(minutes, meridiem): text for text, minutes, meridiem in read if minutes is not None}
+        if not times:
+            return Verdict(0.0, "", "no_time")
+        right = all(self._is(minutes, meridiem) for minutes, meridiem in times)
+        return Verdict(1.0 if right else 0.0, next(iter(times.values())), "" if right else "wrong")
+
+    def _is(self, minutes: int, meridiem: bool) -> bool:
+        if minutes == self.minutes:
+            return True
+        return self.meridiem != meridiem and min(minutes, self.minutes) < 780 and (minutes - self.minutes) % 720 == 0
+
+
+# --- words ------------------------------------------------------------------------------------------------------------
+
+
+def _said(answer: str) -> list[str]:
+    """The texts that may be the answer: the whole, or else what is announced, boxed or stated first."""
+    claims = find_claims(answer)
+    texts = [claims.whole]
+    for claim in (*claims.boxed, *claims.announced):
+        texts += readings(claim)
+    if claims.sentences:
+        texts += readings(claims.sentences[0])
+    return list(dict.fromkeys(_PREPOSITION.sub("", text) for text in texts))
+
+
+_PREPOSITION = re.compile(r"^(?:in|on|at|during|by|around|about)\s+(?:the\s+)?", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class PolarGold:
+    """Yes or no."""
+
+    text: str
+
+    def score(self, answer: str, question: str, config: ChartConfig) -> Verdict:
+        """The matching reward's verdict on yes/no."""
+        return matching.matching_reward(answer, self.text)
+
+
+@dataclass(frozen=True)
+class LetterGold:
+    """The letter of an option that stands in the question or the picture."""
+
+    letter: str
+
+    def score(self, answer: str, question: str, config: ChartConfig) -> Verdict:
+        """The matching reward's verdict on a letter whose options are not known."""
+        return matching.matching_reward(answer, self.letter)
+
+
+_NUMERIC_ASIDE = re.compile(r"\s*\([^()A-Za-z]*\d[^()]{0,20}\)$")
+
+
+@dataclass(frozen=True)
+class LabelGold:
+    """A label: a name, category, colour or phrase."""
+
+    text: str
+    key: str
+
+    def score(self, answer: str, question: str, config: ChartConfig) -> Verdict:
+        """1 for the same label, bare or announced; with `anls_threshold` the best similarity of what was said."""
+        if text_key(answer) == self.key or self._same_parts(answer):
+            return Verdict(1.0, clean(answer))
+        said = self._announced(answer)
+        keys = list(dict.fromkeys(text_key(text) for text in said))
+        if keys == [self.key]:
+            return Verdict(1.0, said[0])
+        if len(keys) > 1:
+            return Verdict(0.0, "", SEVERAL)
+        prediction = said[0] if said else clean(answer)
+        if config.anls_threshold is not None:
+            similarity = anls(prediction, self.text, config.anls_threshold)
+            return Verdict(similarity, prediction, "" if similarity == 1.0 else "similar" if similarity else "wrong")
+        return Verdict(0.0, prediction, "wrong")
+
+    def _same_parts(self, answer: str) -> bool:
+        """Comma-separated parts in another order: `Other adults, Sandwich generation`."""
+        if "," not in self.text or "," not in answer:
+            return False
+        ours, theirs = ([text_key(part) for part in text.split(",")] for text in (answer, self.text))
+        return sorted(ours) == sorted(theirs)
+
+    def _announced(self, answer: str) -> list[str]:
+        """What the answer says, one text for each claim: the reading that is right, else the shortest."""
+        claims = find_claims(answer)
+        candidates = list((*claims.boxed, *claims.announced))
+        if not candidates and claims.sentences:
+            first = claims.sentences[0]
+            rest_explains = all(len(sentence.split()) > 3 for sentence in claims.sentences[1:])
+            if rest_explains:
+                candidates = [first]
+        said = []
+        for claim in candidates:
+            texts = [text for text in readings(claim) if text_key(text)]
+            texts += [_NUMERIC_ASIDE.sub("", text) for text in texts]
+            said += [next((text for text in texts if text_key(text) == self.key), texts[-1])] if texts else []
+        return said
+
+
+# --- lists ------------------------------------------------------------------------------------------------------------
+
+_COMMA = re.compile(r",(?!\d{3}(?!\d))\s*|,\s+")
+_ITEM_SEPARATORS = (
+    re.compile(r"\s*[;\n；]\s*"),
+    re.compile(r"\s*(?:,(?!\d{3}(?!\d))|,(?=\s)|\band\b|&)(?:\s*and\b)?\s*"),
+    re.compile(r"\s*,(?:\s*and\b)?\s*"),
+    re.compile(r"\s+and\s+"),
+    re.compile(r"\s*/\s*|\s*\|\s*"),
+)
+_NUMBERING = re.compile(r"^(?:\(?\d{1,2}[.)]\s+|[-*•]\s+)")
+MAX_MEMBERS = 50
+
+
+def _gold_members(text: str) -> list[str] | None:
+    """Members of a published list; None when the text is none. Commas separate only within brackets."""
+    if text[0] == "[" and text[-1] == "]":
+        members = _json_members(text) or _split(text[1:-1], re.compile(r"\s*;\s*") if ";" in text else _COMMA)
+    elif ";" in text:
+        members = _split(text, re.compile(r"\s*;\s*"))
+    else:
+        return None
+    members = [member for member in members if text_key(member)]
+    return members[:MAX_MEMBERS] if members else None
+
+
+def _json_members(text: str) -> list[str]:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return []
+    if not isinstance(value, list) or not all(isinstance(item, (str, int, float)) for item in value):
+        return []
+    return [str(item) for item in value]
+
+
+def _split(text: str, separator: re.Pattern[str]) -> list[str]:
+    parts = [_NUMBERING.sub("", part.strip()).strip(" \"'") for part in separator.split(text)]
+    return [part for part in parts if part]
+
+
+@dataclass(frozen=True)
+class ListGold:
+    """Several answers, in any order."""
+
+    members: tuple[Gold, ...]
+
+    def score(self, answer: str, question: str, config: ChartConfig) -> Verdict:
+        """The mean score of the members when each finds a partner of its own, else 0."""
+        if len(self.members) == 1:
+            return self.members[0].score(clean(answer).strip("[]"), question, config)
+        best = Verdict(0.0, clean(answer), "wrong")
+        for items in self._ways_to_split(answer):
+            if len(items) == len(self.members):
+                score = self._matched(items, question, config)
+                if score > best.acc:
+                    best = Verdict(score, "; ".join(items))
+        return best
+
+    def _ways_to_split(self, answer: str) -> list[list[str]]:
+        claims = find_claims(answer)
+        sources = [claims.whole, *claims.boxed, *claims.announced]
+        ways: list[list[str]] = []
+        for source in sources:
+            source = source.strip().rstrip(".;").strip()
+            if source[:1] in "[({" and source[-1:] in "])}":
+                source = source[1:-1]
+            for separator in _ITEM_SEPARATORS:
+                items = _split(source, separator)
+                if items not in ways and len(items) <= MAX_MEMBERS:
+                    ways.append(items)
+        return ways
+
+    def _matched(self, items: Sequence[str], question: str, config: ChartConfig) -> float:
+        """Mean score of the best one-to-one matching in which every member scores, else 0."""
+        scores = [[member.score(item, question, config).acc for item in items] for member in self.members]
+        partner: list[int] = [-1] * len(items)  # the member that holds an item
+
+        def place(member: int, seen: set[int]) -> bool:
+            for item in sorted(range(len(items)), key=lambda i: -scores[member][i]):
+                if scores[member][item] > 0 and item not in seen:
+                    seen.add(item)
+                    if partner[item] < 0 or place(partner[item], seen):
+                        partner[item] = member
+                        return True
+            return False
+
+        if not all(place(member, set()) for member in range(len(self.members))):
+            return 0.0
+        return sum(scores[member][item] for item, member in enumerate(partner)) / len(items)
+
+
+__all__ = ["NOTHING", "SEVERAL", "Gold", "anls", "chart_reward", "is_year", "parse_ground_truth"]

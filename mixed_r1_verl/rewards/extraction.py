@@ -1,0 +1,151 @@
+"""What a response says: its thinking, its answer, and whether it kept the format. The stage before any comparison.
+
+Rules for what a response may do to its tags:
+
+- A text segment is *thinking* when it follows a `<think>` or stands before a `</think>`, so an answer block within
+  unfinished, nested or prefilled thinking is not the answer.
+- There is an answer only if exactly one `<answer>` and one `</answer>` stand outside thinking, in this order and in
+  one segment. Two blocks, a nested block or a stray closing tag leave no answer: nobody can tell which one is meant.
+- Tags are spelt exactly; `<Answer>` or `<answer >` opens nothing, but spoils the format wherever it stands.
+
+Every step is one pass over the text, whatever the text is.
+"""
+
+import re
+from dataclasses import dataclass
+
+from mixed_r1_verl.families import FAMILIES
+
+_FURTHER_END_TOKENS = ("</s>", "<eos>", "<pad>", "<unk>", "<|eot_id|>", "<|end_of_text|>", "<|end|>", "<end_of_turn>")
+
+END_TOKENS = tuple(
+    sorted({token for family in FAMILIES.values() for token in family.end_tokens} | set(_FURTHER_END_TOKENS))
+)
+"""Special tokens that may trail a decoded response; they are no part of it."""
+
+_TAG = re.compile(r"</?(?:think|answer)>")
+_TAG_LIKE = re.compile(r"<[\s/]*(?:think|answer)\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class ParsedResponse:
+    """A response taken apart.
+
+    Attributes:
+        think: the text of the only think block, stripped; None when there is none or more than one.
+        answer: the text of the only answer block outside thinking, stripped, possibly empty; None when there is none
+            or more than one. The only text that a task reward sees.
+        well_formed: exactly one non-empty `<think>…</think>`, then exactly one non-empty `<answer>…</answer>`, and
+            nothing but white space around and between.
+        reason: why the response is not well formed, as a short snake_case code; empty when it is.
+    """
+
+    think: str | None
+    answer: str | None
+    well_formed: bool
+    reason: str = ""
+
+
+def parse_response(solution_str: str) -> ParsedResponse:
+    """Take a decoded response apart. Linear in its length; never raises.
+
+    >>> parse_response("<think>2 + 2</think>\\n<answer>\\n4\\n</answer><|im_end|>")
+    ParsedResponse(think='2 + 2', answer='4', well_formed=True, reason='')
+    >>> parse_response("<think>x</think><answer>3</answer><answer>4</answer>")
+    ParsedResponse(think='x', answer=None, well_formed=False, reason='several_answers')
+    >>> parse_response("<think>I say <answer>3</answer></think> 4").answer is None
+    True
+    """
+    text = strip_end_tokens(solution_str)
+    parsed = _parse_regular(text)
+    return parsed if parsed is not None else _parse_irregular(text)
+
+
+def strip_end_tokens(text: str) -> str:
+    """Remove white space around the text and the special tokens of model families after it.
+
+    >>> strip_end_tokens(" B <|im_end|>\\n<|endoftext|>")
+    'B'
+    """
+    text = text.strip()
+    end = len(text)
+    while text.endswith(END_TOKENS, 0, end):
+        end = text.rindex("<", 0, end)
+        while end and text[end - 1].isspace():
+            end -= 1
+    return text[:end]
+
+
+def _parse_regular(text: str) -> ParsedResponse | None:
+    """The common case, by searches alone: four tags, each once, in order. None sends it to the slow path."""
+    if not text.startswith("<think>") or not text.endswith("</answer>"):
+        return None
+    think_end = text.find("</think>")
+    answer_start = text.find("<answer>", think_end + 1)
+    if think_end < 0 or answer_start < 0 or text[think_end + 8 : answer_start].strip():
+        return None
+    think = text[7:think_end].strip()
+    answer = text[answer_start + 8 : -9].strip()
+    if _TAG_LIKE.search(think) or _TAG_LIKE.search(answer) or not _visible(think) or not _visible(answer):
+        return None
+    return ParsedResponse(think, answer, True)
+
+
+def _parse_irregular(text: str) -> ParsedResponse:
+    """Anything that is not well formed: find the one think and the one answer block, if there are such, and say why."""
+    thinks: list[str] = []
+    answers: list[str] = []
+    opened = closed = 0  # answer tags outside thinking
+    open_at: int | None = None  # where the answer block of this segment begins
+    segment: list[tuple[str, int, int]] = []
+    previous, segment_start = "", 0
+    tags = [(match[0], match.start(), match.end()) for match in _TAG.finditer(text)]
+    for tag, start, end in [*tags, ("", len(text), len(text))]:
+        if tag in ("<answer>", "</answer>"):
+            segment.append((tag, start, end))
+            continue
+        if previous == "<think>" or tag == "</think>":
+            if previous == "<think>" and tag == "</think>":
+                thinks.append(text[segment_start:start].strip())
+        else:
+            open_at = None
+            for answer_tag, answer_start, answer_end in segment:
+                if answer_tag == "<answer>":
+                    opened += 1
+                    open_at = answer_end
+                else:
+                    closed += 1
+                    if open_at is not None:
+                        answers.append(text[open_at:answer_start].strip())
+                        open_at = None
+        segment = []
+        previous, segment_start = tag, end
+    answer = answers[0] if opened == closed == len(answers) == 1 else None
+    think = thinks[0] if len(thinks) == 1 else None
+    return ParsedResponse(think, answer, False, _complaint(text, think, answer, opened, closed))
+
+
+def _complaint(text: str, think: str | None, answer: str | None, opened: int, closed: int) -> str:
+    """Why this text, known not to be well formed, is not."""
+    if answer is None:
+        if not opened or not closed:
+            return "answer_not_closed" if opened else "no_answer"
+        return "several_answers" if opened > 1 else "stray_answer_tag"
+    if text.count("<think>") > 1 or text.count("</think>") > 1:
+        return "several_thinks"
+    if think is None:
+        return "no_think"
+    if not _visible(think):
+        return "empty_think"
+    if not _visible(answer):
+        return "empty_answer"
+    if text.find("<answer>") < text.find("</think>"):
+        return "answer_in_think" if text.find("<answer>") > text.find("<think>") else "answer_before_think"
+    if _TAG_LIKE.search(think) or _TAG_LIKE.search(answer):
+        return "smuggled_tag"
+    return "text_outside_tags"
+
+
+def _visible(text: str) -> bool:
+    """Whether a reader would see anything: a zero-width space is neither a thought nor an answer."""
+    return text.isascii() and bool(text) or any(char.isprintable() and not char.isspace() for char in text)

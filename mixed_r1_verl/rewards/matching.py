@@ -1,0 +1,448 @@
+r"""The matching reward: multiple choice, yes/no and true/false, and short answers that are one word or count.
+
+The answer is read first (`read` of the parsed ground truth) and compared second. Rules for ambiguous families:
+
+- **Letters.** A single letter is an option's label, also where option texts are letters themselves. `(B)`, `B)`, `B.`,
+  `b`, `Option B`, `\boxed{B}`, `**B**`, `答案是B` all name B. Before a word `A` is an article, so `A dog` and `The answer
+  is a dog` name the option whose text is *dog*.
+- **Texts.** An option's text names it, by `text_key` or as the same number (`13` = `13.0`, `4/5` = `\frac{4}{5}`, a
+  missing unit is forgiven where only one option fits). Part of a text names nothing.
+- **Both.** `B) dog` names B if *dog* is B's text and is a contradiction if it is another option's. A text that is
+  nobody's is taken for an explanation: `B. It has a tail.`
+- **Several.** `A or B`, `A, B`, `A/B`, two statements that differ, the option list copied out: wrong, even if the right
+  one is among them. `B because A is wrong` and `dog, not cat` name one.
+- **Doubt.** `not B`, `B is wrong`, `if the answer is B`, `could be B`, `B?` name nothing; *I think* and *probably* do
+  not weaken a single claim. Excluding all other options names nothing.
+- **Yes/no.** The text must begin with the word or announce it; `True` means yes and `False` no; *not true* means no.
+  `No idea`, `No circle`, `Nothing`, `I cannot tell`, `Yes and no` answer nothing.
+- **Words.** Without options any other ground truth up to 100 characters is compared by `text_key` without the plural
+  *s*, a number by value and without tolerance. Never by substring.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from mixed_r1_verl.rewards.numbers import Number, find_numbers, parse_number
+from mixed_r1_verl.rewards.statements import Claims, find_claims, readings
+from mixed_r1_verl.rewards.text import MAX_ANSWER_CHARS, clean, singular, text_key
+from mixed_r1_verl.rewards.verdict import GroundTruthError, Verdict
+
+MAX_WORD_CHARS = 100
+"""A ground truth without options that is longer than this is no short answer."""
+
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+SEVERAL = "several_answers"
+NOTHING = "no_answer_found"
+
+
+def matching_reward(answer: str, ground_truth: str, *, choices: Sequence[str] = ()) -> Verdict:
+    """1 when the answer names the right option, polarity, word or count and nothing else; else 0.
+
+    Args:
+        answer: text of the answer block.
+        ground_truth: an option letter or text, `yes`/`no`/`true`/`false`, or a short word or number.
+        choices: option texts in the order A, B, C, …; empty for anything but multiple choice.
+
+    Returns:
+        `acc` 0.0 or 1.0; `prediction` is the letter, `yes`/`no` or text that was read.
+
+    Raises:
+        GroundTruthError: see `parse_ground_truth`.
+
+    >>> matching_reward("The answer is a dog", "B", choices=["cat", "dog", "bird", "fish"])
+    Verdict(acc=1.0, prediction='B', reason='')
+    >>> matching_reward("A or B or C", "B", choices=["cat", "dog", "bird"])
+    Verdict(acc=0.0, prediction='', reason='several_answers')
+    >>> matching_reward("I cannot tell", "no").acc
+    0.0
+    """
+    gold = parse_ground_truth(ground_truth, choices)
+    if len(answer) > MAX_ANSWER_CHARS:
+        return Verdict(0.0, "", "too_long")
+    if not answer or answer.isspace():
+        return Verdict(0.0, "", "empty")
+    prediction, reason = gold.read(answer)
+    if prediction and prediction != gold.expected:
+        reason = "wrong"
+    return Verdict(1.0 if prediction == gold.expected else 0.0, prediction, reason)
+
+
+def parse_ground_truth(ground_truth: str, choices: Sequence[str] = ()) -> "Choice | Polarity | Word":
+    """Read a ground truth of the matching reward.
+
+    Raises:
+        GroundTruthError: when it is empty, names no option of those given, or is no short answer.
+
+    >>> parse_ground_truth("dog", ["cat", "dog"]).expected, parse_ground_truth("TRUE").expected
+    ('B', 'yes')
+    """
+    return _parse_ground_truth(ground_truth, tuple(choices) if len(choices) else ())
+
+
+@lru_cache(maxsize=16384)
+def _parse_ground_truth(ground_truth: str, choices: tuple[str, ...]) -> "Choice | Polarity | Word":
+    text = clean(ground_truth)
+    if not text_key(text):
+        raise GroundTruthError(f"the matching reward cannot read ground truth {ground_truth!r}: it is empty")
+    if len(choices) > len(_LETTERS):
+        raise GroundTruthError(f"{len(choices)} choices; the matching reward labels at most {len(_LETTERS)}")
+    if choices:
+        options = Choice.of(choices)
+        label = _BARE_LABEL.fullmatch(text)
+        if label and label[1].upper() in options.labels:
+            return options.expecting(label[1].upper())
+        named = options.named(text)
+        if named is None:
+            raise GroundTruthError(f"ground truth {ground_truth!r} is none of the {len(choices)} choices {choices!r}")
+        return options.expecting(named)
+    label = _BARE_LABEL.fullmatch(text)
+    if label:
+        return Choice((), tuple(_LETTERS), {}, {}).expecting(label[1].upper())
+    polarity = _POLARITIES.get(text_key(text))
+    if polarity:
+        return Polarity(polarity)
+    if len(text) > MAX_WORD_CHARS or text[0] in "[{":
+        raise GroundTruthError(
+            f"the matching reward cannot read ground truth {ground_truth!r}: it expects a letter, yes/no, or a short word"
+        )
+    number = parse_number(text)
+    return Word(_word_key(text), number)
+
+
+# --- multiple choice --------------------------------------------------------------------------------------------------
+
+_BARE_LABEL = re.compile(r"[\s\"'(\[<]*([A-Za-z])[\s\"')\].:,>]*")
+_LABEL = re.compile(
+    r"[\s\"'(\[]*(?:(?:the\s+)?(?:correct\s+)?(?:option|choice|letter|answer|选项)\s*:?\s*)?"
+    r"(?P<open>[(\[\"'])?(?P<label>[A-Za-z])(?P<close>[)\]\"'])?(?![A-Za-z0-9])(?!'[A-Za-z])",
+    re.IGNORECASE,
+)
+_ANOTHER = re.compile(
+    r"\s*(?:[,/&+;|]|\bor\b|\band\b|\bmaybe\b|\bperhaps\b|\bpossibly\b|和|或|及|还是)*\s*(?:\b(?:or|and|maybe|possibly|perhaps)\b\s*)*"
+    r"(?:\b(?:option|choice|letter)\s+)?[(\[]?(?P<label>[A-Z])[)\]]?(?=\s*(?:$|[,.;:/&|)\]+]|or\b|and\b|[(\[]?[A-Z]\b))"
+)
+_HEDGE = re.compile(
+    r"\b(?:or|maybe|perhaps|possibly|alternatively|either)\b\W*(?:(?:it|the|is|could|be|also|option|choice|answer)\W+|'s\s)*"
+    r"[(\[]?(?P<label>[A-Z])(?![A-Za-z'])(?!\s+[a-z])"
+)
+_AFTER_LABEL = re.compile(
+    r"\s*(?:$|[.,;:!=)\]\u2192-]|\b(?:because|since|as|for|which|so|due|given|where|but|not|rather|instead|based|with)\b|"
+    r"(?P<verdict>(?:is|was|must be|should be|seems|would be)\s+(?:the\s+)?(?:most\s+|only\s+|best\s+)?"
+    r"(?:correct|right|best|true|answer|accurate|appropriate|likely|closest)|(?:选项|项)?(?:是)?(?:正确|对)的?))",
+    re.IGNORECASE,
+)
+_LABELLED_AFTER = re.compile(r"(?P<text>[^()\[\]]+?)\s*[(\[](?:option\s+|choice\s+)?(?P<label>[A-Za-z])[)\]]", re.IGNORECASE)
+_LABEL_PREFIX = re.compile(r"\s*[(\[]?([A-Z])[)\].:]\s*(?=\S)")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A multiple-choice ground truth.
+
+    Attributes:
+        texts: option texts in order; empty when only letters are known.
+        labels: the letters that name an option.
+        keys: text key to the label that it names; a key of several options is left out.
+        values: number to the label that it names; likewise.
+        expected: the right label.
+    """
+
+    texts: tuple[str, ...]
+    labels: tuple[str, ...]
+    keys: dict[str, str]
+    values: dict[tuple[float, bool], str]
+    expected: str = ""
+
+    @staticmethod
+    def of(choices: Sequence[str]) -> "Choice":
+        """Options by their texts; a label written into every text (`A. cat`, `B. dog`) is taken off."""
+        texts = tuple(clean(choice) for choice in choices)
+        labels = tuple(_LETTERS[: len(texts)])
+        prefixes = [_LABEL_PREFIX.match(text) for text in texts]
+        if all(match and match[1] == label for match, label in zip(prefixes, labels, strict=True)):
+            texts = tuple(text[match.end() :] for text, match in zip(texts, prefixes, strict=True) if match)
+        keys: dict[str, set[str]] = {}
+        values: dict[tuple[float, bool], set[str]] = {}
+        first_with: dict[str, str] = {}
+        for label, text in zip(labels, texts, strict=True):
+            same = first_with.setdefault(text.casefold(), label)  # identical options are one option
+            for key in {text_key(text), _compact(text)} - {""}:
+                keys.setdefault(key, set()).add(same)
+            number = parse_number(text)
+            if number is not None:
+                values.setdefault(_value(number), set()).add(same)
+        return Choice(texts, labels, _unambiguous(keys), _unambiguous(values))
+
+    def expecting(self, label: str) -> "Choice":
+        """The same options with the right label."""
+        return Choice(self.texts, self.labels, self.keys, self.values, self._canonical(label))
+
+    def _canonical(self, label: str) -> str:
+        """The first of identical options, so that it does not matter which of them is named."""
+        if not self.texts or label not in self.labels:
+            return label
+        wanted = self.texts[self.labels.index(label)].casefold()
+        return next(other for other, text in zip(self.labels, self.texts, strict=True) if text.casefold() == wanted)
+
+    def named(self, text: str) -> str | None:
+        """The label of the option with this text, or None."""
+        key = text_key(text)
+        if not key or not self.texts:
+            return None
+        label = self.keys.get(key) or self.keys.get(_compact(text))
+        if label is None and self.values:
+            number = parse_number(text)
+            if number is not None:
+                label = self.values.get(_value(number))
+                unit = number.unit or number.currency
+                if label is not None and unit:
+                    option = parse_number(self.texts[self.labels.index(label)])
+                    if option is not None and (option.unit or option.currency) not in ("", unit):
+                        label = None
+        return label
+
+    def read(self, answer: str) -> tuple[str, str]:
+        """The label that the answer names, and why there is none."""
+        bare = answer.strip()
+        if len(bare) == 1 and bare.isascii() and bare.upper() in self.labels:
+            return self._canonical(bare.upper()), ""
+        text = clean(answer)
+        bare_label = _BARE_LABEL.fullmatch(text)
+        if bare_label and "?" not in text:
+            label = bare_label[1].upper()
+            return (self._canonical(label), "") if label in self.labels else ("", NOTHING)
+        named = self.named(text)
+        if named is not None and not text.endswith("?"):
+            return named, ""
+        claims = find_claims(answer)
+        found: list[str] = []
+        for claim in [*claims.boxed, *claims.announced, *claims.sentences]:
+            label = self._claimed(claim)
+            if label == SEVERAL:
+                return "", SEVERAL
+            if label and label not in found:
+                found.append(label)
+        if len(found) == 1:
+            return found[0], ""
+        return "", SEVERAL if found else NOTHING
+
+    def _claimed(self, claim: str) -> str | None:
+        """The label that a claim begins with, SEVERAL, or None."""
+        texts = readings(claim)
+        for text in texts:
+            named = self.named(text)
+            if named is not None and not _BARE_LABEL.fullmatch(text):
+                return named
+        match = _LABELLED_AFTER.fullmatch(texts[0])
+        if match and match["label"].upper() in self.labels:
+            named = self.named(match["text"])
+            if named is not None:
+                return named if named == self._canonical(match["label"].upper()) else SEVERAL
+        match = _LABEL.match(claim)
+        if match is None:
+            return None
+        label = match["label"]
+        rest = claim[match.end() :]
+        if label.islower() and not (match["close"] or re.match(r"\s*(?:$|[.):])", rest)):
+            return None  # an article, or a word of one letter
+        label = label.upper()
+        if label not in self.labels:
+            return None
+        other = _ANOTHER.match(rest)
+        if other and self._other(other, label):
+            return SEVERAL
+        hedge = _HEDGE.search(rest)
+        if hedge and self._other(hedge, label):
+            return SEVERAL
+        after = _AFTER_LABEL.match(rest)
+        if after is None:
+            if self.named(rest) == self._canonical(label):  # "B dog"
+                return self._canonical(label)
+            return None
+        for text in readings(rest.lstrip(" .,:;=)-")):
+            named = self.named(text)
+            if named is not None and named != self._canonical(label):
+                return SEVERAL
+        return self._canonical(label)
+
+    def _other(self, match: re.Match[str], label: str) -> bool:
+        return match["label"] in self.labels and match["label"] != label
+
+
+def _value(number: Number) -> tuple[float, bool]:
+    return (round(number.value, 9), number.percent)
+
+
+def _compact(text: str) -> str:
+    """A second key for mathematical texts: without spaces, brackets and signs of multiplication."""
+    return re.sub(r"[\s(){}*.,]", "", clean(text)).casefold()
+
+
+def _unambiguous(table: dict) -> dict:
+    return {key: next(iter(labels)) for key, labels in table.items() if len(labels) == 1}
+
+
+# --- yes/no -----------------------------------------------------------------------------------------------------------
+
+_POLARITIES = {
+    **dict.fromkeys(("yes", "true", "是", "是的", "对", "对的", "正确", "真"), "yes"),
+    **dict.fromkeys(("no", "false", "否", "不", "不是", "不对", "错", "错误", "不正确", "假", "没有"), "no"),
+    **dict.fromkeys(("not true",), "no"),
+    **dict.fromkeys(("not false",), "yes"),
+}
+_POLAR = re.compile(
+    r"[\s\"'(\[]*(?P<not>not\s+)?(?P<word>yes|no|true|false)(?![A-Za-z0-9'])[\"')\]]*|"
+    r"[\s\"'(\[]*(?P<chinese>是的?|对的?|正确|真|否|不是|不对|不正确|不|错误|错|假|没有)(?=$|[\s.,!;:)])",
+    re.IGNORECASE,
+)
+_OPPOSITE = re.compile(r"[\s,./&;|(-]*(?:\b(?:or|and|maybe|perhaps|possibly)\b\s*)*(?:yes|no|true|false|not)\b", re.IGNORECASE)
+_AFTER_POLAR = re.compile(
+    r"\s*(?:$|[.,;:!()\u2192-]|\b(?:because|since|as|it|its|it's|there|they|he|she|i|we|you|the|this|that|these|those|"
+    r"is\s+(?:the\s+)?(?:correct|right|answer))\b)",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Polarity:
+    """A yes/no ground truth; `expected` is `yes` or `no`."""
+
+    expected: str
+
+    def read(self, answer: str) -> tuple[str, str]:
+        """`yes` or `no` when the answer commits to one, and why it does not."""
+        polarity = _POLARITIES.get(answer.strip().rstrip(".!").lower())
+        if polarity:
+            return polarity, ""
+        return read_polarity(answer)
+
+
+def read_polarity(answer: str) -> tuple[str, str]:
+    """`yes` or `no` when the answer commits to exactly one, else empty with the reason.
+
+    >>> read_polarity("**No**, it is not."), read_polarity("No idea")[0], read_polarity("Yes and no")[0]
+    (('no', ''), '', '')
+    """
+    claims: Claims = find_claims(answer)
+    found: list[str] = []
+    for claim in [*claims.boxed, *claims.announced, *claims.sentences]:
+        match = _POLAR.match(claim)
+        if match is None:
+            continue
+        rest = claim[match.end() :]
+        if match["chinese"]:
+            polarity = _POLARITIES[match["chinese"]]
+        else:
+            word = match["word"].lower()
+            if match["not"] and word in ("yes", "no"):
+                continue
+            polarity = _POLARITIES[f"not {word}" if match["not"] else word]
+            if _contradicts(rest, polarity):
+                return "", SEVERAL
+            if not (_AFTER_POLAR.match(rest) or _OPPOSITE.match(rest)):
+                continue
+        if polarity not in found:
+            found.append(polarity)
+    if len(found) == 1:
+        return found[0], ""
+    return "", SEVERAL if found else NOTHING
+
+
+def _contradicts(rest: str, polarity: str) -> bool:
+    """Whether another polarity follows at once: `yes or no`, `yes/no`, `yes, no`."""
+    match = _OPPOSITE.match(rest)
+    if match is None:
+        return False
+    word = match[0].split()[-1].strip(",./&;|(-").lower()
+    return word == "not" and "or" in match[0].lower() or _POLARITIES.get(word, polarity) != polarity
+
+
+# --- words and counts -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Word:
+    """A short ground truth that is neither letter nor yes/no: a word, a phrase or a count.
+
+    Attributes:
+        expected: its key.
+        number: its value, where it is a number.
+    """
+
+    expected: str
+    number: Number | None = None
+
+    def read(self, answer: str) -> tuple[str, str]:
+        """The expected key when the answer is the same word or number, else what it says instead."""
+        if self.number is not None:
+            return self._read_number(answer)
+        whole = _word_key(answer)
+        if whole == self.expected:
+            return whole, ""
+        claims = find_claims(answer)
+        said: list[str] = []
+        for claim in (*claims.boxed, *claims.announced):
+            keys = [_word_key(text) for text in readings(claim)]
+            said.append(self.expected if self.expected in keys else keys[-1])
+        if not said and claims.sentences:
+            keys = [_word_key(text) for text in readings(claims.sentences[0])]
+            if self.expected in keys and all(len(sentence.split()) > 3 for sentence in claims.sentences[1:]):
+                said.append(self.expected)
+        distinct = list(dict.fromkeys(key for key in said if key))
+        if len(distinct) == 1:
+            return distinct[0], ""
+        if distinct:
+            return "", SEVERAL
+        return ("", NOTHING) if len(whole) > MAX_WORD_CHARS else (whole, "")
+
+    def _read_number(self, answer: str) -> tuple[str, str]:
+        numbers = read_numbers(answer)
+        if len(numbers) != 1:
+            return "", SEVERAL if numbers else NOTHING
+        number = numbers[0]
+        assert self.number is not None
+        same = abs(number.value - self.number.value) <= 1e-9 * max(1.0, abs(self.number.value))
+        return (self.expected if same and number.percent == self.number.percent else f"{number.value:g}"), ""
+
+
+def _word_key(text: str) -> str:
+    return singular(text_key(text))
+
+
+_NO_COMMITMENT = re.compile(
+    r"\b(?:not|no|never|cannot|can't|isn't|aren't|don't|or|between|maybe|perhaps|possibly|might|may|could|either|"
+    r"more than|less than|over|under|at least|at most|unless|if)\b|\?",
+    re.IGNORECASE,
+)
+
+
+def read_numbers(answer: str) -> list[Number]:
+    """The different numbers that the answer offers for one that was asked.
+
+    A text that is one number offers it. Else the announced numbers count, and only where none is announced, a single
+    number in prose that is neither negated nor hedged.
+
+    >>> [number.value for number in read_numbers("There are two cubes.")]
+    [2.0]
+    >>> read_numbers("It may be 3")
+    []
+    """
+    whole = parse_number(answer)
+    if whole is not None:
+        return [whole]
+    claims = find_claims(answer)
+    offered: list[Number] = []
+    for claim in (*claims.boxed, *claims.announced, *claims.sentences):
+        numbers = [number for number in map(parse_number, readings(claim)) if number is not None]
+        if numbers:
+            offered.append(numbers[0])
+    if not offered and not _NO_COMMITMENT.search(claims.whole):
+        offered = [number for number, _, _ in find_numbers(claims.whole)]
+    elif offered and re.search(r"\b(?:or|maybe|perhaps|possibly)\b", claims.whole, re.IGNORECASE):
+        offered += [number for number, _, _ in find_numbers(claims.whole)]
+    distinct: dict[tuple[float, bool], Number] = {}
+    for number in offered:
+        distinct.setdefault((number.value, number.percent), number)
+    return list(distinct.values())

@@ -1,0 +1,330 @@
+"""Numbers as models write them: a typed value with sign, scale, percent, currency and unit.
+
+`parse_number` reads a text that is one number and nothing else; `find_numbers` finds those in prose. Neither
+judges: whether `41%` may stand for `0.41` is decided by the reward that compares.
+"""
+
+import math
+import re
+from dataclasses import dataclass
+
+from mixed_r1_verl.rewards.text import clean
+
+_SCALES = {
+    "hundred": 1e2,
+    "thousand": 1e3,
+    "thousands": 1e3,
+    "k": 1e3,
+    "lakh": 1e5,
+    "million": 1e6,
+    "millions": 1e6,
+    "mn": 1e6,
+    "mln": 1e6,
+    "mio": 1e6,
+    "crore": 1e7,
+    "billion": 1e9,
+    "billions": 1e9,
+    "bn": 1e9,
+    "bln": 1e9,
+    "trillion": 1e12,
+    "trillions": 1e12,
+    "tn": 1e12,
+    "trn": 1e12,
+    "万": 1e4,
+    "百万": 1e6,
+    "亿": 1e8,
+}
+_CAPITAL_SCALES = {"K": 1e3, "M": 1e6, "MM": 1e6, "B": 1e9, "T": 1e12}  # only written on to the digits: `5M`, not `5 M`
+
+_CURRENCIES = {
+    "$": "$",
+    "us$": "$",
+    "usd": "$",
+    "dollar": "$",
+    "dollars": "$",
+    "€": "€",
+    "eur": "€",
+    "euro": "€",
+    "euros": "€",
+    "£": "£",
+    "gbp": "£",
+    "pound": "£",
+    "pounds": "£",
+    "¥": "¥",
+    "jpy": "¥",
+    "yen": "¥",
+    "cny": "cny",
+    "rmb": "cny",
+    "yuan": "cny",
+    "元": "cny",
+    "₹": "₹",
+    "inr": "₹",
+    "rupees": "₹",
+    "rs": "₹",
+    "₩": "₩",
+    "krw": "₩",
+    "won": "₩",
+    "cent": "cent",
+    "cents": "cent",
+    "¢": "cent",
+}
+_PERCENTS = frozenset(("%", "percent", "percents", "per cent", "pct", "percentage points", "percentage point", "pp"))
+
+# unit: (quantity, size in the quantity's base unit)
+_UNITS = {
+    **dict.fromkeys(("s", "sec", "secs", "second", "seconds", "秒"), ("time", 1.0)),
+    **dict.fromkeys(("min", "mins", "minute", "minutes", "分钟"), ("time", 60.0)),
+    **dict.fromkeys(("h", "hr", "hrs", "hour", "hours", "小时"), ("time", 3600.0)),
+    **dict.fromkeys(("day", "days", "天"), ("time", 86400.0)),
+    **dict.fromkeys(("week", "weeks"), ("time", 604800.0)),
+    **dict.fromkeys(("month", "months"), ("months", 1.0)),
+    **dict.fromkeys(("year", "years", "yr", "yrs", "年"), ("months", 12.0)),
+    **dict.fromkeys(("mm", "millimeter", "millimeters", "毫米"), ("length", 1e-3)),
+    **dict.fromkeys(("cm", "centimeter", "centimeters", "厘米"), ("length", 1e-2)),
+    **dict.fromkeys(("m", "meter", "meters", "metre", "metres", "米"), ("length", 1.0)),
+    **dict.fromkeys(("km", "kilometer", "kilometers", "kilometre", "kilometres", "公里", "千米"), ("length", 1e3)),
+    **dict.fromkeys(("in", "inch", "inches"), ("length", 0.0254)),
+    **dict.fromkeys(("ft", "foot", "feet"), ("length", 0.3048)),
+    **dict.fromkeys(("mile", "miles", "mi"), ("length", 1609.344)),
+    **dict.fromkeys(("mg", "milligram", "milligrams"), ("mass", 1e-3)),
+    **dict.fromkeys(("g", "gram", "grams", "克"), ("mass", 1.0)),
+    **dict.fromkeys(("kg", "kilogram", "kilograms", "千克", "公斤"), ("mass", 1e3)),
+    **dict.fromkeys(("t", "tonne", "tonnes"), ("mass", 1e6)),
+    **dict.fromkeys(("cm^2", "cm2", "平方厘米"), ("area", 1e-4)),
+    **dict.fromkeys(("m^2", "m2", "平方米"), ("area", 1.0)),
+    **dict.fromkeys(("km^2", "km2", "平方公里"), ("area", 1e6)),
+    **dict.fromkeys(("°", "degree", "degrees", "deg", "度"), ("angle", 1.0)),
+    **dict.fromkeys(("°c", "celsius", "degrees celsius"), ("temperature in C", 1.0)),
+    **dict.fromkeys(("°f", "fahrenheit", "degrees fahrenheit"), ("temperature in F", 1.0)),
+}
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number as it was written.
+
+    Attributes:
+        value: its value with the scale word, without the percent sign (`2.5 million` is 2500000, `41%` is 41).
+        scale: the power of ten of the scale word; 1 without one.
+        percent: whether it is written as a percentage.
+        currency: canonical currency (`$`, `€`, …); empty without one.
+        unit: the unit or counted noun in lower case; empty without one.
+        plain: written as digits alone, so that it may be a year.
+        exact: a clock-like composite (`2 hours and 45 minutes`) that admits no tolerance.
+    """
+
+    value: float
+    scale: float = 1.0
+    percent: bool = False
+    currency: str = ""
+    unit: str = ""
+    plain: bool = False
+    exact: bool = False
+
+    def quantity(self) -> tuple[str, float] | None:
+        """Kind of quantity and value in its base unit, for a unit that is known; None for any other."""
+        known = _UNITS.get(self.unit)
+        return (known[0], self.value * known[1]) if known else None
+
+
+_DIGITS = r"\d{1,3}(?:,\d{2,3}){0,8},\d{3}(?!\d)(?:\.\d{1,30})?|\d{1,40}(?:\.\d{1,30})?|\.\d{1,30}"
+_SPACED = r"\d{1,3}(?:[ '’]\d{3}){1,8}(?!\d)(?:\.\d{1,30})?"
+_POWER = r"[eE][-+]?\d{1,3}(?!\d)| ?[×x*] ?10 ?\^ ?\(?[-+]?\d{1,3}\)?"
+_CURRENCY_SIGN = r"(?:US|A|C|HK|S|NZ)?\$|€|£|¥|₹|₩|(?:USD|EUR|GBP|CNY|RMB|INR|JPY|Rs\.?)(?![A-Za-z])"
+_SCALE_WORD = (
+    r"(?:hundred|thousands?|lakh|crore|millions?|billions?|trillions?|mn|mln|mio|bn|bln|tn|trn|k)(?![A-Za-z])"
+    r"|百万|万|亿"
+)
+
+
+def _number_pattern(digits: str) -> str:
+    return (
+        rf"(?P<sign>[-+]|(?i:minus|negative)\s)?\s?(?P<currency>{_CURRENCY_SIGN})?\s?(?P<inner>[-+])?"
+        rf"(?:(?P<whole>\d{{1,9}})\ (?=\d{{1,9}}\s?/\s?\d))?(?P<digits>{digits})"
+        rf"(?P<power>{_POWER})?(?:\s?/\s?(?P<under>\d{{1,15}}(?:\.\d{{1,15}})?)(?![\d/]))?"
+        rf"(?:(?P<capital>(?:MM|[KMBT])(?![A-Za-z]))|\s?(?P<scale>(?i:{_SCALE_WORD})))?"
+        rf"(?:\s?(?P<percent>%|(?i:per\s?cent(?:s|age\ points?)?|pct|percentage\ points?|pp)(?![A-Za-z])))?"
+    )
+
+
+_WHOLE_NUMBER = re.compile(_number_pattern(f"{_SPACED}|{_DIGITS}") + r"(?P<rest>.{0,60})\Z", re.DOTALL)
+_NUMBER_IN_PROSE = re.compile(
+    r"(?<![\w.,])(?<![A-Za-z]-)(?<!\d[-/])"
+    + _number_pattern(_DIGITS)
+    + r"(?!\d|(?:st|nd|rd|th)(?![A-Za-z])|[,.:/]\d|-[A-Za-z])"
+)
+_LEADS = re.compile(r"^(?:about|approximately|approx\.?|around|roughly|nearly|almost|circa|ca\.|~|≈|=|:)\s*", re.IGNORECASE)
+_UNIT = re.compile(r"[^\W\d_][^\W\d_'.\-]*(?:[ '.\-/^][^\W\d_]+){0,6}(?:\^?[23])?|°\s?[CFcf]?")
+_NO_UNIT_WORDS = frozenset(
+    "st nd rd th or and to not but than is was are were be been because since as which so due given based rather instead if vs "
+    "versus though although however no yes maybe perhaps possibly about while whereas though the then plus minus "
+    "times it they this that there i we you he she thousand million billion trillion hundred".split()
+)
+_COMPOSITE_TIME = re.compile(
+    r"(?P<major>\d{1,6})\s?(?P<major_unit>[A-Za-z]{1,8})(?:,|\s)*(?:and\s+)?(?P<minor>\d{1,6})\s?(?P<minor_unit>[A-Za-z]{1,8})"
+)
+
+_UNITS_IN_WORDS = {
+    word: value
+    for value, word in enumerate(
+        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
+        "seventeen eighteen nineteen".split()
+    )
+}
+_TENS_IN_WORDS = {
+    word: 10 * value
+    for value, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), start=2)
+}
+_SCALES_IN_WORDS = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+
+
+def parse_number(text: str) -> Number | None:
+    """Read a text that is one number with what belongs to it, or None.
+
+    >>> parse_number("-$1,200.50")
+    Number(value=-1200.5, scale=1.0, percent=False, currency='$', unit='', plain=False, exact=False)
+    >>> parse_number("2.5 million people").value, parse_number("3/20").value, parse_number("twenty-one").value
+    (2500000.0, 0.15, 21.0)
+    >>> parse_number("40 or 42") is None, parse_number("30-49") is None
+    (True, True)
+    """
+    text = clean(text).strip(" \t\r\n\"'()[]").rstrip(".,;:!。 ")
+    if not text or len(text) > 200:
+        return None
+    if text.isascii() and text.isdigit() and len(text) <= 15:
+        return Number(float(text), plain=True)
+    text = _LEADS.sub("", text)
+    composite = _COMPOSITE_TIME.fullmatch(text)
+    if composite:
+        return _composite_time(composite)
+    match = _WHOLE_NUMBER.match(text)
+    if match is None:
+        return _number_in_words(text)
+    return _number(match, match["rest"])
+
+
+def find_numbers(text: str) -> list[tuple[Number, int, int]]:
+    """Every number in a prose text with its place, without units. Digits within words (`G7`, `3rd`) are none.
+
+    >>> [(number.value, start) for number, start, _ in find_numbers("It rose 4% to 1,200 in Q3.")]
+    [(4.0, 8), (1200.0, 14)]
+    """
+    found = []
+    for match in _NUMBER_IN_PROSE.finditer(text):
+        number = _number(match, "")
+        if number is not None:
+            found.append((number, match.start(), match.end()))
+    return found
+
+
+def _number(match: re.Match[str], rest: str) -> Number | None:
+    digits = re.sub(r"[, '’]", "", match["digits"])
+    power = match["power"]
+    try:
+        value = float(digits)
+        if power:
+            value *= 10.0 ** int(re.sub(r"^(?:[eE]| ?[×x*] ?10 ?\^ ?)|[()]", "", power))
+        if match["under"]:
+            value /= float(match["under"])
+    except (OverflowError, ValueError, ZeroDivisionError):
+        return None
+    if match["whole"]:
+        value += float(match["whole"])
+    scale = _CAPITAL_SCALES[match["capital"]] if match["capital"] else 1.0
+    if match["scale"]:
+        scale = _SCALES[match["scale"].lower()]
+    value *= scale
+    signs = (match["sign"] or "", match["inner"] or "")
+    if all(signs):
+        return None
+    if signs[0].lower().startswith(("-", "minus", "negative")) or signs[1] == "-":
+        value = -value
+    if not math.isfinite(value):
+        return None
+    currency = _CURRENCIES.get((match["currency"] or "").rstrip(".").lower(), (match["currency"] or "").lower())
+    percent = bool(match["percent"])
+    unit = ""
+    rest = rest.strip()
+    if rest:
+        if percent:
+            if not re.fullmatch(r"(?:of|from|in)\s[^\d]{1,50}|[^\W\d_]{1,20}(?:\s[^\W\d_]{1,20}){0,4}", rest):
+                return None
+            if not _NO_UNIT_WORDS.isdisjoint(rest.lower().split()[1:]) or rest.lower().split()[0] in _NO_UNIT_WORDS:
+                return None
+        else:
+            found = _unit(rest)
+            if found is None:
+                return None
+            unit = found
+            if unit in _PERCENTS:
+                percent, unit = True, ""
+            elif unit in _CURRENCIES:
+                if currency and currency != _CURRENCIES[unit]:
+                    return None
+                currency, unit = _CURRENCIES[unit], ""
+    plain = match["digits"].isdigit() and match[0].strip() == match["digits"]
+    return Number(value, scale, percent, currency, unit, plain)
+
+
+def _unit(rest: str) -> str | None:
+    """The unit or counted noun after a number; None when the rest is no such thing."""
+    rest = rest.lstrip("-").rstrip(".").strip()
+    if rest in _CURRENCIES:
+        return rest
+    if not _UNIT.fullmatch(rest):
+        return None
+    lowered = rest.lower().replace("° ", "°")
+    words = re.split(r"[ \-]", lowered)
+    if not _NO_UNIT_WORDS.isdisjoint(words) or words[0] in ("in", "of", "on", "at", "by", "for", "from") and len(words) > 1:
+        return None
+    return lowered
+
+
+def _composite_time(match: re.Match[str]) -> Number | None:
+    major, minor = _UNITS.get(match["major_unit"].lower()), _UNITS.get(match["minor_unit"].lower())
+    if major is None or minor is None or major[0] != minor[0] or major[1] <= minor[1]:
+        return None
+    smallest = 1.0 if major[0] == "months" else 60.0
+    unit = "months" if major[0] == "months" else "minutes"
+    if minor[1] < smallest:
+        smallest, unit = 1.0, "seconds"
+    value = (float(match["major"]) * major[1] + float(match["minor"]) * minor[1]) / smallest
+    return Number(value, unit=unit, exact=True)
+
+
+def _number_in_words(text: str) -> Number | None:
+    """`twenty-one`, `three hundred and five`, `two million`, `minus two`, each with an optional counted noun."""
+    words = text.lower().replace("-", " ").split()
+    sign = 1.0
+    if words and words[0] in ("minus", "negative"):
+        sign, words = -1.0, words[1:]
+    total = current = 0
+    used = 0
+    last = ""
+    for word in words:
+        if word in _UNITS_IN_WORDS and last in ("", "tens", "hundred", "scale", "and"):
+            if last == "tens" and not 0 < _UNITS_IN_WORDS[word] < 10:
+                break
+            current, last = current + _UNITS_IN_WORDS[word], "unit"
+        elif word in _TENS_IN_WORDS and last in ("", "hundred", "scale", "and"):
+            current, last = current + _TENS_IN_WORDS[word], "tens"
+        elif word == "hundred" and last == "unit":
+            current, last = current * 100, "hundred"
+        elif word in _SCALES_IN_WORDS and last in ("unit", "tens", "hundred"):
+            total, current, last = total + current * _SCALES_IN_WORDS[word], 0, "scale"
+        elif word == "and" and last in ("hundred", "scale"):
+            last = "and"
+        else:
+            break
+        used += 1
+    if not used or last == "and":
+        return None
+    rest = " ".join(words[used:])
+    if rest in _PERCENTS:
+        return Number(sign * (total + current), percent=True)
+    if rest in _CURRENCIES:
+        return Number(sign * (total + current), currency=_CURRENCIES[rest])
+    unit = _unit(rest) if rest else ""
+    if unit is None or (unit and any(w in _UNITS_IN_WORDS or w in _TENS_IN_WORDS for w in unit.split())):
+        return None
+    return Number(sign * float(total + current), unit=unit)
