@@ -128,7 +128,8 @@ def _store(data: bytes, max_pixels: int | None, field: str) -> StoredImage:
     width, height = picture.size
     if max_pixels is not None and width * height > max_pixels:
         scale = math.sqrt(max_pixels / (width * height))
-        small = (max(1, math.floor(width * scale)), max(1, math.floor(height * scale)))
+        columns, rows = max(1, math.floor(width * scale)), max(1, math.floor(height * scale))
+        small = (min(columns, max(1, max_pixels // rows)), min(rows, max(1, max_pixels // columns)))
         picture = picture.resize(small, Image.Resampling.LANCZOS)
     # A JPEG stays one (a lossless copy would be several times as large); whatever was lossless stays lossless.
     target = "JPEG" if source_format in ("JPEG", "MPO") else "PNG"

@@ -147,7 +147,7 @@ class RawFolder:
                 path = self._inside(root, form)
                 if path is None:
                     escapes += 1
-                elif path.is_file():
+                elif _is_file(path):
                     return path
         if escapes:
             raise RowError(field, "path_escape", f"{name[:120]!r} leads out of the folders that were given")
@@ -160,7 +160,7 @@ class RawFolder:
         try:
             path = (root / name).resolve()
             allowed = [folder.resolve() for folder in (self.root, *self.image_roots, *self.trusted)]
-        except (OSError, RuntimeError):  # a name longer than the file system takes, a loop of links
+        except (OSError, RuntimeError):  # a loop of links
             return None
         return path if any(path.is_relative_to(folder) for folder in allowed) else None
 
@@ -387,6 +387,13 @@ def stem(name: str) -> str:
         'test_human'
     """
     return PurePosixPath(name).stem
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name longer than the file system takes
+        return False
 
 
 def _is_json(line: str) -> bool:
