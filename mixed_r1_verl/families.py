@@ -200,7 +200,8 @@ def fetched_size(
 ) -> tuple[int, int]:
     """The resize of `qwen_vl_utils.fetch_image` 0.0.14, (width, height).
 
-    The default limits are 4 and 16,384 tokens. It is `smart_resize` but for a side shorter than half a token, which it first lengthens to a whole one.
+    The default limits are 4 and 16,384 tokens. It is `smart_resize` but for a side shorter than half a token, which it
+    first lengthens to a whole one.
 
     Example:
         >>> fetched_size(500, 10, 28)

@@ -40,6 +40,10 @@ MAX_LABEL_CHARS = 200
 """A longer label is cut here."""
 
 
+MAX_BRACKETS = 20_000
+"""Brackets, braces and label keys of a text that are looked at; the rest of a longer text is not read."""
+
+
 class Box(NamedTuple):
     """One box of an answer.
 
@@ -150,10 +154,12 @@ class _Scan:
         self._pair_start = self._before_pair = 0
         self._pair_end = -1  # of the last pair, whether it waits or has been used up
         self._chained = False  # the waiting pair directly follows a pair that has been used up
-        position = last_end = 0
-        while (token := _TOKEN.search(text, position)) is not None:
-            position = self._take(token, last_end)
-            last_end = position
+        position = 0
+        for _ in range(MAX_BRACKETS):
+            token = _TOKEN.search(text, position)
+            if token is None:
+                break
+            position = self._take(token, position)
             if len(self.boxes) > limit:
                 return
         self._drop_pair()
