@@ -27,7 +27,7 @@ from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -216,7 +216,7 @@ def convert_row(job: _Job, index: int, row: Row, cache: "OrderedDict[Path, Store
         stage = "validate"
         check_row(example, ground_truth, width=width, height=height, gold=job.options.check_gold)
         cells = [_image_cell(job, image, data) for image, data in zip(example.images, stored, strict=True)]
-        return build_row(
+        built = build_row(
             example,
             data_source=source,
             split=job.options.split,
@@ -226,8 +226,13 @@ def convert_row(job: _Job, index: int, row: Row, cache: "OrderedDict[Path, Store
             height=height,
             ground_truth=ground_truth,
         )
+        # Whatever Arrow refuses must be found here, where it costs one row, and not when the row group is written.
+        rows_to_table([{**built, "images": []}], job.options.images)
+        return built
     except RowError as error:
         return Reject(source, row.where, error.field, error.reason, stage, error.detail)
+    except UnicodeEncodeError as error:
+        return Reject(source, row.where, "text", "broken_text", stage, f"a lone surrogate at {error.start}")
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
         # A value of a type that the converter did not foresee: the row is lost, the run is not.
         detail = f"{type(error).__name__}: {error}"[:200]
@@ -416,7 +421,7 @@ class _ChunkWriter:
             temporary.replace(_parquet(self.partial, number))
         else:
             temporary.unlink(missing_ok=True)
-        write_text(self.partial / f"{number:05d}.json", json.dumps(asdict(chunk), ensure_ascii=False))
+        write_text(self.partial / f"{number:05d}.json", json.dumps(asdict(chunk)))
         return chunk
 
     def _outcomes(
@@ -662,8 +667,8 @@ def summary_json(summary: Summary) -> str:
 def write_text(path: Path, text: str) -> None:
     """Writes a small file so that it is either the old one or the new one, never half of it."""
     temporary = path.with_name(path.name + ".tmp")
-    handle: IO[str]
-    with temporary.open("w", encoding="utf-8", newline="\n") as handle:
+    # A lone surrogate, which UTF-8 cannot hold, becomes the JSON escape that it was.
+    with temporary.open("w", encoding="utf-8", newline="\n", errors="backslashreplace") as handle:
         handle.write(text)
         handle.flush()
         os.fsync(handle.fileno())
