@@ -212,7 +212,7 @@ def normalise_label(label: str) -> str:
         'traffic light'
     """
     words = _NOT_WORD.sub(" ", unicodedata.normalize("NFKC", label[:400]).casefold()).split()
-    return " ".join(_singular(word) for word in words if word not in _ARTICLES)
+    return " ".join(_singular(word) for word in words if word not in _ARTICLES) or " ".join(words)
 
 
 def _singular(word: str) -> str:
