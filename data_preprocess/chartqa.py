@@ -48,8 +48,9 @@ def convert(row: Row) -> Example:
     if "\ufffd" in question:
         raise RowError("query", "broken_text", "the published question holds U+FFFD")
     name, _, position = row.where.rpartition("#")
+    kind = row.data["folder"].rpartition("/")[2]
     return Example(
-        id=f"{stem(name)}/{position}",
+        id=f"{kind + '/' if kind in ('simple', 'complex') else ''}{stem(name)}/{position}",
         question=question,
         reward="chart",
         answer=scalar_text(value, "label"),
