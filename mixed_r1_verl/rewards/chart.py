@@ -243,7 +243,7 @@ def _in_one_unit(answer: Number, gold: Number) -> tuple[float, float] | None:
 
 
 _CALCULATION = re.compile(r"[\d\s.,+\-*/×÷()$%]*\d[\s)%]*[-+*/×÷][\d\s.,+\-*/×÷()$%]*=(?P<result>[^=]{1,60})")
-_CONTEXT_YEAR = re.compile(r"\b(?:in|of|year|since|during|by|from|for|until)\s*$", re.IGNORECASE)
+_CONTEXT_YEAR = re.compile(r"\b(?:in|of|year|since|during|by|from|for|until)\s$", re.IGNORECASE)
 
 
 def _offered(answer: str) -> list[Number]:
@@ -269,14 +269,19 @@ def _offered(answer: str) -> list[Number]:
     hedged = matching._NO_COMMITMENT.search(claims.whole)
     if not offered and not hedged:
         found = find_numbers(claims.whole)
-        context = [item for item in found if item[0].plain and _CONTEXT_YEAR.search(claims.whole, max(0, item[1] - 8), item[1])]
-        offered = [item[0] for item in found if item not in context] or [item[0] for item in found]
+        offered = [number for number, start, _ in found if not _is_context(number, claims.whole[:start])]
+        offered = offered or [number for number, _, _ in found]
     elif offered and _OR.search(claims.whole):
         offered += [number for number, _, _ in find_numbers(claims.whole)]
     distinct: dict[tuple[float, bool], Number] = {}
     for number in offered:
         distinct.setdefault((number.value, number.percent), number)
     return list(distinct.values())
+
+
+def _is_context(number: Number, before: str) -> bool:
+    """Whether a number in prose is the year of a statement about another one: `in 2008 it was 42`."""
+    return number.plain and 1500 <= number.value <= 2100 and bool(_CONTEXT_YEAR.search(before[-8:]))
 
 
 _OR = re.compile(r"\b(?:or|maybe|perhaps|possibly)\b", re.IGNORECASE)

@@ -42,7 +42,8 @@ class IoUConfig:
         box_frame: the frame in which the model answers, used when the row's extra_info names none.
         family: model family whose resize rule the `resized` frame uses.
         min_pixels, max_pixels: the image processor's pixel limits, for the `resized` frame.
-        max_boxes: an answer with more boxes than this scores 0 (flooding).
+        max_boxes: an answer with more boxes than this, and more than twice as many as there are gold boxes, scores 0
+            (flooding).
     """
 
     mode: Literal["raw", "threshold", "stepped", "giou"] = "raw"
@@ -75,12 +76,20 @@ class MathConfig:
     """Math reward (ours, not the paper's).
 
     Attributes:
-        max_chars: a longer answer is not parsed and scores 0.
+        max_chars: a longer answer is not read and scores 0.
+        max_expression_chars: a longer expression is not compared and scores 0; prose around it does not count.
+        max_depth: brackets nested deeper than this are not compared.
+        max_exponent: a written exponent, or a tower of numbers, above this is not compared.
         timeout_s: seconds after which the process that compares two expressions is killed.
+        processes: processes that compare expressions for this process, started as they are needed.
     """
 
     max_chars: int = 2000
+    max_expression_chars: int = 300
+    max_depth: int = 20
+    max_exponent: int = 1000
     timeout_s: float = 3.0
+    processes: int = 2
 
 
 @dataclass(frozen=True)

@@ -133,7 +133,9 @@ _AFTER_LABEL = re.compile(
     r"(?:correct|right|best|true|answer|accurate|appropriate|likely|closest)|(?:选项|项)?(?:是)?(?:正确|对)的?))",
     re.IGNORECASE,
 )
-_LABELLED_AFTER = re.compile(r"(?P<text>[^()\[\]]+?)\s*[(\[](?:option\s+|choice\s+)?(?P<label>[A-Za-z])[)\]]", re.IGNORECASE)
+_LABELLED_AFTER = re.compile(
+    r"(?P<text>[^()\[\]]+?)\s*[(\[](?:option\s+|choice\s+)?(?P<label>[A-Za-z])[)\]]", re.IGNORECASE
+)
 _LABEL_PREFIX = re.compile(r"\s*[(\[]?([A-Z])[)\].:]\s*(?=\S)")
 
 
@@ -297,7 +299,9 @@ _POLAR = re.compile(
     r"[\s\"'(\[]*(?P<chinese>是的?|对的?|正确|真|否|不是|不对|不正确|不|错误|错|假|没有)(?=$|[\s.,!;:)])",
     re.IGNORECASE,
 )
-_OPPOSITE = re.compile(r"[\s,./&;|(-]*(?:\b(?:or|and|maybe|perhaps|possibly)\b\s*)*(?:yes|no|true|false|not)\b", re.IGNORECASE)
+_OPPOSITE = re.compile(
+    r"[\s,./&;|(-]*(?:\b(?:or|and|maybe|perhaps|possibly)\b\s*)*(?:yes|no|true|false|not)\b", re.IGNORECASE
+)
 _AFTER_POLAR = re.compile(
     r"\s*(?:$|[.,;:!()\u2192-]|\b(?:because|since|as|it|its|it's|there|they|he|she|i|we|you|the|this|that|these|those|"
     r"is\s+(?:the\s+)?(?:correct|right|answer))\b)",
@@ -413,7 +417,7 @@ def _word_key(text: str) -> str:
 
 _NO_COMMITMENT = re.compile(
     r"\b(?:not|no|never|cannot|can't|isn't|aren't|don't|or|between|maybe|perhaps|possibly|might|may|could|either|"
-    r"more than|less than|over|under|at least|at most|unless|if)\b|\?",
+    r"more than|less than|over|under|at least|at most|unless|if)\b|[?;]",
     re.IGNORECASE,
 )
 

@@ -153,7 +153,9 @@ _NUMBER_IN_PROSE = re.compile(
     + _number_pattern(_DIGITS)
     + r"(?!\d|(?:st|nd|rd|th)(?![A-Za-z])|[,.:/]\d|-[A-Za-z])"
 )
-_LEADS = re.compile(r"^(?:about|approximately|approx\.?|around|roughly|nearly|almost|circa|ca\.|~|≈|=|:)\s*", re.IGNORECASE)
+_LEADS = re.compile(
+    r"^(?:about|approximately|approx\.?|around|roughly|nearly|almost|circa|ca\.|~|≈|=|:)\s*", re.IGNORECASE
+)
 _UNIT = re.compile(r"[^\W\d_][^\W\d_'.\-]*(?:[ '.\-/^][^\W\d_]+){0,6}(?:\^?[23])?|°\s?[CFcf]?")
 _NO_UNIT_WORDS = frozenset(
     "st nd rd th or and to not but than is was are were be been because since as which so due given based rather instead if vs "
@@ -275,7 +277,11 @@ def _unit(rest: str) -> str | None:
         return None
     lowered = rest.lower().replace("° ", "°")
     words = re.split(r"[ \-]", lowered)
-    if not _NO_UNIT_WORDS.isdisjoint(words) or words[0] in ("in", "of", "on", "at", "by", "for", "from") and len(words) > 1:
+    if (
+        not _NO_UNIT_WORDS.isdisjoint(words)
+        or words[0] in ("in", "of", "on", "at", "by", "for", "from")
+        and len(words) > 1
+    ):
         return None
     return lowered
 

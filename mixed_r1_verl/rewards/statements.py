@@ -59,14 +59,16 @@ _PRONOUN_VERB = re.compile(
     re.IGNORECASE,
 )
 _BEING = re.compile(r"\b(?:is|are|was|were|equals)\b\s*|'s\s+", re.IGNORECASE)
-_LISTING = re.compile(r"(?:the\s+|all\s+)?(?:possible\s+|given\s+|available\s+|other\s+)?(?:options|choices)\b", re.IGNORECASE)
+_LISTING = re.compile(
+    r"(?:the\s+|all\s+)?(?:possible\s+|given\s+|available\s+|other\s+)?(?:options|choices)\b", re.IGNORECASE
+)
 _OPENERS = re.compile(
     r"(?:(?:so|thus|therefore|hence|then|well|ok|okay|actually|wait|sorry|finally|in conclusion|overall|and|but|"
     r"based on[^,.]{0,80},|from[^,.]{0,80},|according to[^,.]{0,80},|looking at[^,.]{0,80},|in (?:the|this)[^,.\d]{0,60},)"
     r"\b[\s,:]*)+|(?:based on|from|according to|looking at|in (?:the|this))\b[^,.\d]{0,80},\s*",
     re.IGNORECASE,
 )
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\s*[\n;]+\s*|(?<=[?!])")
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\s*\n\s*|(?<=[?!])")
 _DOUBT = re.compile(
     r"\b(?:not|never|cannot|can't|no|neither|nor|none|if|whether|unless|suppose|supposing|assume|assuming|doubt|"
     r"doubtful|wrong|incorrect|unlikely|might|may|could|maybe|perhaps|possibly|either|isn't|aren't|wasn't|don't|"
@@ -131,7 +133,7 @@ def _announced(sentence: str) -> list[str]:
 
 _EXPLANATION = re.compile(
     r"\s*[,(:-]*\s*\b(?:because|since|as|which|due|given|based|rather than|instead of|not|while|whereas|although|though|"
-    r"for the reason)\b|\s*,\s*(?:it|there|they|he|she|I|we)\b|\s+-\s+|\s*[。]",
+    r"for the reason)\b|\s*[,;]\s*(?:it|there|they|he|she|I|we)\b|\s+-\s+|\s*[。]",
     re.IGNORECASE,
 )
 

@@ -279,7 +279,9 @@ def boxed_contents(text: str) -> list[str]:
 
 _FENCE = re.compile(r"```[A-Za-z0-9_+-]*|`")
 _STRONG = re.compile(r"(?<![\d)])\*\*+|\*\*+(?![\d(])|__+")
-_EMPHASIS = re.compile(r"(?<![\w\s)*])\*(?=\S)|(?:(?<=\s)|^)\*(?=[^\s*])|(?<=\S)\*(?![\w\s(*])|(?<=[A-Za-z.!?])\*(?=\s|$)")
+_EMPHASIS = re.compile(
+    r"(?<![\w\s)*])\*(?=\S)|(?:(?<=\s)|^)\*(?=[^\s*])|(?<=\S)\*(?![\w\s(*])|(?<=[A-Za-z.!?])\*(?=\s|$)"
+)
 _UNDERSCORES = re.compile(r"(?<!\w)_(?=\w)|(?<=\w)_(?!\w)")
 _LINE_MARK = re.compile(r"^[ \t]*(?:#{1,6}[ \t]+|>[ \t]+|[-*+•][ \t]+(?=[^\d\s]))", re.MULTILINE)
 
@@ -310,7 +312,9 @@ _ORDINALS = {
 _SPELLINGS = {"grey": "gray", "colour": "color", "colours": "colors", "centre": "center", "metre": "meter"}
 _WORDS = {**_NUMBER_WORDS, **_ORDINALS, **_SPELLINGS, "&": "and"}
 _ARTICLES = frozenset(("a", "an", "the"))
-_KEY_TOKEN = re.compile(r"\d{1,6}(?:st|nd|rd|th)\b|\d{1,3}(?:,\d{3})+(?:\.\d+)?(?!\d)|\d+(?:\.\d+)?|\.\d+|[^\W\d_]+|[-+/*^<>=≠≤≥≈±%°√$€£¥&×÷:]")
+_KEY_TOKEN = re.compile(
+    r"\d{1,6}(?:st|nd|rd|th)\b|\d{1,3}(?:,\d{3})+(?:\.\d+)?(?!\d)|\d+(?:\.\d+)?|\.\d+|[^\W\d_]+|[-+/*^<>=≠≤≥≈±%°√$€£¥&×÷:]"
+)
 _APOSTROPHE = re.compile(r"(?<=[^\W\d_])'(?=[^\W\d_])")
 _INITIALS = re.compile(r"(?<=\b[a-z])\.(?=[a-z]\b)")  # U.S., p.m.
 
@@ -352,7 +356,11 @@ def _plain_number(digits: str) -> str:
         digits = digits.rstrip("0").rstrip(".") or "0"
         if digits[0] == ".":
             digits = "0" + digits
-    return digits.lstrip("0") if len(digits) > 1 and digits[0] == "0" and digits.isdigit() and digits.strip("0") else digits
+    return (
+        digits.lstrip("0")
+        if len(digits) > 1 and digits[0] == "0" and digits.isdigit() and digits.strip("0")
+        else digits
+    )
 
 
 def text_key(text: str) -> str:

@@ -1,0 +1,331 @@
+r"""The math reward: is the answer the same number or expression as the ground truth. Ours, not the paper's.
+
+Two stages: one expression is read out of the answer, then it is compared with the ground truth. Plain numbers are
+compared here; anything else by math-verify, in a process that is killed at a time limit. Rules:
+
+- **One expression.** The contents of `\boxed{…}`, else the whole answer, else what is announced. Two different boxes or
+  announcements are wrong, and so is a list or `3 or 4` where one value was asked.
+- **Exact.** `1/2` = `0.5` = `\frac12`, but `0.333` is not `1/3`: no tolerance beyond the rounding of binary fractions.
+- **Units** may be left out or added; two known ones are converted and contradict if they differ in kind. `10%` is 0.1
+  and also answers a bare 10.
+- **Left-hand sides** (`x = 5`) may be left out or added.
+- **Too much.** Longer, deeper or higher expressions than `MathConfig` allows are not compared (`too_complex`); a
+  comparison that meets the time limit scores 0 (`timeout`).
+- **A ground truth** in words (`forty two`) cannot be compared by mathematics and is refused; a single letter is compared
+  as the letter of an option.
+"""
+
+import re
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+from mixed_r1_verl.rewards import matching, math_pool
+from mixed_r1_verl.rewards.config import MathConfig
+from mixed_r1_verl.rewards.numbers import Number, parse_number
+from mixed_r1_verl.rewards.statements import find_claims, readings
+from mixed_r1_verl.rewards.text import boxed_contents, clean
+from mixed_r1_verl.rewards.verdict import GroundTruthError, Verdict
+
+_DEFAULT = MathConfig()
+_inline = False
+
+
+def run_in_this_process(enabled: bool = True) -> None:
+    """Compare in the calling process from now on, without processes of its own and without a time limit.
+
+    For a process that is itself killed when a sample takes too long, such as a scoring worker: a second process
+    behind it would only cost time, and would outlive it.
+    """
+    global _inline
+    _inline = enabled
+
+
+def math_reward(answer: str, ground_truth: str, *, config: MathConfig = _DEFAULT) -> Verdict:
+    r"""1 when the answer is the same number or expression as the ground truth, else 0.
+
+    Args:
+        answer: text of the answer block.
+        ground_truth: a number or expression, in LaTeX or plain.
+        config: limits on size and time.
+
+    Returns:
+        `acc` 0.0 or 1.0; `prediction` is the expression that was read. Reasons: `empty`, `too_long`, `too_complex`,
+        `several_answers`, `no_answer_found`, `not_an_expression`, `timeout`, `comparison_failed`, `wrong`.
+
+    Raises:
+        GroundTruthError: when the ground truth is no expression; see `parse_ground_truth`.
+
+    >>> math_reward(r"The answer is $\boxed{\frac{1}{2}}$.", "0.5").acc, math_reward("3 or 4", "3").acc
+    (1.0, 0.0)
+    >>> math_reward("9^{9^9}", "5")
+    Verdict(acc=0.0, prediction='9^{9^9}', reason='too_complex')
+    """
+    gold = parse_ground_truth(ground_truth, config=config)
+    if len(answer) > config.max_chars:
+        return Verdict(0.0, "", "too_long")
+    if not answer or answer.isspace():
+        return Verdict(0.0, "", "empty")
+    if _LETTER.fullmatch(gold):
+        return matching.matching_reward(answer, gold)
+    expression, reason = read_expression(answer)
+    if not expression:
+        return Verdict(0.0, "", reason)
+    if _compact(expression) == _compact(gold):
+        return Verdict(1.0, expression)
+    ours, theirs = _number(expression), _number(gold)
+    if ours is not None and theirs is not None:
+        right = _same_number(ours, theirs)
+        return Verdict(1.0 if right else 0.0, expression, "" if right else "wrong")
+    if too_complex(expression, config):
+        return Verdict(0.0, expression, "too_complex")
+    return _compared(gold, expression, ground_truth, config)
+
+
+def parse_ground_truth(ground_truth: str, *, config: MathConfig = _DEFAULT) -> str:
+    r"""The expression of a ground truth, without its box, dollar signs and announcement.
+
+    Whether math-verify can read a ground truth that is no plain number is found out by asking it, in the same
+    processes that compare.
+
+    Raises:
+        GroundTruthError: when it is empty, in words, too large, or no expression that math-verify can read.
+
+    >>> parse_ground_truth(r"$\boxed{60}$")
+    '60'
+    """
+    gold = _read_ground_truth(ground_truth, config)
+    if _number(gold) is None and not _LETTER.fullmatch(gold):
+        _check_parses(gold, ground_truth, config)
+    return gold
+
+
+@lru_cache(maxsize=16384)
+def _read_ground_truth(ground_truth: str, config: MathConfig) -> str:
+    expression, _ = read_expression(ground_truth)
+    if not expression:
+        raise GroundTruthError(f"the math reward cannot read ground truth {ground_truth!r}: it holds no expression")
+    if _WORDS.search(_without_commands(expression)) and not (parse_number(expression) and re.search(r"\d", expression)):
+        raise GroundTruthError(
+            f"the math reward cannot read ground truth {ground_truth!r}: it is in words; use the matching or chart reward"
+        )
+    if too_complex(expression, config):
+        raise GroundTruthError(f"the math reward cannot read ground truth {ground_truth!r}: it is too large to compare")
+    return expression
+
+
+@lru_cache(maxsize=16384)
+def _check_parses(gold: str, ground_truth: str, config: MathConfig) -> None:
+    result = _ask(gold, "0", config)
+    if result.get("gold") is False or result.get("reason") == "timeout":
+        raise GroundTruthError(
+            f"the math reward cannot read ground truth {ground_truth!r}: math-verify finds no expression in {gold!r}"
+        )
+
+
+def _compared(gold: str, expression: str, ground_truth: str, config: MathConfig) -> Verdict:
+    result = _ask(gold, expression, config)
+    if result.get("gold") is False:
+        raise GroundTruthError(f"the math reward cannot read ground truth {ground_truth!r}")
+    return Verdict(1.0 if result.get("same") else 0.0, expression, str(result.get("reason", "")))
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+_LETTER = re.compile(r"[A-Za-z]")
+_WORDS = re.compile(r"[A-Za-z]{4,}|[A-Za-z]{3,}\s+[A-Za-z]{2,}")
+_COMMAND = re.compile(
+    r"\\(?:begin|end|text|mathrm|operatorname|textbf|mathbf)\s*\{[^{}]*\}|\\[A-Za-z]+|\b(?:sqrt|sinh|cosh|tanh|infty|frac)\b"
+)
+_DELIMITERS = re.compile(r"^(?:\$\$?|\\\(|\\\[|`+)\s*|\s*(?:\$\$?|\\\)|\\\]|`+)$")
+
+
+def read_expression(text: str) -> tuple[str, str]:
+    r"""The one expression that a text gives as its answer, or empty with the reason.
+
+    >>> read_expression(r"Thus the area is $\frac{3}{4}$."), read_expression(r"\boxed{1} or \boxed{2}")
+    (('3/4', ''), ('', 'several_answers'))
+    """
+    boxed = list(dict.fromkeys(_bare(content) for content in boxed_contents(text) if content.strip()))
+    if len(boxed) > 1:
+        return "", matching.SEVERAL
+    if boxed:
+        return boxed[0], ""
+    whole = _bare(text)
+    if not _WORDS.search(_without_commands(whole)) or parse_number(text) is not None:
+        return (whole, "") if whole else ("", matching.NOTHING)
+    claims = find_claims(text)
+    announced = list(dict.fromkeys(readings(claim)[-1] for claim in claims.announced))
+    announced = [claim for claim in announced if not _WORDS.search(claim) or parse_number(claim) is not None]
+    if len({_compact(claim) for claim in announced}) > 1:
+        return "", matching.SEVERAL
+    if announced:
+        return _bare(announced[0]), ""
+    return "", matching.NOTHING
+
+
+def _bare(text: str) -> str:
+    """An expression without mathematics delimiters, markdown emphasis and the full stop of its sentence."""
+    text = text.strip().strip("*").strip()
+    for _ in range(4):
+        stripped = _DELIMITERS.sub("", text.rstrip(".。").strip())
+        if stripped == text:
+            break
+        text = stripped
+    return text
+
+
+def _without_commands(text: str) -> str:
+    return _COMMAND.sub(" ", text)
+
+
+def _compact(text: str) -> str:
+    return re.sub(r"\s|\\[,;!]|\\left|\\right", "", text).replace("\\dfrac", "\\frac").replace("\\tfrac", "\\frac")
+
+
+_NAME = re.compile(r"^\s*[A-Za-z](?:_\{?\w{1,8}\}?)?\s*=\s*")
+
+
+def _number(expression: str) -> Number | None:
+    """The plain number that an expression is; `5!` is none."""
+    return None if "!" in expression else parse_number(_NAME.sub("", expression))
+
+
+def _same_number(ours: Number, theirs: Number) -> bool:
+    """Equal up to binary rounding, in one unit; a percentage counts by its value and by its digits."""
+    a, b = ours.quantity(), theirs.quantity()
+    if a and b and a[0] != b[0]:
+        return False
+    if ours.currency and theirs.currency and ours.currency != theirs.currency:
+        return False
+    value, target = (a[1], b[1]) if a and b else (ours.value, theirs.value)
+    pairs = [(value, target)]
+    if ours.percent != theirs.percent:
+        pairs.append((value / 100, target) if ours.percent else (value, target / 100))
+    return any(abs(x - y) <= 1e-9 * max(abs(x), abs(y)) for x, y in pairs)
+
+
+# --- limits -----------------------------------------------------------------------------------------------------------
+
+_EXPONENT = re.compile(r"(?:\^|\*\*)[\s{(+-]*(\d+)")
+_TOWER = re.compile(r"(?:\^|\*\*)[\s{(]*(\d{1,12})[\s})]*(?:\^|\*\*)[\s{(]*(\d{1,12})")
+_HUGE = re.compile(r"\d{60}|\d{4,}\s*[})]*\s*!|!\s*[})]*\s*!")
+
+
+def too_complex(expression: str, config: MathConfig = _DEFAULT) -> bool:
+    """Whether an expression is beyond what may be given to SymPy: by length, nesting, exponents or digits.
+
+    >>> too_complex("2^{10}"), too_complex("2^{3^{2}}"), too_complex("9^{9^9}"), too_complex("10^{99999}")
+    (False, False, True, True)
+    """
+    if len(expression) > config.max_expression_chars or _HUGE.search(expression):
+        return True
+    depth = deepest = 0
+    for bracket in re.findall(r"[({\[\])}]", expression):
+        depth = depth + 1 if bracket in "({[" else max(depth - 1, 0)
+        deepest = max(deepest, depth)
+    if deepest > config.max_depth:
+        return True
+    if any(len(digits) > 9 or int(digits) > config.max_exponent for digits in _EXPONENT.findall(expression)):
+        return True
+    for base, exponent in _TOWER.findall(expression):
+        if int(exponent) > 30 or int(base) ** int(exponent) > config.max_exponent:
+            return True
+    return expression.count("^") + expression.count("**") > config.max_depth or expression.count("!") > 4
+
+
+# --- comparing --------------------------------------------------------------------------------------------------------
+
+_PLAIN_SIGNS = {
+    "π": r"\pi ",
+    "∞": r"\infty ",
+    "×": r"\times ",
+    "÷": r"\div ",
+    "·": r"\cdot ",
+    "≤": r"\le ",
+    "≥": r"\ge ",
+    "≠": r"\ne ",
+    "±": r"\pm ",
+    "−": "-",
+    "–": "-",
+    "²": "^{2}",
+    "³": "^{3}",
+    "°": "",
+    "θ": r"\theta ",
+    "，": ",",
+    "（": "(",
+    "）": ")",
+    "√ ": "√",
+}
+_UNIT_AFTER = re.compile(
+    r"(?<=[\d})π])\s*(?:\\[,;~]|~)*\s*(?:平方|立方)?(?:厘米|毫米|千米|公里|分米|米|度|元|个|人|千克|克|"
+    r"(?:square\s+|cubic\s+)?(?:mm|cm|dm|km|m|kg|g|units?|degrees?|meters?|inches|feet))(?:\^?\{?[23]\}?)?\s*\.?$"
+)
+
+
+def to_latex(expression: str) -> str:
+    r"""Write plain mathematics (`12√{3}cm`, `sqrt(2)`, `x**10`, `16π`) as the LaTeX that math-verify reads.
+
+    >>> to_latex("12√{3}cm"), to_latex("sqrt(2)/2"), to_latex("x**10"), to_latex("(√(2)+1)^12")
+    ('12\\sqrt{3}', '\\sqrt{2}/2', 'x^{10}', '(\\sqrt{2}+1)^{12}')
+    """
+    text = re.sub(r"\^\s*\{?\s*(?:\\circ|\\degree|°)\s*\}?|\\degree", "", expression)
+    text = re.sub(r"(?<!\\)%", r"\\%", text)
+    for sign, latex in _PLAIN_SIGNS.items():
+        text = text.replace(sign, latex)
+    text = re.sub(r"(?<![\\A-Za-z])sqrt\b", "√", text)
+    text = re.sub(r"(?<![\\A-Za-z])pi\b", r"\\pi ", text)
+    text = re.sub(r"√\s*\{", r"\\sqrt{", text)
+    text = re.sub(r"√\s*\(([^()]*)\)", r"\\sqrt{\1}", text)
+    text = re.sub(r"√\s*([A-Za-z]|\d+(?:\.\d+)?)", r"\\sqrt{\1}", text)
+    text = text.replace("**", "^")
+    text = re.sub(r"\^\s*\(([^()]*)\)", r"^{\1}", text)
+    text = re.sub(r"\^\s*(-?\d{2,}|-\d)", r"^{\1}", text)
+    return _UNIT_AFTER.sub("", text.strip()).strip()
+
+
+def _ask(gold: str, expression: str, config: MathConfig) -> dict[str, Any]:
+    gold, expression = to_latex(gold), to_latex(expression)
+    if _inline:
+        return warm_up()(gold, expression)
+    try:
+        return math_pool.shared_pool(config.processes).ask({"gold": gold, "answer": expression}, config.timeout_s)
+    except TimeoutError:
+        return {"same": False, "reason": "timeout"}
+    except math_pool.WorkerDied:
+        return {"same": False, "reason": "comparison_failed"}
+
+
+@lru_cache(maxsize=1)
+def warm_up() -> Callable[[str, str], dict[str, Any]]:
+    """Import math-verify and return the comparison of two LaTeX expressions; for the process that compares.
+
+    math-verify's own time limits are off: they need the main thread, and what is stuck is killed from outside.
+    """
+    import logging
+
+    from math_verify import LatexExtractionConfig, parse, verify
+
+    for name in ("math_verify", "math_verify.parser", "math_verify.grader", "latex2sympy2_extended"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    config = [LatexExtractionConfig(boxed_match_priority=0)]
+
+    def parsed(latex: str) -> list[Any]:
+        return parse(rf"\boxed{{{latex}}}", extraction_config=config, parsing_timeout=None, fallback_mode="no_fallback")
+
+    cached = lru_cache(maxsize=256)(parsed)
+
+    def compare(gold: str, answer: str) -> dict[str, Any]:
+        try:
+            expected = cached(gold)
+            if not expected:
+                return {"gold": False, "same": False}
+            found = parsed(answer)
+            if not found:
+                return {"same": False, "reason": "not_an_expression"}
+            same = bool(verify(expected, found, timeout_seconds=None))
+            return {"same": same, "reason": "" if same else "wrong"}
+        except (Exception, RecursionError, MemoryError):  # SymPy raises anything for an odd expression
+            return {"same": False, "reason": "comparison_failed"}
+
+    return compare
