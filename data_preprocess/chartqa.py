@@ -18,13 +18,13 @@ as `[2013, 2016]`, numbers without sign or unit), `imgname` the image. Human or 
 and becomes part of the id.
 
 Quirks: most pictures are RGBA (laid on white); the same picture has several questions and stands in several files; a
-few queries hold U+FFFD in the source, and such rows are rejected, since nobody can tell what was asked.
+few queries hold U+FFFD in the source where a no-break space was, and get a space.
 """
 
 from collections.abc import Iterator
 
 from mixed_r1_verl.data.convert import Converter
-from mixed_r1_verl.data.raw import DataError, RawFolder, Row, RowError, record, scalar_text, stem, text_field
+from mixed_r1_verl.data.raw import DataError, RawFolder, Row, one_line, record, scalar_text, stem, text_field
 from mixed_r1_verl.data.schema import Example
 
 
@@ -44,9 +44,7 @@ def rows(raw: RawFolder, split: str) -> Iterator[Row]:
 
 def convert(row: Row) -> Example:
     value = record(row.data["record"])
-    question = text_field(value, "query")
-    if "\ufffd" in question:
-        raise RowError("query", "broken_text", "the published question holds U+FFFD")
+    question = one_line(text_field(value, "query").replace("\ufffd", " "))
     name, _, position = row.where.rpartition("#")
     kind = row.data["folder"].rpartition("/")[2]
     return Example(
