@@ -16,6 +16,7 @@ import fcntl
 import hashlib
 import heapq
 import json
+import math
 import multiprocessing
 import os
 import shutil
@@ -260,7 +261,7 @@ def place_boxes(example: Example, images: list[StoredImage]) -> list[Box]:
     """The boxes of an example in pixels of its first image as it is stored.
 
     Raises:
-        RowError: `missing`, `size_mismatch`, `outside_image` or `no_area`.
+        RowError: `missing`, `size_mismatch`, `not_finite`, `outside_image` or `no_area`.
 
     Example:
         >>> picture = StoredImage(b"", "PNG", width=50, height=50, source_width=100, source_height=100, changed=True)
@@ -287,6 +288,8 @@ def place_boxes(example: Example, images: list[StoredImage]) -> list[Box]:
     scale_x, scale_y = picture.width / frame_width, picture.height / frame_height
     placed: list[Box] = []
     for box in example.boxes:
+        if not all(math.isfinite(side) for side in box):
+            raise RowError("boxes", "not_finite", str(list(box)))
         x1, y1, x2, y2 = box[0] * scale_x, box[1] * scale_y, box[2] * scale_x, box[3] * scale_y
         margin = OVERHANG_PIXELS
         if min(x1, y1) < -margin or x2 > picture.width + margin or y2 > picture.height + margin:
