@@ -508,21 +508,6 @@ def _leaf_columns(schema: pa.Schema) -> list[str]:
     return [leaf for column in schema for leaf in leaves(column.name, column.type)]
 
 
-def write_rows(path: Path, rows: Iterable[dict[str, Any]], images: ImageForm = "bytes") -> int:
-    """Writes rows (see `build_row`) to one parquet file, in small row groups and atomically; returns their number."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    count = 0
-    with _RowGroups(temporary, images) as groups:
-        for row in rows:
-            groups.add(row)
-            count += 1
-    if not count:
-        raise DataError(f"no rows for {path}")
-    temporary.replace(path)
-    return count
-
-
 def _count(source: Iterator[Row], counter: list[int]) -> Iterator[tuple[int, Row]]:
     for index, row in enumerate(source):
         counter[0] = index + 1

@@ -4,7 +4,9 @@ The samples are not part of the repository; these tests are skipped where they a
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import pytest
@@ -20,7 +22,7 @@ class Sample(NamedTuple):
     folder: str
     split: str
     written: int
-    reasons: dict[str, int] = {}
+    reasons: Mapping[str, int] = MappingProxyType({})
     image_root: str | None = None
 
 

@@ -1,0 +1,315 @@
+"""`check_files` and `quick_check`: every fault is found, named with file, row and field, and nothing sound is."""
+
+import copy
+import io
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from mixed_r1_verl.data.check import check_files, quick_check
+from mixed_r1_verl.data.prompt import build_prompt
+from mixed_r1_verl.data.raw import DataError
+from mixed_r1_verl.data.schema import Example, build_row, rows_to_table
+from mixed_r1_verl.rewards.config import REWARD_KINDS
+
+
+def png(size=(40, 20)) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", size).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def sound(identity: str, reward: str = "matching", truth: str = "yes", choices=(), **changes) -> dict:
+    example = Example(id=identity, question="Is it black?", reward=reward, choices=choices)
+    arguments = {"images": [{"bytes": png(), "path": ""}], "width": 40, "height": 20, "ground_truth": truth}
+    return build_row(example, data_source="toy", split="train", index=0, **(arguments | changes))
+
+
+SOUND = [
+    sound("1"),
+    sound("2", choices=("cat", "dog"), truth="B"),
+    sound("3", "iou", "[[0,0,40,20],[1,1,2,2]]"),
+    sound("4", "open_ended", '["A dark picture.", "Darkness."]'),
+    sound("5", "chart", "[2013, 2016]"),
+    sound("6", "math", "$\\frac{1}{2}$"),
+]
+
+
+def write(path: Path, rows: list[dict], form: str = "bytes") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(rows_to_table(rows, form), path)
+    return path
+
+
+def changed(*keys, value, base=0) -> dict:
+    """A sound row with one place in it changed."""
+    row = copy.deepcopy(SOUND[base])
+    place = row
+    for key in keys[:-1]:
+        place = place[key]
+    place[keys[-1]] = value
+    return row
+
+
+def test_sound_rows_have_no_problem(tmp_path):
+    path = write(tmp_path / "a.parquet", SOUND)
+    report = check_files([path])
+    assert report.problems == []
+    assert report.rows == 6
+    # 40 x 20 pixels become 56 x 28 for Qwen2.5-VL's least area of 4 x 28 x 28: 4 x 1 tokens would be 112 x 28.
+    assert report.statistics["images"] == (1, 1, 1, 1)
+    assert report.statistics["pixels"] == (800, 800, 800, 800)
+    assert report.statistics["image tokens"][0] == pytest.approx(6, abs=2)
+    assert quick_check([path], REWARD_KINDS) == []
+
+
+def test_a_folder_stands_for_its_files(tmp_path):
+    write(tmp_path / "out" / "a.parquet", SOUND[:2])
+    write(tmp_path / "out" / "b.parquet", SOUND[2:])
+    assert check_files([tmp_path / "out"]).rows == 6
+
+
+NO_TEMPLATE = [{"role": "user", "content": "<image>\nIs it black?"}]
+CUT = png()[:50]
+
+FAULTS = [
+    (
+        "markers",
+        changed("prompt", value=build_prompt("Q?", "matching", n_images=2)),
+        "prompt",
+        "2 <image> markers for 1",
+    ),
+    (
+        "video",
+        changed("prompt", 0, "content", value="<image><video><think></think><answer></answer>"),
+        "prompt",
+        "<video>",
+    ),
+    ("template", changed("prompt", value=NO_TEMPLATE), "prompt", "does not ask for <think>"),
+    ("no_prompt", changed("prompt", value=[]), "prompt", "is empty"),
+    ("no_role", changed("prompt", value=[{"role": None, "content": "x"}]), "prompt", "without role or content"),
+    ("cut", changed("images", value=[{"bytes": CUT, "path": ""}]), "images[0]", "cannot be decoded"),
+    ("null_bytes", changed("images", value=[{"bytes": None, "path": "a.png"}]), "images[0]", "has no bytes"),
+    ("null_image", changed("images", value=[None]), "images[0]", "is empty"),
+    ("size", changed("extra_info", "width", value=41), "extra_info.width", "41x20"),
+    ("no_id", changed("extra_info", "id", value=""), "extra_info.id", "is empty"),
+    ("reward", changed("extra_info", "reward", value="nope"), "extra_info.reward", "'nope' is none of"),
+    ("no_reward", changed("extra_info", "reward", value=None), "extra_info.reward", "None is none of"),
+    ("no_truth", changed("reward_model", "ground_truth", value=None), "reward_model.ground_truth", "is empty"),
+    ("blank", changed("reward_model", "ground_truth", value=" "), "reward_model.ground_truth", "is empty"),
+    (
+        "letter",
+        changed("reward_model", "ground_truth", value="D", base=1),
+        "reward_model.ground_truth",
+        "matching reward",
+    ),
+    (
+        "boxes",
+        changed("reward_model", "ground_truth", value="[[1,2,3]]", base=2),
+        "reward_model.ground_truth",
+        "iou reward",
+    ),
+    (
+        "outside",
+        changed("reward_model", "ground_truth", value="[[0,0,41,20]]", base=2),
+        "reward_model.ground_truth",
+        "is not inside 40x20",
+    ),
+    ("no_reward_model", changed("reward_model", value=None), "reward_model", "is empty"),
+    ("no_extra_info", changed("extra_info", value=None), "extra_info", "is empty"),
+]
+
+
+@pytest.mark.parametrize(
+    ("row", "field", "message"), [fault[1:] for fault in FAULTS], ids=[fault[0] for fault in FAULTS]
+)
+def test_a_fault_is_named_with_file_row_and_field(tmp_path, row, field, message):
+    path = write(tmp_path / "a.parquet", [SOUND[3], row])
+    problems = check_files([path]).problems
+    assert (problems[0].file, problems[0].row, problems[0].field) == (str(path), 1, field)
+    assert message in problems[0].message
+    assert str(problems[0]).startswith(f"{path}: row 1: {field}: ")
+    assert all(problem.row == 1 for problem in problems)
+
+
+def test_duplicated_ids_across_files(tmp_path):
+    paths = [write(tmp_path / f"{name}.parquet", SOUND[:2]) for name in "ab"]
+    problems = check_files(paths).problems
+    assert [(p.file, p.row, p.field) for p in problems] == [(str(paths[1]), row, "extra_info.id") for row in (0, 1)]
+    assert f"{paths[0]}: row 1" in problems[1].message
+
+
+def test_path_form(tmp_path):
+    picture = tmp_path / "a.png"
+    picture.write_bytes(png())
+    good, absent = (
+        sound(name, images=[{"image": str(path)}]) for name, path in (("1", picture), ("2", tmp_path / "b.png"))
+    )
+    problems = check_files([write(tmp_path / "a.parquet", [good, absent], "path")]).problems
+    assert [(p.row, p.field) for p in problems] == [(1, "images[0]")]
+    assert "is not there" in problems[0].message
+
+
+def test_forms_must_not_be_mixed(tmp_path):
+    picture = tmp_path / "a.png"
+    picture.write_bytes(png())
+    first = write(tmp_path / "a.parquet", SOUND[:1])
+    second = write(tmp_path / "b.parquet", [sound("9", images=[{"image": str(picture)}])], "path")
+    problems = check_files([first, second]).problems
+    assert [(p.file, p.row, p.field) for p in problems] == [(str(second), None, "images")]
+    assert str(first) in problems[0].message
+    assert any("images" in line for line in quick_check([first, second], REWARD_KINDS))
+
+
+def retyped(table: pa.Table, column: str, value: pa.Array) -> pa.Table:
+    return table.set_column(table.schema.get_field_index(column), column, value)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "field"),
+    [
+        ("prompt", ["What?"], "prompt"),
+        ("images", [["a.png"]], "images"),
+        ("reward_model", [{"style": "rule", "ground_truth": 3}], "reward_model.ground_truth"),
+        ("reward_model", ["yes"], "reward_model"),
+        ("extra_info", [{"reward": "matching"}], "extra_info.id"),
+    ],
+)
+def test_wrong_types(tmp_path, column, value, field):
+    table = rows_to_table(SOUND[:1])
+    pq.write_table(retyped(table, column, pa.array(value)), tmp_path / "a.parquet")
+    problems = check_files([tmp_path / "a.parquet"]).problems
+    assert problems[0].row is None and problems[0].field == field
+
+
+@pytest.mark.parametrize("column", ["prompt", "images", "reward_model", "extra_info", "data_source", "ability"])
+def test_missing_columns(tmp_path, column):
+    pq.write_table(rows_to_table(SOUND[:1]).drop_columns([column]), tmp_path / "a.parquet")
+    problems = check_files([tmp_path / "a.parquet"]).problems
+    assert [(p.row, p.field) for p in problems] == [(None, column)]
+
+
+def test_further_columns_are_allowed_if_all_files_have_them(tmp_path):
+    table = rows_to_table(SOUND[:1])
+    pq.write_table(table.append_column("note", pa.array(["x"])), tmp_path / "a.parquet")
+    assert check_files([tmp_path / "a.parquet"]).problems == []
+    pq.write_table(rows_to_table(SOUND[1:2]), tmp_path / "b.parquet")
+    problems = check_files([tmp_path / "a.parquet", tmp_path / "b.parquet"]).problems
+    assert [(Path(p.file).name, p.field) for p in problems] == [("b.parquet", "note")]
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1", b"not parquet at all", None], ids=["empty", "magic", "text", "cut"])
+def test_files_that_are_no_parquet(tmp_path, content):
+    path = write(tmp_path / "a.parquet", SOUND)
+    path.write_bytes(path.read_bytes()[:500] if content is None else content)
+    problems = check_files([path]).problems
+    assert len(problems) == 1 and problems[0].field == "file"
+    assert len(quick_check([path], REWARD_KINDS)) == 1
+
+
+def test_damaged_pages(tmp_path):
+    path = write(tmp_path / "a.parquet", SOUND)
+    data = bytearray(path.read_bytes())
+    data[8:200] = b"\xff" * 192
+    path.write_bytes(bytes(data))
+    assert check_files([path]).problems
+
+
+def test_no_rows(tmp_path):
+    pq.write_table(rows_to_table([]), tmp_path / "a.parquet")
+    assert [p.message for p in check_files([tmp_path / "a.parquet"]).problems] == ["it has no rows"]
+    assert quick_check([tmp_path / "a.parquet"], REWARD_KINDS) == [f"{tmp_path / 'a.parquet'} has no rows"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"paths": []}, "no file"),
+        ({"paths": [Path("/nowhere.parquet")]}, "is not there"),
+        ({"paths": [Path(__file__)], "family": "llava"}, "unknown model family"),
+        ({"paths": [Path(__file__)], "tokenizer": Path(__file__)}, "is not a tokenizer"),
+        ({"paths": [Path(__file__).parent]}, "holds no parquet"),
+    ],
+)
+def test_bad_usage(arguments, message):
+    with pytest.raises(DataError, match=message):
+        check_files(**arguments)
+
+
+def test_prompt_tokens(tmp_path):
+    from mixed_r1_verl.tiny.qwen2_5_vl import build_processor
+
+    build_processor().save_pretrained(tmp_path / "model")
+    report = check_files([write(tmp_path / "a.parquet", SOUND)], tokenizer=tmp_path / "model")
+    tokens, image_tokens = report.statistics["prompt tokens"], report.statistics["image tokens"]
+    assert tokens[-1] > image_tokens[-1] + 40
+    assert f"{tokens[-1]:,.0f}" in report.notes[0]
+
+
+# --- quick_check ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (changed("reward_model", "ground_truth", value=None), "1 of 3 rows have no ground_truth (row 1)"),
+        (changed("reward_model", "ground_truth", value="  "), "1 of 3 rows have no ground_truth (row 1)"),
+        (changed("reward_model", value=None), "1 of 3 rows have no ground_truth (row 1)"),
+        (changed("extra_info", "reward", value="nope"), "1 of 3 rows name the unknown reward 'nope'"),
+        (changed("extra_info", "reward", value=None), "1 of 3 rows name no reward, and data_source 'toy' has no route"),
+        (changed("extra_info", value=None), "1 of 3 rows name no reward"),
+        (changed("images", value=[]), "1 of 3 rows have another number of <image> markers than images"),
+    ],
+)
+def test_quick_check_counts_faults(tmp_path, row, message):
+    path = write(tmp_path / "a.parquet", [SOUND[1], row, SOUND[2]])
+    (line,) = quick_check([path], REWARD_KINDS)
+    assert line.startswith(f"{path}: {message}")
+
+
+def test_quick_check_knows_routes_and_custom_rewards(tmp_path):
+    path = write(
+        tmp_path / "a.parquet",
+        [changed("extra_info", "reward", value=None), changed("extra_info", "reward", value="mine")],
+    )
+    assert quick_check([path], [*REWARD_KINDS, "mine"], routes={"toy": "chart"}) == []
+    assert len(quick_check([path], REWARD_KINDS)) == 2
+
+
+def test_quick_check_shows_three_rows_of_many(tmp_path):
+    rows = [changed("extra_info", "reward", value="nope") for _ in range(9)]
+    (line,) = quick_check([write(tmp_path / "a.parquet", rows)], REWARD_KINDS)
+    assert "9 of 9 rows" in line and line.endswith("(row 0, 1, 2, …)")
+
+
+def test_quick_check_of_ground_truths_that_are_numbers(tmp_path):
+    table = rows_to_table(SOUND[:1])
+    pq.write_table(
+        retyped(table, "reward_model", pa.array([{"style": "rule", "ground_truth": 3}])), tmp_path / "a.parquet"
+    )
+    (line,) = quick_check([tmp_path / "a.parquet"], REWARD_KINDS)
+    assert "a ground_truth that is a int, not text" in line
+
+
+def test_quick_check_of_paths(tmp_path):
+    for name in "ab":
+        write(tmp_path / f"{name}.parquet", [sound(name)])
+    assert quick_check([str(tmp_path / "*.parquet"), "hdfs://host/x.parquet", "rows.jsonl"], REWARD_KINDS) == []
+    assert quick_check([tmp_path / "c.parquet"], REWARD_KINDS) == [f"{tmp_path / 'c.parquet'} is not there"]
+    (line,) = quick_check([str(tmp_path / "c*.parquet")], REWARD_KINDS)
+    assert "is not there" in line
+
+
+def test_quick_check_reads_no_pictures(tmp_path):
+    """Pictures of another machine's parquet may be gigabytes; a start-up check must not touch them."""
+    big = [sound(str(i), images=[{"bytes": png() + b"\0" * 4_000_000, "path": ""}]) for i in range(8)]
+    path = write(tmp_path / "a.parquet", big)
+    before = pa.total_allocated_bytes()
+    pool = pa.default_memory_pool()
+    peak = pool.max_memory() or 0
+    assert quick_check([path], REWARD_KINDS) == []
+    assert pa.total_allocated_bytes() - before < 4_000_000
+    assert (pool.max_memory() or 0) - peak < 8_000_000

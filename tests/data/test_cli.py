@@ -1,0 +1,172 @@
+"""`mixed-r1 data …` and `mixed-r1 check`: what they print and how they exit; never a traceback."""
+
+import json
+
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from mixed_r1_verl.cli import app
+from mixed_r1_verl.data import cli
+
+
+@pytest.fixture
+def run(monkeypatch):
+    """Runs the command line; returns exit code and everything that was printed."""
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def invoke(*arguments: object) -> tuple[int, str]:
+        result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+        return result.exit_code, result.output
+
+    return invoke
+
+
+@pytest.fixture
+def raw(tmp_path):
+    folder = tmp_path / "raw" / "train"
+    (folder / "images").mkdir(parents=True)
+    Image.new("RGB", (8, 8)).save(folder / "images" / "0.png")
+    questions = [["what color?", "black", 0], ["is it?", "yes", 1], ["is it black?", "yes", 0]]
+    (folder / "questions.json").write_text(json.dumps(questions))
+    return tmp_path / "raw"
+
+
+@pytest.mark.parametrize("command", [["--help"], ["data"], ["data", "convert", "--help"], ["check", "--help"]])
+def test_help_has_an_example(run, command):
+    _, output = run(*command)
+    assert "mixed-r1" in output or "Usage" in output
+
+
+def test_list(run):
+    code, output = run("data", "list")
+    assert code == 0
+    for name in ("chartqa", "clevr", "math_v", "easy_vqa", "raccoon", "bccd", "coco_captions", "demo_scenes"):
+        assert name in output
+
+
+def test_convert_and_check(run, raw, tmp_path):
+    code, output = run("data", "convert", "easy_vqa", "--input", raw, "--output", tmp_path / "a.parquet")
+    assert code == 0
+    assert "read 3, written 2, rejected 1" in output and "1 x image/image_missing" in output
+    code, output = run("check", tmp_path / "a.parquet", "--family", "qwen2_5_vl")
+    assert code == 0 and "no problems" in output and "image tokens" in output
+
+
+def test_check_fails(run, raw, tmp_path):
+    run("data", "convert", "easy_vqa", "--input", raw, "--output", tmp_path / "a.parquet")
+    code, output = run("check", tmp_path / "a.parquet", tmp_path / "a.parquet", "--no-gold")
+    assert code == 0  # one file named twice is one file
+    (tmp_path / "b.parquet").write_bytes((tmp_path / "a.parquet").read_bytes())
+    code, output = run("check", tmp_path / "a.parquet", tmp_path / "b.parquet", "--max-problems", 1)
+    assert code == 1
+    assert f"{tmp_path / 'b.parquet'}: row 0: extra_info.id: 'easy_vqa/train/0' stands already in" in output
+    assert "… and 1 more problems" in output
+
+
+def test_options_reach_the_core(run, raw, tmp_path):
+    output = tmp_path / "a.parquet"
+    arguments = ("--split", "train", "--limit", 2, "--seed", 4, "--images", "path", "--max-pixels", 16, "--workers", 2)
+    code, _ = run("data", "convert", "easy_vqa", "--input", raw, "--output", output, *arguments)
+    assert code == 0
+    for row in pq.read_table(output).to_pylist():
+        with Image.open(row["images"][0]["image"]) as image:
+            assert image.size == (4, 4)
+
+
+def test_scenes_need_no_input(run, tmp_path):
+    arguments = ("--split", "val", "--limit", 5, "--output", tmp_path / "a.parquet")
+    code, output = run("data", "convert", "demo_scenes", *arguments)
+    assert code == 0 and "read 5, written 5, rejected 0 (of 4000 in the source)" in output
+
+
+def test_demo(run, tmp_path):
+    code, output = run("data", "demo", "--output", tmp_path, "--rows", 8, "--val-rows", 4)
+    assert code == 0
+    assert "read 8, written 8, rejected 0" in output and "read 4, written 4, rejected 0" in output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["convert", "chartqaa", "--output", "x.parquet"], 2, "did you mean 'chartqa'?"),
+        (["convert", "chartqa", "--output", "x.parquet"], 2, "needs --input"),
+        (["convert", "chartqa", "--input", "nowhere", "--output", "x.parquet"], 2, "is not a folder"),
+        (["convert", "chartqa", "--input", ".", "--hub", "a/b", "--output", "x.parquet"], 2, "not both"),
+        (["convert", "chartqa", "--input", ".", "--split", "dev", "--output", "x.parquet"], 2, "has no split 'dev'"),
+        (["convert", "chartqa", "--input", ".", "--images", "zip", "--output", "x.parquet"], 2, "zip"),
+        (["convert", "chartqa", "--input", ".", "--limit", "0", "--output", "x.parquet"], 2, "limit"),
+        (["convert", "chartqa", "--input", "."], 2, "--output"),
+        (["convert", "chartqa", "--input", ".", "--output", "x.parquet"], 1, "holds no train_human.json"),
+        (["convert", "clevr", "--input", ".", "--output", "x.parquet"], 1, "holds none of"),
+        (["convert", "easy_vqa", "--input", "broken", "--output", "x.parquet"], 1, "is not JSON"),
+        (["convert", "easy_vqa", "--input", "empty", "--output", "x.parquet"], 1, "is empty"),
+        (["convert", "easy_vqa", "--input", "hollow", "--output", "x.parquet"], 1, "none of 0 rows"),
+        (["demo", "--output", "x", "--rows", "2"], 2, "rows"),
+    ],
+)
+def test_bad_usage_and_bad_input(run, tmp_path, monkeypatch, arguments, code, message):
+    for name, text in (("broken", '[["what'), ("empty", ""), ("hollow", "[]")):
+        (tmp_path / name / "train").mkdir(parents=True)
+        (tmp_path / name / "train" / "questions.json").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    found, output = run("data", *arguments)
+    assert (found, message in output) == (code, True), output
+    assert "Traceback" not in output
+    assert not list(tmp_path.glob("*.parquet"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [(["nowhere.parquet"], "is not there"), ([__file__, "--family", "x"], "unknown model family")],
+)
+def test_check_bad_usage(run, arguments, message):
+    code, output = run("check", *arguments)
+    assert code == 2 and message in output
+
+
+def test_check_of_a_file_that_is_no_parquet(run):
+    code, output = run("check", __file__)
+    assert code == 1 and "not a readable parquet file" in output
+
+
+def test_interrupted(run, raw, tmp_path, monkeypatch):
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "convert_dataset", interrupt)
+    code, output = run("data", "convert", "easy_vqa", "--input", raw, "--output", tmp_path / "a.parquet")
+    assert code == 130 and "run the same command again" in output
+
+
+def hub_cache(tmp_path, raw) -> None:
+    """A dataset repository as the hub's own cache lays it out: a snapshot of links into a blob store."""
+    repository = tmp_path / "hub" / "datasets--someone--easy"
+    snapshot = repository / "snapshots" / ("a" * 40)
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text("a" * 40)
+    (repository / "blobs").mkdir()
+    for number, path in enumerate(sorted(p for p in raw.rglob("*") if p.is_file())):
+        blob = repository / "blobs" / f"blob{number}"
+        blob.write_bytes(path.read_bytes())
+        link = snapshot / path.relative_to(raw)
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(blob)
+
+
+def test_hub_reads_the_cache(run, raw, tmp_path, monkeypatch):
+    from huggingface_hub import constants
+
+    hub_cache(tmp_path, raw)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    output = tmp_path / "a.parquet"
+    code, printed = run("data", "convert", "easy_vqa", "--hub", "someone/easy", "--output", output)
+    assert code == 0, printed
+    assert len(pq.read_table(output)) == 2
+    code, printed = run("data", "convert", "easy_vqa", "--hub", "someone/else", "--output", output)
+    assert code == 2 and "cannot download dataset 'someone/else'" in printed
+    code, printed = run("data", "convert", "easy_vqa", "--hub", "not a name!", "--output", output)
+    assert code == 2 and "cannot download" in printed
