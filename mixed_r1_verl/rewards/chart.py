@@ -29,8 +29,8 @@ from typing import Protocol
 from mixed_r1_verl.rewards import matching
 from mixed_r1_verl.rewards.config import ChartConfig
 from mixed_r1_verl.rewards.matching import NOTHING, SEVERAL
-from mixed_r1_verl.rewards.numbers import Number, find_numbers, parse_number
-from mixed_r1_verl.rewards.statements import find_claims, readings
+from mixed_r1_verl.rewards.numbers import Number, parse_number
+from mixed_r1_verl.rewards.statements import find_claims, offered_numbers, readings
 from mixed_r1_verl.rewards.text import MAX_ANSWER_CHARS, clean, text_key
 from mixed_r1_verl.rewards.verdict import GroundTruthError, Verdict
 
@@ -170,7 +170,7 @@ class NumberGold:
     def score(self, answer: str, question: str, config: ChartConfig) -> Verdict:
         """Relaxed accuracy of the one number that the answer offers."""
         fast = _plain_float(answer)
-        numbers = [fast] if fast is not None else _offered(answer)
+        numbers = [fast] if fast is not None else offered_numbers(answer)
         if len(numbers) != 1:
             return Verdict(0.0, "", SEVERAL if numbers else "no_number")
         number = numbers[0]
@@ -234,63 +234,15 @@ def _in_one_unit(answer: Number, gold: Number) -> tuple[float, float] | None:
     ours, theirs = answer.quantity(), gold.quantity()
     if ours and theirs:
         return (ours[1], theirs[1]) if ours[0] == theirs[0] else None
-    if answer.unit and gold.unit and answer.unit != gold.unit:
-        if not {word.rstrip("s") for word in answer.unit.split()} & {word.rstrip("s") for word in gold.unit.split()}:
-            return None
+    if answer.unit and gold.unit and answer.unit != gold.unit and not _noun_stems(answer.unit) & _noun_stems(gold.unit):
+        return None
     if (answer.percent and (gold.currency or gold.unit)) or (gold.percent and (answer.currency or answer.unit)):
         return None
     return answer.value, gold.value
 
 
-_CALCULATION = re.compile(r"[\d\s.,+\-*/×÷()$%]*\d[\s)%]*[-+*/×÷][\d\s.,+\-*/×÷()$%]*=(?P<result>[^=]{1,60})")
-_CONTEXT_YEAR = re.compile(r"\b(?:in|of|year|since|during|by|from|for|until)\s$", re.IGNORECASE)
-
-
-def _offered(answer: str) -> list[Number]:
-    """The different numbers that an answer offers."""
-    text = clean(answer)
-    if text[:1] == "[" and text[-1:] == "]":
-        text = text[1:-1]
-    whole = parse_number(text)
-    if whole is not None:
-        return [whole]
-    calculation = _CALCULATION.fullmatch(text)
-    if calculation:
-        result = parse_number(calculation["result"])
-        return [result] if result is not None else []
-    claims = find_claims(answer)
-    offered: list[Number] = []
-    for claim in (*claims.boxed, *claims.announced, *claims.sentences):
-        for reading in readings(claim):
-            number = parse_number(_without_place(reading))
-            if number is not None:
-                offered.append(number)
-                break
-    hedged = matching._NO_COMMITMENT.search(claims.whole)
-    if not offered and not hedged:
-        found = find_numbers(claims.whole)
-        offered = [number for number, start, _ in found if not _is_context(number, claims.whole[:start])]
-        offered = offered or [number for number, _, _ in found]
-    elif offered and _OR.search(claims.whole):
-        offered += [number for number, _, _ in find_numbers(claims.whole)]
-    distinct: dict[tuple[float, bool], Number] = {}
-    for number in offered:
-        distinct.setdefault((number.value, number.percent), number)
-    return list(distinct.values())
-
-
-def _is_context(number: Number, before: str) -> bool:
-    """Whether a number in prose is the year of a statement about another one: `in 2008 it was 42`."""
-    return number.plain and 1500 <= number.value <= 2100 and bool(_CONTEXT_YEAR.search(before[-8:]))
-
-
-_OR = re.compile(r"\b(?:or|maybe|perhaps|possibly)\b", re.IGNORECASE)
-_PLACE = re.compile(r"\s+(?:in|of|for|during|on|at|from|by)\b(?:\s+[^\W\d_][\w'-]*|\s+\d{4}(?!\d))+$")
-
-
-def _without_place(text: str) -> str:
-    """`42 million in 2008` without its adverbial."""
-    return _PLACE.sub("", text) if len(text) <= 120 else text
+def _noun_stems(unit: str) -> set[str]:
+    return {word.rstrip("s") for word in unit.split()}
 
 
 def _shown(number: Number) -> str:
@@ -348,7 +300,7 @@ _DATE_FORMS = tuple(
         rf"{_YEAR},?\s+{_MONTH}(?:\s+{_DAY})?",
     )
 )
-_ISO_DATE = re.compile(r"(?P<year>\d{4})[-/.](?P<month>\d{1,2})(?:[-/.](?P<day>\d{1,2}))?")
+_ISO_DATE = re.compile(r"(?P<year>\d{4})[-/.](?P<month>\d{1,2})[-/.](?P<day>\d{1,2})")  # 2011-12 is a span of years
 _SLASHED_DATE = re.compile(r"(?P<first>\d{1,2})[-/.](?P<second>\d{1,2})[-/.](?P<year>\d{4})")
 _CHINESE_DATE = re.compile(r"(?:(?P<year>\d{4})年)?(?P<month>\d{1,2})月(?:(?P<day>\d{1,2})[日号])?")
 _WEEKDAY = re.compile(rf"(?P<weekday>{'|'.join(sorted(_WEEKDAYS, key=len, reverse=True))})\.?", re.IGNORECASE)
@@ -449,7 +401,8 @@ class TimeGold:
     def _is(self, minutes: int, meridiem: bool) -> bool:
         if minutes == self.minutes:
             return True
-        return self.meridiem != meridiem and min(minutes, self.minutes) < 780 and (minutes - self.minutes) % 720 == 0
+        bare = minutes if self.meridiem else self.minutes
+        return self.meridiem != meridiem and 60 <= bare < 780 and (minutes - self.minutes) % 720 == 0
 
 
 # --- words ------------------------------------------------------------------------------------------------------------
@@ -592,6 +545,8 @@ class ListGold:
         """The mean score of the members when each finds a partner of its own, else 0."""
         if len(self.members) == 1:
             return self.members[0].score(clean(answer).strip("[]"), question, config)
+        if self._labels_cover(answer):
+            return Verdict(1.0, clean(answer))
         best = Verdict(0.0, clean(answer), "wrong")
         for items in self._ways_to_split(answer):
             if len(items) == len(self.members):
@@ -599,6 +554,18 @@ class ListGold:
                 if score > best.acc:
                     best = Verdict(score, "; ".join(items))
         return best
+
+    def _labels_cover(self, answer: str) -> bool:
+        """Whether the answer is the labels and nothing but *and* between them; for labels that hold commas or *and*."""
+        labels = [member.key for member in self.members if isinstance(member, LabelGold)]
+        if len(labels) != len(self.members):
+            return False
+        rest = f" {text_key(answer)} "
+        for label in sorted(labels, key=len, reverse=True):
+            if f" {label} " not in rest:
+                return False
+            rest = rest.replace(f" {label} ", "  ", 1)
+        return not rest.replace(" and ", " ").strip()
 
     def _ways_to_split(self, answer: str) -> list[list[str]]:
         claims = find_claims(answer)

@@ -16,7 +16,17 @@ from dataclasses import dataclass
 
 from mixed_r1_verl.families import FAMILIES
 
-_FURTHER_END_TOKENS = ("</s>", "<eos>", "<pad>", "<unk>", "<|eot_id|>", "<|end_of_text|>", "<|end|>", "<end_of_turn>")
+_FURTHER_END_TOKENS = (
+    "</s>",
+    "<eos>",
+    "<pad>",
+    "<unk>",
+    "<|eot_id|>",
+    "<|end_of_text|>",
+    "<|end|>",
+    "<end_of_turn>",
+    "<｜end▁of▁sentence｜>",
+)
 
 END_TOKENS = tuple(
     sorted({token for family in FAMILIES.values() for token in family.end_tokens} | set(_FURTHER_END_TOKENS))
@@ -148,4 +158,6 @@ def _complaint(text: str, think: str | None, answer: str | None, opened: int, cl
 
 def _visible(text: str) -> bool:
     """Whether a reader would see anything: a zero-width space is neither a thought nor an answer."""
-    return text.isascii() and bool(text) or any(char.isprintable() and not char.isspace() for char in text)
+    if text.isascii():
+        return bool(text)
+    return any(char.isprintable() and not char.isspace() for char in text)

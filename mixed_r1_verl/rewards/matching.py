@@ -3,8 +3,8 @@ r"""The matching reward: multiple choice, yes/no and true/false, and short answe
 The answer is read first (`read` of the parsed ground truth) and compared second. Rules for ambiguous families:
 
 - **Letters.** A single letter is an option's label, also where option texts are letters themselves. `(B)`, `B)`, `B.`,
-  `b`, `Option B`, `\boxed{B}`, `**B**`, `答案是B` all name B. Before a word `A` is an article, so `A dog` and `The answer
-  is a dog` name the option whose text is *dog*.
+  `b`, `Option B`, `\boxed{B}`, `**B**`, `答案是B` name B. Before a word `A` is an article: `A dog` and `The answer is a dog`
+  name the option whose text is *dog*.
 - **Texts.** An option's text names it, by `text_key` or as the same number (`13` = `13.0`, `4/5` = `\frac{4}{5}`, a
   missing unit is forgiven where only one option fits). Part of a text names nothing.
 - **Both.** `B) dog` names B if *dog* is B's text and is a contradiction if it is another option's. A text that is
@@ -24,8 +24,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from mixed_r1_verl.rewards.numbers import Number, find_numbers, parse_number
-from mixed_r1_verl.rewards.statements import Claims, find_claims, readings
+from mixed_r1_verl.rewards.numbers import Number, parse_number
+from mixed_r1_verl.rewards.statements import find_claims, offered_numbers, readings
 from mixed_r1_verl.rewards.text import MAX_ANSWER_CHARS, clean, singular, text_key
 from mixed_r1_verl.rewards.verdict import GroundTruthError, Verdict
 
@@ -99,13 +99,14 @@ def _parse_ground_truth(ground_truth: str, choices: tuple[str, ...]) -> "Choice 
         return options.expecting(named)
     label = _BARE_LABEL.fullmatch(text)
     if label:
-        return Choice((), tuple(_LETTERS), {}, {}).expecting(label[1].upper())
+        letter = label[1].upper()
+        return Choice((), tuple(sorted({*_LETTERS[:8], letter})), {}, {}).expecting(letter)
     polarity = _POLARITIES.get(text_key(text))
     if polarity:
         return Polarity(polarity)
     if len(text) > MAX_WORD_CHARS or text[0] in "[{":
         raise GroundTruthError(
-            f"the matching reward cannot read ground truth {ground_truth!r}: it expects a letter, yes/no, or a short word"
+            f"the matching reward cannot read ground truth {ground_truth!r}: it expects a letter, yes/no or a word"
         )
     number = parse_number(text)
     return Word(_word_key(text), number)
@@ -115,17 +116,23 @@ def _parse_ground_truth(ground_truth: str, choices: tuple[str, ...]) -> "Choice 
 
 _BARE_LABEL = re.compile(r"[\s\"'(\[<]*([A-Za-z])[\s\"')\].:,>]*")
 _LABEL = re.compile(
-    r"[\s\"'(\[]*(?:(?:the\s+)?(?:correct\s+)?(?:option|choice|letter|answer|选项)\s*:?\s*)?"
+    r"[\s\"'(\[]*(?:(?:the\s+)?(?:correct\s+)?(?:(?:option|choice|letter)\s*:?\s*|answer\s+|选项\s*))?"
     r"(?P<open>[(\[\"'])?(?P<label>[A-Za-z])(?P<close>[)\]\"'])?(?![A-Za-z0-9])(?!'[A-Za-z])",
     re.IGNORECASE,
 )
 _ANOTHER = re.compile(
-    r"\s*(?:[,/&+;|]|\bor\b|\band\b|\bmaybe\b|\bperhaps\b|\bpossibly\b|和|或|及|还是)*\s*(?:\b(?:or|and|maybe|possibly|perhaps)\b\s*)*"
-    r"(?:\b(?:option|choice|letter)\s+)?[(\[]?(?P<label>[A-Z])[)\]]?(?=\s*(?:$|[,.;:/&|)\]+]|or\b|and\b|[(\[]?[A-Z]\b))"
+    r"\s*(?:[,/&+;|.-]|\b(?:or|and|to|through|maybe|perhaps|possibly)\b|和|或|及|还是)*"
+    r"\s*(?:\b(?:or|and|maybe|possibly|perhaps)\b\s*)*(?:\b(?i:option|choice|letter)\s+)?"
+    r"[(\[]?(?P<label>[A-Z])[)\]]?(?=\s*(?:$|[,.;:/&|)\]+-]|or\b|and\b|[(\[]?[A-Z]\b))"
 )
 _HEDGE = re.compile(
-    r"\b(?:or|maybe|perhaps|possibly|alternatively|either)\b\W*(?:(?:it|the|is|could|be|also|option|choice|answer)\W+|'s\s)*"
-    r"[(\[]?(?P<label>[A-Z])(?![A-Za-z'])(?!\s+[a-z])"
+    r"\b(?i:or|maybe|perhaps|possibly|alternatively|either)\b\W*"
+    r"(?:(?i:it|the|is|could|be|also|option|choice|answer)\W+|'s\s)*[(\[]?(?P<label>[A-Z])(?![A-Za-z'])(?!\s+[a-z])"
+)
+_LISTED = re.compile(r"(?<![A-Za-z])[(\[]?(?P<label>[A-Z])[)\]](?!\s*(?:is|was|isn't|are|cannot|has|shows|does)\b)")
+_DENIAL = re.compile(
+    r"\s*(?:is|was|isn't|wasn't|are|cannot|can't|could|may|might|would|will|seems|looks|does|doesn't|has|shows)\b",
+    re.IGNORECASE,
 )
 _AFTER_LABEL = re.compile(
     r"\s*(?:$|[.,;:!=)\]\u2192-]|\b(?:because|since|as|for|which|so|due|given|where|but|not|rather|instead|based|with)\b|"
@@ -136,6 +143,7 @@ _AFTER_LABEL = re.compile(
 _LABELLED_AFTER = re.compile(
     r"(?P<text>[^()\[\]]+?)\s*[(\[](?:option\s+|choice\s+)?(?P<label>[A-Za-z])[)\]]", re.IGNORECASE
 )
+_SEPARATORS = re.compile(r"^[\s,;:/|&-]*(?:(?:or|and|maybe|perhaps|possibly)\b\s*)*", re.IGNORECASE)
 _LABEL_PREFIX = re.compile(r"\s*[(\[]?([A-Z])[)\].:]\s*(?=\S)")
 
 
@@ -170,7 +178,7 @@ class Choice:
         first_with: dict[str, str] = {}
         for label, text in zip(labels, texts, strict=True):
             same = first_with.setdefault(text.casefold(), label)  # identical options are one option
-            for key in {text_key(text), _compact(text)} - {""}:
+            for key in {text_key(text), _compact(text) if _FORMULA.search(text) else ""} - {""}:
                 keys.setdefault(key, set()).add(same)
             number = parse_number(text)
             if number is not None:
@@ -193,16 +201,15 @@ class Choice:
         key = text_key(text)
         if not key or not self.texts:
             return None
-        label = self.keys.get(key) or self.keys.get(_compact(text))
+        label = self.keys.get(key) or (self.keys.get(_compact(text)) if _FORMULA.search(text) else None)
         if label is None and self.values:
             number = parse_number(text)
             if number is not None:
                 label = self.values.get(_value(number))
-                unit = number.unit or number.currency
-                if label is not None and unit:
+                if label is not None and number.unit_key():
                     option = parse_number(self.texts[self.labels.index(label)])
-                    if option is not None and (option.unit or option.currency) not in ("", unit):
-                        label = None
+                    if option is not None and option.unit_key() not in ("", number.unit_key()):
+                        return None
         return label
 
     def read(self, answer: str) -> tuple[str, str]:
@@ -218,17 +225,41 @@ class Choice:
         named = self.named(text)
         if named is not None and not text.endswith("?"):
             return named, ""
+        if self._lists_options(text):
+            return "", SEVERAL
         claims = find_claims(answer)
         found: list[str] = []
+        if self.polar:
+            polarity, reason = read_polarity(answer)
+            if reason == SEVERAL:
+                return "", SEVERAL
+            if polarity:
+                found.append(self.polar[polarity])
         for claim in [*claims.boxed, *claims.announced, *claims.sentences]:
             label = self._claimed(claim)
             if label == SEVERAL:
                 return "", SEVERAL
             if label and label not in found:
                 found.append(label)
-        if len(found) == 1:
+        hedge = _HEDGE.search(text) if len(found) == 1 else None
+        if len(found) == 1 and not (hedge and self._other(hedge, found[0])):
             return found[0], ""
         return "", SEVERAL if found else NOTHING
+
+    @property
+    def polar(self) -> dict[str, str]:
+        """Labels of yes and no, where these two are the options."""
+        table = {_POLARITIES[key]: label for key, label in self.keys.items() if key in _POLARITIES}
+        return table if len(table) == len(self.texts) == 2 else {}
+
+    def _lists_options(self, text: str) -> bool:
+        """Whether the answer writes several options out with their labels, as the question does."""
+        key = f" {text_key(text)} "
+        listed = 0
+        for label, option in zip(self.labels, self.texts, strict=False):
+            option_key = text_key(option)
+            listed += bool(option_key) and f" {label.lower()} {option_key} " in key
+        return listed > 1
 
     def _claimed(self, claim: str) -> str | None:
         """The label that a claim begins with, SEVERAL, or None."""
@@ -236,7 +267,7 @@ class Choice:
         for text in texts:
             named = self.named(text)
             if named is not None and not _BARE_LABEL.fullmatch(text):
-                return named
+                return SEVERAL if self._goes_on_with_other(claim[len(text) :], named) else named
         match = _LABELLED_AFTER.fullmatch(texts[0])
         if match and match["label"].upper() in self.labels:
             named = self.named(match["text"])
@@ -258,8 +289,9 @@ class Choice:
         hedge = _HEDGE.search(rest)
         if hedge and self._other(hedge, label):
             return SEVERAL
-        after = _AFTER_LABEL.match(rest)
-        if after is None:
+        if not self.texts and any(self._other(item, label) for item in _LISTED.finditer(rest)):
+            return SEVERAL
+        if _AFTER_LABEL.match(rest) is None and (not match["close"] or _DENIAL.match(rest)):
             if self.named(rest) == self._canonical(label):  # "B dog"
                 return self._canonical(label)
             return None
@@ -269,6 +301,15 @@ class Choice:
                 return SEVERAL
         return self._canonical(label)
 
+    def _goes_on_with_other(self, rest: str, label: str) -> bool:
+        """Whether another option's text follows directly: `dog - cat`."""
+        key = text_key(_SEPARATORS.sub("", rest)) + " "
+        return any(
+            key.startswith(f"{text_key(option)} ") and other != label
+            for other, option in zip(self.labels, self.texts, strict=False)
+            if text_key(option)
+        )
+
     def _other(self, match: re.Match[str], label: str) -> bool:
         return match["label"] in self.labels and match["label"] != label
 
@@ -277,9 +318,13 @@ def _value(number: Number) -> tuple[float, bool]:
     return (round(number.value, 9), number.percent)
 
 
+_FORMULA = re.compile(r"[\d√^=<>+*/π°]")
+
+
 def _compact(text: str) -> str:
     """A second key for mathematical texts: without spaces, brackets and signs of multiplication."""
-    return re.sub(r"[\s(){}*.,]", "", clean(text)).casefold()
+    plain = clean(text).casefold().replace("sqrt", "√").replace("pi", "π")
+    return re.sub(r"[\s(){}*×.,]", "", plain)
 
 
 def _unambiguous(table: dict) -> dict:
@@ -290,17 +335,19 @@ def _unambiguous(table: dict) -> dict:
 
 _POLARITIES = {
     **dict.fromkeys(("yes", "true", "是", "是的", "对", "对的", "正确", "真"), "yes"),
-    **dict.fromkeys(("no", "false", "否", "不", "不是", "不对", "错", "错误", "不正确", "假", "没有"), "no"),
+    **dict.fromkeys(("no", "false", "否", "不", "不是", "不是的", "不对", "错", "错误", "不正确", "假", "没有"), "no"),
     **dict.fromkeys(("not true",), "no"),
     **dict.fromkeys(("not false",), "yes"),
 }
 _POLAR = re.compile(
-    r"[\s\"'(\[]*(?P<not>not\s+)?(?P<word>yes|no|true|false)(?![A-Za-z0-9'])[\"')\]]*|"
-    r"[\s\"'(\[]*(?P<chinese>是的?|对的?|正确|真|否|不是|不对|不正确|不|错误|错|假|没有)(?=$|[\s.,!;:)])",
+    r"[\s\"'(\[]*(?:an?\s+)?(?P<not>not\s+)?(?P<word>yes|no|true|false)(?![A-Za-z0-9-]|'[A-Za-z])[\"')\]]*|"
+    r"[\s\"'(\[]*(?P<chinese>是的?|对的?|正确|真|否|不是的?|不对|不正确|不|错误|错|假|没有)(?=$|[\s.,!;:)])",
     re.IGNORECASE,
 )
 _OPPOSITE = re.compile(
-    r"[\s,./&;|(-]*(?:\b(?:or|and|maybe|perhaps|possibly)\b\s*)*(?:yes|no|true|false|not)\b", re.IGNORECASE
+    r"[\s,./&;|(-]*(?:\b(?:or|and|but|actually|maybe|perhaps|possibly|also|wait|rather)\b[\s,]*)*"
+    r"(?P<word>yes|no|true|false|not)(?=\s*(?:$|[.,;:!)/]|yes\b|no\b))",
+    re.IGNORECASE,
 )
 _AFTER_POLAR = re.compile(
     r"\s*(?:$|[.,;:!()\u2192-]|\b(?:because|since|as|it|its|it's|there|they|he|she|i|we|you|the|this|that|these|those|"
@@ -329,7 +376,7 @@ def read_polarity(answer: str) -> tuple[str, str]:
     >>> read_polarity("**No**, it is not."), read_polarity("No idea")[0], read_polarity("Yes and no")[0]
     (('no', ''), '', '')
     """
-    claims: Claims = find_claims(answer)
+    claims = find_claims(answer)
     found: list[str] = []
     for claim in [*claims.boxed, *claims.announced, *claims.sentences]:
         match = _POLAR.match(claim)
@@ -359,8 +406,8 @@ def _contradicts(rest: str, polarity: str) -> bool:
     match = _OPPOSITE.match(rest)
     if match is None:
         return False
-    word = match[0].split()[-1].strip(",./&;|(-").lower()
-    return word == "not" and "or" in match[0].lower() or _POLARITIES.get(word, polarity) != polarity
+    word = match["word"].lower()
+    return word == "not" or _POLARITIES[word] != polarity
 
 
 # --- words and counts -------------------------------------------------------------------------------------------------
@@ -402,7 +449,7 @@ class Word:
         return ("", NOTHING) if len(whole) > MAX_WORD_CHARS else (whole, "")
 
     def _read_number(self, answer: str) -> tuple[str, str]:
-        numbers = read_numbers(answer)
+        numbers = offered_numbers(answer)
         if len(numbers) != 1:
             return "", SEVERAL if numbers else NOTHING
         number = numbers[0]
@@ -413,40 +460,3 @@ class Word:
 
 def _word_key(text: str) -> str:
     return singular(text_key(text))
-
-
-_NO_COMMITMENT = re.compile(
-    r"\b(?:not|no|never|cannot|can't|isn't|aren't|don't|or|between|maybe|perhaps|possibly|might|may|could|either|"
-    r"more than|less than|over|under|at least|at most|unless|if)\b|[?;]",
-    re.IGNORECASE,
-)
-
-
-def read_numbers(answer: str) -> list[Number]:
-    """The different numbers that the answer offers for one that was asked.
-
-    A text that is one number offers it. Else the announced numbers count, and only where none is announced, a single
-    number in prose that is neither negated nor hedged.
-
-    >>> [number.value for number in read_numbers("There are two cubes.")]
-    [2.0]
-    >>> read_numbers("It may be 3")
-    []
-    """
-    whole = parse_number(answer)
-    if whole is not None:
-        return [whole]
-    claims = find_claims(answer)
-    offered: list[Number] = []
-    for claim in (*claims.boxed, *claims.announced, *claims.sentences):
-        numbers = [number for number in map(parse_number, readings(claim)) if number is not None]
-        if numbers:
-            offered.append(numbers[0])
-    if not offered and not _NO_COMMITMENT.search(claims.whole):
-        offered = [number for number, _, _ in find_numbers(claims.whole)]
-    elif offered and re.search(r"\b(?:or|maybe|perhaps|possibly)\b", claims.whole, re.IGNORECASE):
-        offered += [number for number, _, _ in find_numbers(claims.whole)]
-    distinct: dict[tuple[float, bool], Number] = {}
-    for number in offered:
-        distinct.setdefault((number.value, number.percent), number)
-    return list(distinct.values())

@@ -9,10 +9,10 @@ compared here; anything else by math-verify, in a process that is killed at a ti
 - **Units** may be left out or added; two known ones are converted and contradict if they differ in kind. `10%` is 0.1
   and also answers a bare 10.
 - **Left-hand sides** (`x = 5`) may be left out or added.
-- **Too much.** Longer, deeper or higher expressions than `MathConfig` allows are not compared (`too_complex`); a
+- **Too much.** Longer, deeper or higher expressions than `MathConfig` allows are not compared (`too_complex`). A
   comparison that meets the time limit scores 0 (`timeout`).
-- **A ground truth** in words (`forty two`) cannot be compared by mathematics and is refused; a single letter is compared
-  as the letter of an option.
+- **A ground truth** in words (`forty two`) cannot be compared by mathematics and is refused; a single letter is
+  compared as the letter of an option.
 """
 
 import re
@@ -24,7 +24,7 @@ from mixed_r1_verl.rewards import matching, math_pool
 from mixed_r1_verl.rewards.config import MathConfig
 from mixed_r1_verl.rewards.numbers import Number, parse_number
 from mixed_r1_verl.rewards.statements import find_claims, readings
-from mixed_r1_verl.rewards.text import boxed_contents, clean
+from mixed_r1_verl.rewards.text import boxed_contents
 from mixed_r1_verl.rewards.verdict import GroundTruthError, Verdict
 
 _DEFAULT = MathConfig()
@@ -107,7 +107,7 @@ def _read_ground_truth(ground_truth: str, config: MathConfig) -> str:
         raise GroundTruthError(f"the math reward cannot read ground truth {ground_truth!r}: it holds no expression")
     if _WORDS.search(_without_commands(expression)) and not (parse_number(expression) and re.search(r"\d", expression)):
         raise GroundTruthError(
-            f"the math reward cannot read ground truth {ground_truth!r}: it is in words; use the matching or chart reward"
+            f"the math reward cannot read ground truth {ground_truth!r}: it is in words; matching or chart can"
         )
     if too_complex(expression, config):
         raise GroundTruthError(f"the math reward cannot read ground truth {ground_truth!r}: it is too large to compare")

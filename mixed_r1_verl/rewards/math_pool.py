@@ -7,6 +7,7 @@ script without `if __name__ == "__main__"` would score, and start processes, in 
 """
 
 import atexit
+import contextlib
 import json
 import os
 import selectors
@@ -84,10 +85,8 @@ class Worker:
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
-                try:
+                with contextlib.suppress(OSError):  # what was not flushed is lost with the process
                     pipe.close()
-                except OSError:  # what was not flushed is lost with the process
-                    pass
 
 
 class Pool:

@@ -8,7 +8,7 @@ import math
 import re
 from dataclasses import dataclass
 
-from mixed_r1_verl.rewards.text import clean
+from mixed_r1_verl.rewards.text import SMALL_NUMBERS, TENS, clean, words
 
 _SCALES = {
     "hundred": 1e2,
@@ -121,6 +121,10 @@ class Number:
     plain: bool = False
     exact: bool = False
 
+    def unit_key(self) -> tuple[str, float] | str:
+        """What is the same for two spellings of a unit, and empty without one."""
+        return _UNITS.get(self.unit) or self.currency or self.unit.rstrip("s")
+
     def quantity(self) -> tuple[str, float] | None:
         """Kind of quantity and value in its base unit, for a unit that is known; None for any other."""
         known = _UNITS.get(self.unit)
@@ -151,32 +155,23 @@ _WHOLE_NUMBER = re.compile(_number_pattern(f"{_SPACED}|{_DIGITS}") + r"(?P<rest>
 _NUMBER_IN_PROSE = re.compile(
     r"(?<![\w.,])(?<![A-Za-z]-)(?<!\d[-/])"
     + _number_pattern(_DIGITS)
-    + r"(?!\d|(?:st|nd|rd|th)(?![A-Za-z])|[,.:/]\d|-[A-Za-z])"
+    + r"(?!\d|(?:st|nd|rd|th)(?![A-Za-z])|[,.:/]\d|-\s?[$€£A-Za-z\d]|\+)"
 )
 _LEADS = re.compile(
     r"^(?:about|approximately|approx\.?|around|roughly|nearly|almost|circa|ca\.|~|≈|=|:)\s*", re.IGNORECASE
 )
 _UNIT = re.compile(r"[^\W\d_][^\W\d_'.\-]*(?:[ '.\-/^][^\W\d_]+){0,6}(?:\^?[23])?|°\s?[CFcf]?")
 _NO_UNIT_WORDS = frozenset(
-    "st nd rd th or and to not but than is was are were be been because since as which so due given based rather instead if vs "
-    "versus though although however no yes maybe perhaps possibly about while whereas though the then plus minus "
-    "times it they this that there i we you he she thousand million billion trillion hundred".split()
+    words(
+        "st nd rd th or and to not but than is was are were be been because since as which so due given based rather "
+        "instead if vs versus though although however no yes maybe perhaps possibly about while whereas the then plus "
+        "minus times it they this that there i we you he she thousand million billion trillion hundred"
+    )
 )
 _COMPOSITE_TIME = re.compile(
-    r"(?P<major>\d{1,6})\s?(?P<major_unit>[A-Za-z]{1,8})(?:,|\s)*(?:and\s+)?(?P<minor>\d{1,6})\s?(?P<minor_unit>[A-Za-z]{1,8})"
+    r"(?P<major>\d{1,6})\s?(?P<major_unit>[A-Za-z]{1,8})(?:,|\s)*(?:and\s+)?"
+    r"(?P<minor>\d{1,6})\s?(?P<minor_unit>[A-Za-z]{1,8})"
 )
-
-_UNITS_IN_WORDS = {
-    word: value
-    for value, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-        "seventeen eighteen nineteen".split()
-    )
-}
-_TENS_IN_WORDS = {
-    word: 10 * value
-    for value, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), start=2)
-}
 _SCALES_IN_WORDS = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 
 
@@ -247,25 +242,32 @@ def _number(match: re.Match[str], rest: str) -> Number | None:
     percent = bool(match["percent"])
     unit = ""
     rest = rest.strip()
-    if rest:
-        if percent:
-            if not re.fullmatch(r"(?:of|from|in)\s[^\d]{1,50}|[^\W\d_]{1,20}(?:\s[^\W\d_]{1,20}){0,4}", rest):
+    if rest and percent:
+        if not _is_share(rest):
+            return None
+    elif rest:
+        found = _unit(rest)
+        if found is None:
+            return None
+        if found in _PERCENTS:
+            percent = True
+        elif found in _CURRENCIES:
+            if currency and currency != _CURRENCIES[found]:
                 return None
-            if not _NO_UNIT_WORDS.isdisjoint(rest.lower().split()[1:]) or rest.lower().split()[0] in _NO_UNIT_WORDS:
-                return None
+            currency = _CURRENCIES[found]
         else:
-            found = _unit(rest)
-            if found is None:
-                return None
             unit = found
-            if unit in _PERCENTS:
-                percent, unit = True, ""
-            elif unit in _CURRENCIES:
-                if currency and currency != _CURRENCIES[unit]:
-                    return None
-                currency, unit = _CURRENCIES[unit], ""
     plain = match["digits"].isdigit() and match[0].strip() == match["digits"]
     return Number(value, scale, percent, currency, unit, plain)
+
+
+_PREPOSITIONS = frozenset(("in", "of", "on", "at", "by", "for", "from"))
+_SHARE = re.compile(r"(?:of|from|in)\s[^\d]{1,50}|[^\W\d_]{1,20}(?:\s[^\W\d_]{1,20}){0,4}")
+
+
+def _is_share(rest: str) -> bool:
+    """Whether words after a percentage say of what: `of adults`."""
+    return bool(_SHARE.fullmatch(rest)) and _NO_UNIT_WORDS.isdisjoint(rest.lower().split())
 
 
 def _unit(rest: str) -> str | None:
@@ -276,12 +278,8 @@ def _unit(rest: str) -> str | None:
     if not _UNIT.fullmatch(rest):
         return None
     lowered = rest.lower().replace("° ", "°")
-    words = re.split(r"[ \-]", lowered)
-    if (
-        not _NO_UNIT_WORDS.isdisjoint(words)
-        or words[0] in ("in", "of", "on", "at", "by", "for", "from")
-        and len(words) > 1
-    ):
+    parts = re.split(r"[ \-]", lowered)
+    if not _NO_UNIT_WORDS.isdisjoint(parts) or (parts[0] in _PREPOSITIONS and len(parts) > 1):
         return None
     return lowered
 
@@ -300,20 +298,20 @@ def _composite_time(match: re.Match[str]) -> Number | None:
 
 def _number_in_words(text: str) -> Number | None:
     """`twenty-one`, `three hundred and five`, `two million`, `minus two`, each with an optional counted noun."""
-    words = text.lower().replace("-", " ").split()
+    spoken = text.lower().replace("-", " ").split()
     sign = 1.0
-    if words and words[0] in ("minus", "negative"):
-        sign, words = -1.0, words[1:]
+    if spoken and spoken[0] in ("minus", "negative"):
+        sign, spoken = -1.0, spoken[1:]
     total = current = 0
     used = 0
     last = ""
-    for word in words:
-        if word in _UNITS_IN_WORDS and last in ("", "tens", "hundred", "scale", "and"):
-            if last == "tens" and not 0 < _UNITS_IN_WORDS[word] < 10:
+    for word in spoken:
+        if word in SMALL_NUMBERS and last in ("", "tens", "hundred", "scale", "and"):
+            if last == "tens" and not 0 < SMALL_NUMBERS[word] < 10:
                 break
-            current, last = current + _UNITS_IN_WORDS[word], "unit"
-        elif word in _TENS_IN_WORDS and last in ("", "hundred", "scale", "and"):
-            current, last = current + _TENS_IN_WORDS[word], "tens"
+            current, last = current + SMALL_NUMBERS[word], "unit"
+        elif word in TENS and last in ("", "hundred", "scale", "and"):
+            current, last = current + TENS[word], "tens"
         elif word == "hundred" and last == "unit":
             current, last = current * 100, "hundred"
         elif word in _SCALES_IN_WORDS and last in ("unit", "tens", "hundred"):
@@ -325,12 +323,12 @@ def _number_in_words(text: str) -> Number | None:
         used += 1
     if not used or last == "and":
         return None
-    rest = " ".join(words[used:])
+    rest = " ".join(spoken[used:])
     if rest in _PERCENTS:
         return Number(sign * (total + current), percent=True)
     if rest in _CURRENCIES:
         return Number(sign * (total + current), currency=_CURRENCIES[rest])
     unit = _unit(rest) if rest else ""
-    if unit is None or (unit and any(w in _UNITS_IN_WORDS or w in _TENS_IN_WORDS for w in unit.split())):
+    if unit is None or (unit and any(w in SMALL_NUMBERS or w in TENS for w in unit.split())):
         return None
     return Number(sign * float(total + current), unit=unit)

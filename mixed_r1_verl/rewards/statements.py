@@ -15,6 +15,7 @@ What a claim *means* is the reward's business: it reads the start of the claim a
 import re
 from dataclasses import dataclass
 
+from mixed_r1_verl.rewards.numbers import Number, find_numbers, parse_number
 from mixed_r1_verl.rewards.text import boxed_contents, clean
 
 
@@ -36,47 +37,45 @@ class Claims:
 
 
 _NOUN = r"(?:answers?|option|choice|solution|result|conclusion|prediction|response|value|verdict|letter|statement)"
+_BE = r"(?:is|are|was|were|equals|must\s+be|should\s+be|would\s+be|will\s+be|has\s+to\s+be|'s)\b"
+_SUBJECT = r"(?:it|this|that|these|those|they|there|he|she)"
+_SUBJECT_BE = rf"{_SUBJECT}(?:\s+(?:is|are|was|were|must\s+be|should\s+be)|'s|'re)\b\s*"
+_ADVERB = r"(?:therefore|thus|then|hence|clearly|probably|likely|most\s+likely|simply|exactly|indeed|definitely)"
 _ANNOUNCEMENT = re.compile(
     rf"""
-      \b{_NOUN}\s*(?:\([^()]{{0,40}}\)\s*)?
+      \b{_NOUN}["']?\s*(?:\([^()]{{0,40}}\)\s*)?
       (?:(?:to|of|for|in|on|from|shown|given|here)\b[^.:;=,?!]{{0,80}}?\s+)?
-      (?:\s*(?:is|are|was|were|equals|must\s+be|should\s+be|would\s+be|will\s+be|has\s+to\s+be|'s)\b
-          (?:\s+(?:therefore|thus|then|hence|clearly|probably|likely|most\s+likely|simply|exactly|indeed|(?:option|choice|letter)(?=\s*[(A-Z])))*
-          \s*:?\s*
-        |\s*[:=]\s*)
-    | \b(?:so|thus|therefore|hence|consequently)\b[\s,:]*
-        (?:(?:it|this|that|there|they|he|she)(?:\s+(?:is|are|was|were|must\s+be|should\s+be)|'s|'re)\b\s*)?
-    | \b(?:I|we|I'd|I\s+would|I\s+will|I'll)\s+(?:would\s+|will\s+)?(?:choose|pick|select|say|go\s+with|think|believe|answer|conclude)
-        (?:\s+(?:that|with))*\s*:?\s*
-        (?:(?:it|this|that|there|they|the\s+answer)(?:\s+(?:is|are|was|were)|'s|'re)\b\s*)?
+      (?:\s*{_BE}(?:\s+(?:{_ADVERB}|(?:option|choice|letter)(?=\s*[(A-Z])))*\s*:?\s*|\s*[:=]\s*)
+    | \b(?:so|thus|therefore|hence|consequently)\b[\s,:]*(?:{_SUBJECT_BE})?
+    | \b(?:I|we)(?:'d|'ll|\s+would|\s+will)?\s+(?:choose|pick|select|say|go\s+with|think|believe|answer|conclude)
+        (?:\s+(?:that|with))*\s*:?\s*(?:{_SUBJECT_BE}|the\s+answer\s+is\s*)?
+    | (?<=[,;])\s*(?:(?:but|and|so)\s+)?{_SUBJECT_BE}
     | (?<!不)(?:答案|选项|结果|结论)\s*(?:应该|应当|应|就)?\s*(?:是|为|选|:)\s*:?\s*
     | (?<!不)(?:选择|选|故|因此|所以)\s*(?:选择|选|答案)?\s*:?\s*(?=[A-Z(])
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-_PRONOUN_VERB = re.compile(
-    r"(?:it|this|that|these|those|they|there|he|she)(?:\s+(?:is|are|was|were|must\s+be|should\s+be)|'s|'re)\b\s*",
-    re.IGNORECASE,
-)
+_OPENING_SUBJECT = re.compile(_SUBJECT_BE, re.IGNORECASE)
 _BEING = re.compile(r"\b(?:is|are|was|were|equals)\b\s*|'s\s+", re.IGNORECASE)
 _LISTING = re.compile(
     r"(?:the\s+|all\s+)?(?:possible\s+|given\s+|available\s+|other\s+)?(?:options|choices)\b", re.IGNORECASE
 )
 _OPENERS = re.compile(
     r"(?:(?:so|thus|therefore|hence|then|well|ok|okay|actually|wait|sorry|finally|in conclusion|overall|and|but|"
-    r"based on[^,.]{0,80},|from[^,.]{0,80},|according to[^,.]{0,80},|looking at[^,.]{0,80},|in (?:the|this)[^,.\d]{0,60},)"
-    r"\b[\s,:]*)+|(?:based on|from|according to|looking at|in (?:the|this))\b[^,.\d]{0,80},\s*",
+    r"definitely|certainly|clearly|absolutely)\b[\s,:]*)+"
+    r"|(?:based on|from|according to|looking at|in (?:the|this))\b[^,.\d]{0,80},\s*",
     re.IGNORECASE,
 )
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\s*\n\s*|(?<=[?!])")
 _DOUBT = re.compile(
     r"\b(?:not|never|cannot|can't|no|neither|nor|none|if|whether|unless|suppose|supposing|assume|assuming|doubt|"
-    r"doubtful|wrong|incorrect|unlikely|might|may|could|maybe|perhaps|possibly|either|isn't|aren't|wasn't|don't|"
-    r"doesn't|didn't|wouldn't|impossible|false|other|another|alternative|an|hardly|rather)\b|不|非",
+    r"doubtful|wrong|incorrect|unlikely|might|(?-i:may)|could|maybe|perhaps|possibly|either|isn't|aren't|wasn't|"
+    r"don't|doesn't|didn't|wouldn't|impossible|another|alternative|hardly|rather|an\s+(?:answer|option))\b|不|非",
     re.IGNORECASE,
 )
 _CLAUSE_END = re.compile(r"[,:;.!?]|\b(?:so|thus|therefore|hence|but|because|since|and|however)\b", re.IGNORECASE)
-_LONG = 400
+_LEAD_IN = re.compile(r"(?:(?:the|my|our|final|correct|right|best|that)\s+)*", re.IGNORECASE)
+_LONGEST_SENTENCE = 400
 
 
 def find_claims(text: str) -> Claims:
@@ -92,48 +91,53 @@ def find_claims(text: str) -> Claims:
     announced: list[str] = []
     sentences: list[str] = []
     for sentence in _SENTENCE_END.split(whole):
-        sentence = sentence.strip()
-        if not sentence or sentence.endswith("?"):
+        sentence = sentence.strip()[:_LONGEST_SENTENCE]
+        if not sentence or sentence[-1] == "?":
             continue
-        sentence = sentence[:_LONG]
         opener = _OPENERS.match(sentence)
         bare = sentence[opener.end() :].lstrip() if opener else sentence
         sentences.append(bare)
         announced += _announced(sentence)
-        pronoun = _PRONOUN_VERB.match(bare)
-        if pronoun:
-            announced.append(bare[pronoun.end() :])
+        subject = _OPENING_SUBJECT.match(bare)
+        if subject:
+            announced.append(bare[subject.end() :])
         else:
-            verbs = list(_BEING.finditer(bare))
-            if (
-                len(verbs) == 1
-                and verbs[0].start() > 1
-                and not _LISTING.match(bare)
-                and not _DOUBT.search(bare, 0, verbs[0].start())
-            ):
-                announced.append(bare[verbs[0].end() :])
+            announced += _said_of_subject(bare)
     return Claims(whole, boxed, tuple(dict.fromkeys(part for part in announced if part)), tuple(sentences))
 
 
 def _announced(sentence: str) -> list[str]:
     """What follows each announcement in the sentence, unless its clause is doubted."""
-    found = []
+    found: list[str] = []
     position = 0
     while match := _ANNOUNCEMENT.search(sentence, position):
+        if found and _LEAD_IN.fullmatch(sentence, position, match.start()):
+            found.pop()  # "so the answer is": one announcement, in two steps
         position = max(match.end(), position + 1)
-        if not sentence[match.end() :].strip():
-            break
         clause_start = 0
-        for end in _CLAUSE_END.finditer(sentence, 0, match.start()):
+        for end in _CLAUSE_END.finditer(sentence, 0, match.start() + 1):
             clause_start = end.end()
         if not _DOUBT.search(sentence, clause_start, match.end()):
             found.append(sentence[match.end() :])
     return found
 
 
+def _said_of_subject(sentence: str) -> list[str]:
+    """The complement of a sentence with a single verb of being: `red` in *The color of the cube is red*."""
+    verbs = list(_BEING.finditer(sentence))
+    if len(verbs) != 1 or verbs[0].start() < 2 or _LISTING.match(sentence):
+        return []
+    return [] if _DOUBT.search(sentence, 0, verbs[0].start()) else [sentence[verbs[0].end() :]]
+
+
 _EXPLANATION = re.compile(
-    r"\s*[,(:-]*\s*\b(?:because|since|as|which|due|given|based|rather than|instead of|not|while|whereas|although|though|"
-    r"for the reason)\b|\s*[,;]\s*(?:it|there|they|he|she|I|we)\b|\s+-\s+|\s*[。]",
+    r"\s*[,(:-]*\s*\b(?:because|since|as|which|due|given|based|rather than|instead of|not|while|whereas|although|"
+    r"though|for the reason)\b|\s*[,;]\s*(?:it|there|they|he|she|I|we)\b|\s+-\s+",
+    re.IGNORECASE,
+)
+_IS_THE_ANSWER = re.compile(
+    r"\s+(?:is|was|would\s+be|must\s+be)\s+(?:the\s+)?(?:correct|right|best|final|true)?\s*"
+    r"(?:(?:correct|right)|answer|option|choice|one)$",
     re.IGNORECASE,
 )
 
@@ -141,11 +145,75 @@ _EXPLANATION = re.compile(
 def readings(claim: str) -> list[str]:
     """The claim itself, then cut before its explanation: the texts of which the first that is readable counts.
 
-    >>> readings("dog, because it barks.")
-    ['dog, because it barks', 'dog']
+    >>> readings("dog, because it barks."), readings("dog is the answer")
+    (['dog, because it barks', 'dog'], ['dog is the answer', 'dog'])
     """
     claim = claim.strip().rstrip(".!;,: ")
-    cut = _EXPLANATION.search(claim, 1)
-    if cut is None or not cut.start():
+    cut = _EXPLANATION.search(claim, 1) or _IS_THE_ANSWER.search(claim, 1)
+    if cut is None:
         return [claim]
     return [claim, claim[: cut.start()].rstrip(" .,;:")]
+
+
+# --- numbers ----------------------------------------------------------------------------------------------------------
+
+_CALCULATION = re.compile(r"[\d\s.,+\-*/×÷()$%]*\d[\s)%]*[-+*/×÷][\d\s.,+\-*/×÷()$%]*=(?P<result>[^=]{1,60})")
+_ASIDE = re.compile(r"\s*\(.*$", re.DOTALL)
+_PLACE = re.compile(r"\s+(?:in|of|for|during|on|at|from|by)\b(?:\s+[^\W\d_][\w'-]{0,30}|\s+\d{4}(?!\d)){1,8}$")
+_CONTEXT_YEAR = re.compile(r"\b(?:in|of|year|since|during|by|from|for|until)\s$", re.IGNORECASE)
+_OR = re.compile(r"\b(?:or|maybe|perhaps|possibly)\b", re.IGNORECASE)
+_UNDECIDED = re.compile(
+    r"\b(?:not|no|never|cannot|can't|isn't|aren't|don't|or|between|maybe|perhaps|possibly|might|may|could|either|"
+    r"(?:more|less|fewer|greater|higher|lower|larger|smaller)\s+than|over|under|above|below|at\s+least|at\s+most|"
+    r"unless|if)\b|[?;]",
+    re.IGNORECASE,
+)
+
+
+def offered_numbers(text: str) -> list[Number]:
+    """The different numbers that a text offers to a question for one.
+
+    A text that is a number, or a calculation with its result, offers that. Else the numbers that are claimed count,
+    and only where none is, those of the prose, if it is neither negated nor hedged; a year after *in*, *of*, *since*
+    is context where another number stands beside it. An *or* anywhere brings in every number of the text.
+
+    >>> [number.value for number in offered_numbers("In 2008 there were 42 cubes.")]
+    [42.0]
+    >>> offered_numbers("It may be 3"), len(offered_numbers("3, 4")), offered_numbers("40-42")
+    ([], 2, [])
+    """
+    number = _stated_number(clean(text).strip("[]"))
+    if number is not None:
+        return [number]
+    claims = find_claims(text)
+    stated = map(_claimed_number, (*claims.boxed, *claims.announced, *claims.sentences))
+    offered = [number for number in stated if number is not None]
+    if not offered and not _UNDECIDED.search(claims.whole):
+        found = find_numbers(claims.whole)
+        offered = [number for number, start, _ in found if not _is_context(number, claims.whole[:start])]
+        offered = offered or [number for number, _, _ in found]
+    elif offered and _OR.search(claims.whole):
+        offered += [number for number, _, _ in find_numbers(claims.whole)]
+    distinct: dict[tuple[float, bool], Number] = {}
+    for number in offered:
+        distinct.setdefault((number.value, number.percent), number)
+    return list(distinct.values())
+
+
+def _stated_number(text: str) -> Number | None:
+    calculation = _CALCULATION.fullmatch(text)
+    return parse_number(calculation["result"] if calculation else text)
+
+
+def _claimed_number(claim: str) -> Number | None:
+    """The number that a claim is, without its explanation, an aside in brackets and the place that it holds for."""
+    for reading in readings(claim):
+        for text in (reading, _ASIDE.sub("", reading), _PLACE.sub("", reading)):
+            number = _stated_number(text)
+            if number is not None:
+                return number
+    return None
+
+
+def _is_context(number: Number, before: str) -> bool:
+    return number.plain and 1500 <= number.value <= 2100 and bool(_CONTEXT_YEAR.search(before[-8:]))

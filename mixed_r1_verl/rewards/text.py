@@ -19,6 +19,12 @@ from itertools import pairwise
 MAX_ANSWER_CHARS = 2000
 """A longer text is not a short answer: the rewards that expect one do not read it."""
 
+
+def words(listing: str) -> list[str]:
+    """The words of a table that is written as running text."""
+    return listing.split()
+
+
 _SUPERSCRIPTS = str.maketrans({**{c: f"^{d}" for d, c in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")}, "⁻": "^-"})
 _FRACTION_SIGNS = str.maketrans({c: f" {unicodedata.normalize('NFKC', c)} " for c in "½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞"})
 _SIGNS = str.maketrans(
@@ -65,11 +71,13 @@ def _plain_characters(text: str) -> str:
 
 _LATEX_TOKEN = re.compile(r"\\[A-Za-z]+\*?|\\.|[{}^_~$]|[^\\{}^_~$]+", re.DOTALL)
 _TEXT_COMMANDS = frozenset(
-    "text textbf textit textrm textsf texttt mathrm mathbf mathit mathsf mathtt mathbb mathcal boldsymbol bm mbox "
-    "hbox emph underline overline boxed fbox framebox operatorname ensuremath".split()
+    words(
+        "text textbf textit textrm textsf texttt mathrm mathbf mathit mathsf mathtt mathbb mathcal boldsymbol bm mbox "
+        "hbox emph underline overline boxed fbox framebox operatorname ensuremath"
+    )
 )
 _IGNORED_COMMANDS = frozenset(
-    "left right big Big bigg Bigg displaystyle textstyle limits nolimits rm bf it mathop bigl bigr Bigl Bigr".split()
+    words("left right big Big bigg Bigg displaystyle textstyle limits nolimits rm bf it mathop bigl bigr Bigl Bigr")
 )
 _SYMBOLS = {
     "times": "×",
@@ -135,8 +143,8 @@ def unlatex(text: str) -> str:
 
 def _depth(text: str) -> int:
     depth = deepest = 0
-    for char in re.findall(r"[{}]", text):
-        depth = depth + 1 if char == "{" else max(depth - 1, 0)
+    for brace in _BRACE.findall(text):
+        depth = depth + 1 if brace == "{" else max(depth - 1, 0)
         deepest = max(deepest, depth)
     return deepest
 
@@ -250,6 +258,9 @@ def _grouped(text: str) -> str:
     return text if _SIMPLE_ARGUMENT.fullmatch(text) else f"({text})"
 
 
+_BRACE = re.compile(r"[{}]")
+
+
 def boxed_contents(text: str) -> list[str]:
     r"""What stands in each outermost `\boxed{…}`; an unclosed box is skipped.
 
@@ -259,12 +270,14 @@ def boxed_contents(text: str) -> list[str]:
     contents = []
     position = text.find("\\boxed")
     while position >= 0:
-        start = text.find("{", position)
-        if start < 0 or text[position + 6 : start].strip():
-            position = text.find("\\boxed", position + 6)
+        start = position + 6
+        while text[start : start + 1].isspace():
+            start += 1
+        if text[start : start + 1] != "{":
+            position = text.find("\\boxed", start)
             continue
         depth = 0
-        for brace in re.compile(r"[{}]").finditer(text, start):
+        for brace in _BRACE.finditer(text, start):
             depth += 1 if brace[0] == "{" else -1
             if depth == 0:
                 contents.append(text[start + 1 : brace.start()])
@@ -296,21 +309,32 @@ def _strip_markdown(text: str) -> str:
 
 # --- keys -------------------------------------------------------------------------------------------------------------
 
-_NUMBER_WORDS = {
-    word: str(value)
+SMALL_NUMBERS = {
+    word: value
     for value, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-        "seventeen eighteen nineteen twenty".split()
+        words(
+            "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
+            "seventeen eighteen nineteen"
+        )
     )
+}
+TENS = {
+    word: 10 * value
+    for value, word in enumerate(words("twenty thirty forty fifty sixty seventy eighty ninety"), start=2)
 }
 _ORDINALS = {
     word: f"{value}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(value, 'th') }"
     for value, word in enumerate(
-        "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth".split(), start=1
+        words("first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth"), start=1
     )
 }
 _SPELLINGS = {"grey": "gray", "colour": "color", "colours": "colors", "centre": "center", "metre": "meter"}
-_WORDS = {**_NUMBER_WORDS, **_ORDINALS, **_SPELLINGS, "&": "and"}
+_WORDS = {
+    **{word: str(value) for word, value in {**SMALL_NUMBERS, **TENS}.items()},
+    **_ORDINALS,
+    **_SPELLINGS,
+    "&": "and",
+}
 _ARTICLES = frozenset(("a", "an", "the"))
 _KEY_TOKEN = re.compile(
     r"\d{1,6}(?:st|nd|rd|th)\b|\d{1,3}(?:,\d{3})+(?:\.\d+)?(?!\d)|\d+(?:\.\d+)?|\.\d+|[^\W\d_]+|[-+/*^<>=≠≤≥≈±%°√$€£¥&×÷:]"
@@ -330,7 +354,11 @@ def _key(text: str) -> str:
         token = match[0]
         if token in "-:":
             # A sign, a range or a clock time counts; a hyphen, dash or colon between words does not.
-            if following is None or not following[0][0].isdigit():
+            if (
+                following is None
+                or not following[0][0].isdigit()
+                or lowered[match.start() - 1 : match.start()].isalpha()
+            ):
                 continue
             if token == ":" and (not tokens or not tokens[-1][0].isdigit()):
                 continue
