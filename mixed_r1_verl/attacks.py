@@ -14,6 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from mixed_r1_verl.rewards.config import REWARD_KINDS
+
 Sort = Literal["blind", "smuggled", "padded"]
 
 THINK = "I looked at the picture."
@@ -91,8 +93,8 @@ class Attack:
     kinds: tuple[str, ...] = ()
 
     def suits(self, kind: str) -> bool:
-        """Whether the attack is tried on a reward kind."""
-        return not self.kinds or kind in self.kinds
+        """Whether the attack is tried on a reward kind; a custom kind is tried with every attack."""
+        return not self.kinds or kind in self.kinds or kind not in REWARD_KINDS
 
 
 def reply(answer: str, think: str = THINK) -> str:

@@ -489,8 +489,14 @@ class ReportFormat(str, Enum):
     json = "json"
 
 
-def print_report(report: AuditReport, console: Console) -> None:
-    """The report as a table: honest, unrelated and attack means side by side."""
+def print_report(report: AuditReport, console: Console, shown: int = 8) -> None:
+    """The report as a table: honest, unrelated and attack means side by side.
+
+    Args:
+        report: what to print.
+        console: where to.
+        shown: attacks of each kind that are shown, those nearest to their bar; those that pay are always shown.
+    """
     table = Table(title="reward audit", title_justify="left")
     for name in ("reward", "attack", "sort"):
         table.add_column(name)
@@ -501,7 +507,8 @@ def print_report(report: AuditReport, console: Console) -> None:
         means = (f"{audit.honest:.3f}", f"{audit.unrelated:.3f}", constant)
         if audit.not_audited:
             table.add_row(audit.kind, audit.not_audited, "", *means, "", "", "NOT AUDITED", style="red")
-        for number, attack in enumerate(audit.attacks):
+        listed = max(shown, sum(attack.pays for attack in audit.attacks))
+        for number, attack in enumerate(audit.attacks[:listed]):
             table.add_row(
                 f"{audit.kind} ({audit.rows} rows)" if number == 0 else "",
                 attack.name,
@@ -512,6 +519,9 @@ def print_report(report: AuditReport, console: Console) -> None:
                 "PAYS" if attack.pays else "",
                 style="red" if attack.pays else None,
             )
+        if hidden := audit.attacks[listed:]:
+            best = max(attack.mean for attack in hidden)
+            table.add_row("", f"{len(hidden)} more", "", *means, f"<={best:.3f}", "", "", style="dim")
         table.add_section()
     console.print(table)
     for audit in report.kinds:
@@ -541,6 +551,9 @@ def audit_command(
             "--set", metavar="KEY=VALUE", help="A key of the reward block, repeatable: open_ended.variant=bmas"
         ),
     ] = None,
+    all_attacks: Annotated[
+        bool, typer.Option("--all", help="List every attack, not only those nearest to paying.")
+    ] = False,
     format: Annotated[ReportFormat, typer.Option(help="How the report is printed.")] = ReportFormat.table,
 ) -> None:
     """Attack the rewards: can they be earned without looking at the picture?
@@ -564,7 +577,7 @@ def audit_command(
     if format is ReportFormat.json:
         typer.echo(json.dumps(report.as_dict(), indent=2))
     else:
-        print_report(report, Console())
+        print_report(report, Console(), shown=len(ATTACKS) if all_attacks else 8)
     raise typer.Exit(0 if report.passed else 1)
 
 

@@ -55,6 +55,17 @@ class IoUConfig:
     max_pixels: int | None = None
     max_boxes: int = 64
 
+    def __post_init__(self) -> None:
+        if not 0 < self.threshold <= 1:
+            raise ConfigError(f"iou.threshold is {self.threshold}; it must lie in (0, 1]")
+        if not self.steps or not all(0 < step <= 1 for step in self.steps):
+            raise ConfigError(f"iou.steps is {self.steps}; it needs at least one threshold in (0, 1]")
+        if self.max_boxes < 1:
+            raise ConfigError(f"iou.max_boxes is {self.max_boxes}; it must be at least 1")
+        for name, limit in (("min_pixels", self.min_pixels), ("max_pixels", self.max_pixels)):
+            if limit is not None and limit < 1:
+                raise ConfigError(f"iou.{name} is {limit}; it must be at least 1")
+
 
 @dataclass(frozen=True)
 class OpenEndedConfig:
@@ -194,7 +205,7 @@ def _read_value(hint: Any, value: Any, name: str) -> Any:
         if isinstance(value, str) or not hasattr(value, "__iter__"):
             raise ConfigError(f"{name} must be a list, not {value!r}")
         return tuple(_read_value(arguments[0], item, f"{name}[{i}]") for i, item in enumerate(value))
-    if origin is Mapping or isinstance(origin, type) and issubclass(origin, Mapping):
+    if origin is Mapping or (isinstance(origin, type) and issubclass(origin, Mapping)):
         if not isinstance(value, Mapping):
             raise ConfigError(f"{name} must be a mapping, not {value!r}")
         return {str(key): _read_value(arguments[1], item, f"{name}.{key}") for key, item in value.items()}

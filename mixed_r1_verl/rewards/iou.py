@@ -111,12 +111,12 @@ def _positive_giou(a: Corners, b: Corners) -> float:
 
 
 def _threshold(a: Corners, b: Corners, *, threshold: float) -> float:
-    return 1.0 if box_iou(a, b) >= threshold > 0 else 0.0
+    return 1.0 if box_iou(a, b) >= threshold else 0.0
 
 
 def _stepped(a: Corners, b: Corners, *, steps: tuple[float, ...]) -> float:
     iou = box_iou(a, b)
-    return sum(iou >= step > 0 for step in steps) / len(steps)
+    return sum(iou >= step for step in steps) / len(steps)
 
 
 def _value(config: IoUConfig) -> Value:

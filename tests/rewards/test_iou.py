@@ -11,7 +11,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from mixed_r1_verl.rewards.config import IoUConfig
+from mixed_r1_verl.rewards.config import ConfigError, IoUConfig
 from mixed_r1_verl.rewards.iou import (
     MAX_GOLD_BOXES,
     GoldBox,
@@ -585,3 +585,22 @@ def test_typical_answers_are_fast() -> None:
         for answer in answers:
             iou_reward(answer, G)
     assert 3000 / (time.thread_time() - start) > 5000
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("threshold", 0.0),
+        ("threshold", 1.5),
+        ("threshold", math.nan),
+        ("steps", ()),
+        ("steps", (0.5, 0.0)),
+        ("steps", (0.5, 95)),
+        ("max_boxes", 0),
+        ("min_pixels", 0),
+        ("max_pixels", -1),
+    ],
+)
+def test_settings_that_would_pay_for_nothing_are_refused(field: str, value: Any) -> None:
+    with pytest.raises(ConfigError, match=f"iou.{field}"):
+        IoUConfig(**{field: value})
