@@ -3,7 +3,7 @@ r"""The matching reward: multiple choice, yes/no and true/false, and short answe
 The answer is read first (`read` of the parsed ground truth) and compared second. Rules for ambiguous families:
 
 - **Letters.** A single letter is an option's label, also where option texts are letters themselves. `(B)`, `B)`, `B.`,
-  `b`, `Option B`, `\boxed{B}`, `**B**`, `答案是B` name B. Before a word `A` is an article: `A dog` and `The answer is a dog`
+  `b`, `Option B`, `\boxed{B}`, `**B**`, `答案是B` name B. Before a word `A` is an article: `A dog` and `It is a dog`
   name the option whose text is *dog*.
 - **Texts.** An option's text names it, by `text_key` or as the same number (`13` = `13.0`, `4/5` = `\frac{4}{5}`, a
   missing unit is forgiven where only one option fits). Part of a text names nothing.
@@ -21,7 +21,7 @@ The answer is read first (`read` of the parsed ground truth) and compared second
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from mixed_r1_verl.rewards.numbers import Number, parse_number
@@ -100,7 +100,7 @@ def _parse_ground_truth(ground_truth: str, choices: tuple[str, ...]) -> "Choice 
     label = _BARE_LABEL.fullmatch(text)
     if label:
         letter = label[1].upper()
-        return Choice((), tuple(sorted({*_LETTERS[:8], letter})), {}, {}).expecting(letter)
+        return Choice((), tuple(sorted({*_LETTERS[:8], letter})), (), {}, {}).expecting(letter)
     polarity = _POLARITIES.get(text_key(text))
     if polarity:
         return Polarity(polarity)
@@ -154,6 +154,7 @@ class Choice:
     Attributes:
         texts: option texts in order; empty when only letters are known.
         labels: the letters that name an option.
+        text_keys: text key of each option.
         keys: text key to the label that it names; a key of several options is left out.
         values: number to the label that it names; likewise.
         expected: the right label.
@@ -161,6 +162,7 @@ class Choice:
 
     texts: tuple[str, ...]
     labels: tuple[str, ...]
+    text_keys: tuple[str, ...]
     keys: dict[str, str]
     values: dict[tuple[float, bool], str]
     expected: str = ""
@@ -177,24 +179,23 @@ class Choice:
         values: dict[tuple[float, bool], set[str]] = {}
         first_with: dict[str, str] = {}
         for label, text in zip(labels, texts, strict=True):
-            same = first_with.setdefault(text.casefold(), label)  # identical options are one option
+            same = first_with.setdefault(text, label)  # identical options are one option
             for key in {text_key(text), _compact(text) if _FORMULA.search(text) else ""} - {""}:
                 keys.setdefault(key, set()).add(same)
             number = parse_number(text)
             if number is not None:
                 values.setdefault(_value(number), set()).add(same)
-        return Choice(texts, labels, _unambiguous(keys), _unambiguous(values))
+        return Choice(texts, labels, tuple(map(text_key, texts)), _unambiguous(keys), _unambiguous(values))
 
     def expecting(self, label: str) -> "Choice":
         """The same options with the right label."""
-        return Choice(self.texts, self.labels, self.keys, self.values, self._canonical(label))
+        return replace(self, expected=self._canonical(label))
 
     def _canonical(self, label: str) -> str:
         """The first of identical options, so that it does not matter which of them is named."""
         if not self.texts or label not in self.labels:
             return label
-        wanted = self.texts[self.labels.index(label)].casefold()
-        return next(other for other, text in zip(self.labels, self.texts, strict=True) if text.casefold() == wanted)
+        return self.labels[self.texts.index(self.texts[self.labels.index(label)])]
 
     def named(self, text: str) -> str | None:
         """The label of the option with this text, or None."""
@@ -255,11 +256,10 @@ class Choice:
     def _lists_options(self, text: str) -> bool:
         """Whether the answer writes several options out with their labels, as the question does."""
         key = f" {text_key(text)} "
-        listed = 0
-        for label, option in zip(self.labels, self.texts, strict=False):
-            option_key = text_key(option)
-            listed += bool(option_key) and f" {label.lower()} {option_key} " in key
-        return listed > 1
+        listed = (
+            f" {label.lower()} {option} " in key for label, option in zip(self.labels, self.text_keys, strict=False)
+        )
+        return sum(listed) > 1
 
     def _claimed(self, claim: str) -> str | None:
         """The label that a claim begins with, SEVERAL, or None."""
@@ -305,9 +305,8 @@ class Choice:
         """Whether another option's text follows directly: `dog - cat`."""
         key = text_key(_SEPARATORS.sub("", rest)) + " "
         return any(
-            key.startswith(f"{text_key(option)} ") and other != label
-            for other, option in zip(self.labels, self.texts, strict=False)
-            if text_key(option)
+            option and other != label and key.startswith(f"{option} ")
+            for other, option in zip(self.labels, self.text_keys, strict=False)
         )
 
     def _other(self, match: re.Match[str], label: str) -> bool:

@@ -66,7 +66,7 @@ _OPENERS = re.compile(
     r"|(?:based on|from|according to|looking at|in (?:the|this))\b[^,.\d]{0,80},\s*",
     re.IGNORECASE,
 )
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\s*\n\s*|(?<=[?!])")
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n|(?<=[?!])")
 _DOUBT = re.compile(
     r"\b(?:not|never|cannot|can't|no|neither|nor|none|if|whether|unless|suppose|supposing|assume|assuming|doubt|"
     r"doubtful|wrong|incorrect|unlikely|might|(?-i:may)|could|maybe|perhaps|possibly|either|isn't|aren't|wasn't|"

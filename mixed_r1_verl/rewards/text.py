@@ -136,17 +136,14 @@ def unlatex(text: str) -> str:
     """
     if "\\" not in text and "{" not in text and "$" not in text and "~" not in text:
         return text
-    if _depth(text) > _MAX_LATEX_DEPTH:
+    try:
+        return _Latex(_math_delimiters(text)).read()
+    except _TooDeepError:
         return text
-    return _Latex(_math_delimiters(text)).read()
 
 
-def _depth(text: str) -> int:
-    depth = deepest = 0
-    for brace in _BRACE.findall(text):
-        depth = depth + 1 if brace == "{" else max(depth - 1, 0)
-        deepest = max(deepest, depth)
-    return deepest
+class _TooDeepError(ValueError):
+    """Groups and commands are nested more deeply than anyone writes."""
 
 
 def _math_delimiters(text: str) -> str:
@@ -176,6 +173,7 @@ class _Latex:
     def __init__(self, text: str):
         self._tokens = _LATEX_TOKEN.findall(text)
         self._next = 0
+        self._depth = 0
 
     def read(self) -> str:
         out: list[str] = []
@@ -184,6 +182,13 @@ class _Latex:
         return "".join(out)
 
     def _one(self, out: list[str]) -> None:
+        self._depth += 1
+        if self._depth > _MAX_LATEX_DEPTH:
+            raise _TooDeepError
+        self._read_token(out)
+        self._depth -= 1
+
+    def _read_token(self, out: list[str]) -> None:
         token = self._tokens[self._next]
         self._next += 1
         if token == "{":
