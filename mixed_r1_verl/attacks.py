@@ -252,7 +252,7 @@ BOXES = (
     _say("flood", lambda target: _boxes(_random_boxes(target, 1000)), "iou"),
     _say("flood_of_one_box", lambda target: _boxes(_random_boxes(target, 1) * 60), "iou"),
     _say("whole_image_copies", lambda target: _boxes([[0, 0, *target.extent]] * 20), "iou"),
-    _say("number_list", ", ".join(map(str, range(1001))), "iou"),
+    _say("numbers_to_1000", ", ".join(map(str, range(1001))), "iou"),
     _say("list_of_numbers", json.dumps(list(range(1000))), "iou"),
     _say("points", "(0,0),(1,1),(2,2),(3,3),(4,4),(5,5),(6,6)", "iou"),
     _say("gold_five_times", lambda target: target.honest * 5, "iou", sort="padded"),

@@ -497,40 +497,34 @@ def print_report(report: AuditReport, console: Console, shown: int = 8) -> None:
         console: where to.
         shown: attacks of each kind that are shown, those nearest to their bar; those that pay are always shown.
     """
-    table = Table(title="reward audit", title_justify="left")
-    for name in ("reward", "attack", "sort"):
-        table.add_column(name)
-    for name in ("honest", "unrelated", "constant", "attack", "bar", ""):
-        table.add_column(name, justify="right")
     for audit in report.kinds:
-        constant = "" if audit.constant is None else f"{audit.constant:.3f}"
-        means = (f"{audit.honest:.3f}", f"{audit.unrelated:.3f}", constant)
-        if audit.not_audited:
-            table.add_row(audit.kind, audit.not_audited, "", *means, "", "", "NOT AUDITED", style="red")
-        listed = max(shown, sum(attack.pays for attack in audit.attacks))
-        for number, attack in enumerate(audit.attacks[:listed]):
-            table.add_row(
-                f"{audit.kind} ({audit.rows} rows)" if number == 0 else "",
-                attack.name,
-                attack.sort,
-                *means,
-                f"{attack.mean:.3f}",
-                f"{attack.bar:.3f}",
-                "PAYS" if attack.pays else "",
-                style="red" if attack.pays else None,
-            )
-        if hidden := audit.attacks[listed:]:
-            best = max(attack.mean for attack in hidden)
-            table.add_row("", f"{len(hidden)} more", "", *means, f"<={best:.3f}", "", "", style="dim")
-        table.add_section()
-    console.print(table)
-    for audit in report.kinds:
-        if audit.broken:
-            console.print(f"{audit.kind}: {audit.broken} rows cannot be scored and were left out; see `mixed-r1 check`")
+        _print_kind(audit, console, max(shown, sum(attack.pays for attack in audit.attacks)))
     if report.passed:
         console.print("no attack pays")
     for kind, attack in report.paying:
         console.print(f"{kind}: {attack.name} pays {attack.mean:.3f}, above its bar of {attack.bar:.3f}")
+
+
+def _print_kind(audit: KindAudit, console: Console, shown: int) -> None:
+    broken = f", {audit.broken} more cannot be scored (see `mixed-r1 check`)" if audit.broken else ""
+    console.print(f"[bold]{audit.kind}[/bold]: {audit.rows} rows{broken}")
+    if audit.not_audited:
+        console.print(f"  not audited: {audit.not_audited}\n", style="red")
+        return
+    table = Table(box=None, pad_edge=False, padding=(0, 1))
+    table.add_column("  attack", no_wrap=True)
+    for name in ("honest", "unrelated", "constant", "attack", "bar", ""):
+        table.add_column(name, justify="right", no_wrap=True)
+    constant = "" if audit.constant is None else f"{audit.constant:.3f}"
+    means = (f"{audit.honest:.3f}", f"{audit.unrelated:.3f}", constant)
+    for attack in audit.attacks[:shown]:
+        score, bar, verdict = f"{attack.mean:.3f}", f"{attack.bar:.3f}", "PAYS" if attack.pays else ""
+        table.add_row(f"  {attack.name}", *means, score, bar, verdict, style="red" if attack.pays else None)
+    console.print(table)
+    if hidden := audit.attacks[shown:]:
+        best = max(attack.mean for attack in hidden)
+        console.print(f"  {len(hidden)} more attacks earn at most {best:.3f} (--all lists them)", style="dim")
+    console.print()
 
 
 def audit_command(
