@@ -1,0 +1,275 @@
+"""The demo: data, tiny model, GRPO through verl's own `main_ppo`, and a table of what was learned.
+
+    make demo                                # everything, from a fresh clone
+    .venv/bin/python examples/demo/run.py --help
+
+Nothing is downloaded: the pictures come from the PyPI package easy-vqa and from our own renderer, the model is the tiny
+Qwen2.5-VL that `mixed_r1_verl.tiny.warm_start` made. Finished stages are kept under --output and not done again.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import matplotlib
+import typer
+from memory import PeakMemory
+from rich.console import Console
+from rich.table import Table
+
+matplotlib.use("Agg")
+from matplotlib import pyplot
+
+console = Console()
+
+KINDS = ("matching", "chart", "iou", "open_ended")
+PEARSON = "training/rollout_actor_probs_pearson_corr"
+
+
+@dataclass
+class Summary:
+    """What `summary.json` holds.
+
+    Attributes:
+        seconds: wall time of each stage; 0 where a cached result was used.
+        validation: reward kind → before/after → mean `acc`, its standard error, mean `format`, number of rows.
+        by_source: the same for each data source.
+        pearson: correlation of the token probabilities of rollout and actor, first, last and lowest over the steps.
+        peak_memory_gib: highest sum of the proportional set sizes of all processes of the run.
+    """
+
+    steps: int
+    seed: int
+    seconds: dict[str, float] = field(default_factory=dict)
+    validation: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
+    by_source: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
+    pearson: dict[str, float] = field(default_factory=dict)
+    peak_memory_gib: float = 0.0
+
+
+@contextmanager
+def stage(summary: Summary, name: str, cached: bool):
+    """Announce a stage and record its wall time."""
+    console.rule(f"{name}: {'cached' if cached else 'running'}", align="left")
+    start = time.monotonic()
+    yield
+    summary.seconds[name] = 0.0 if cached else round(time.monotonic() - start, 1)
+
+
+def run(command: list[str], log: Path | None = None, **environment: str) -> None:
+    """Run a command with its output on the console, and in `log` too; a failure ends the demo with one line."""
+    console.print("$ " + " ".join(command), highlight=False, soft_wrap=True)
+    process = subprocess.Popen(
+        command, env={**os.environ, **environment}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert process.stdout is not None
+    with Path(log or os.devnull).open("a", encoding="utf-8") as copy:
+        for line in process.stdout:
+            sys.stdout.write(line)
+            copy.write(line)
+    if process.wait():
+        where = f"; its output is in {log}" if log else ""
+        console.print(f"[red]demo: {command[2] if command[1] == '-m' else command[1]} failed{where}[/]")
+        raise typer.Exit(1)
+
+
+def make_data(folder: Path, rows: int, seed: int) -> None:
+    """Write train.parquet and val.parquet: every batch mixes the four rewards."""
+    mixed_r1 = str(Path(sys.executable).with_name("mixed-r1"))
+    run([mixed_r1, "data", "demo", "--output", str(folder), "--rows", str(rows), "--seed", str(seed)])
+
+
+def make_model(folder: Path, rebuild: bool, seed: int) -> None:
+    """Put the warm-started tiny model into `folder`: the embedded one, or a new one from the warm start."""
+    if rebuild:
+        run([sys.executable, "-m", "mixed_r1_verl.tiny.warm_start", "--output", str(folder), "--seed", str(seed)])
+        return
+    import mixed_r1_verl.tiny as tiny
+
+    shutil.copytree(Path(tiny.__file__).parent / "assets" / "qwen2_5_vl", folder, dirs_exist_ok=True)
+
+
+def train(output: Path, data: Path, model: Path, steps: int, seed: int) -> float:
+    """GRPO through `main_ppo +recipe=mixed_r1_cpu`; resumes an interrupted run. Returns the peak memory in GiB."""
+    command = [
+        sys.executable,
+        "-m",
+        "verl.trainer.main_ppo",
+        "+recipe=mixed_r1_cpu",
+        f"data.train_files={data}/train.parquet",
+        f"data.val_files={data}/val.parquet",
+        f"data.seed={seed}",
+        f"actor_rollout_ref.model.path={model}",
+        f"actor_rollout_ref.rollout.seed={seed}",
+        f"trainer.total_training_steps={steps}",
+        "trainer.total_epochs=1000",
+        "trainer.test_freq=10",
+        "trainer.save_freq=20",
+        "trainer.max_actor_ckpt_to_keep=1",
+        "trainer.experiment_name=demo",
+        f"trainer.default_local_dir={output}/checkpoints",
+        f"trainer.validation_data_dir={output}/validation",
+        f"trainer.rollout_data_dir={output}/rollouts",
+        f"hydra.run.dir={output}/hydra",
+    ]
+    with PeakMemory() as peak:
+        run(command, output / "train.log", TENSORBOARD_DIR=str(output / "tensorboard"))
+    return peak.gib
+
+
+def read_validation(folder: Path) -> dict[int, list[dict]]:
+    """Validation rows by training step, as verl wrote them."""
+    rows = {}
+    for file in folder.glob("*.jsonl"):
+        with file.open(encoding="utf-8") as lines:
+            rows[int(file.stem)] = [json.loads(line) for line in lines]
+    return dict(sorted(rows.items()))
+
+
+def mean_and_error(values: list[float]) -> tuple[float, float]:
+    """Mean and its standard error."""
+    n = len(values)
+    mean = sum(values) / n
+    variance = sum((value - mean) ** 2 for value in values) / max(n - 1, 1)
+    return mean, (variance / n) ** 0.5
+
+
+def group_results(rows: list[dict], key: str) -> dict[str, dict[str, float]]:
+    """Mean `acc` and `format` of validation rows, grouped by one of their fields."""
+    groups = defaultdict(list)
+    for row in rows:
+        groups[row[key]].append(row)
+    results = {}
+    for name, members in sorted(groups.items()):
+        acc, error = mean_and_error([row["acc"] for row in members])
+        results[name] = {
+            "acc": round(acc, 4),
+            "standard_error": round(error, 4),
+            "format": round(sum(row["format"] for row in members) / len(members), 4),
+            "rows": len(members),
+        }
+    return results
+
+
+def read_curve(folder: Path, tag: str) -> list[tuple[int, float]]:
+    """One scalar over the steps, from TensorBoard's event files."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(folder))
+    events.Reload()
+    if tag not in events.Tags()["scalars"]:
+        return []
+    return sorted({event.step: event.value for event in events.Scalars(tag)}.items())
+
+
+def plot(validation: dict[int, list[dict]], tensorboard: Path, target: Path) -> None:
+    """Curves of validation `acc` for each reward, of `format`, and of the training score."""
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, 4.2), constrained_layout=True)
+    by_step = {step: group_results(rows, "reward_kind") for step, rows in validation.items()}
+    for kind in KINDS:
+        points = [(step, groups[kind]) for step, groups in by_step.items() if kind in groups]
+        left.errorbar(
+            [step for step, _ in points],
+            [group["acc"] for _, group in points],
+            yerr=[group["standard_error"] for _, group in points],
+            marker="o",
+            capsize=2,
+            label=kind,
+        )
+    left.set(title="validation acc by reward (± standard error)", xlabel="step", ylim=(0, 1))
+    left.legend()
+    formats = [(step, sum(row["format"] for row in rows) / len(rows)) for step, rows in validation.items()]
+    right.plot(*zip(*formats, strict=True), marker="o", label="validation format")
+    score = read_curve(tensorboard, "critic/score/mean")
+    if score:
+        right.plot(*zip(*score, strict=True), label="training score")
+    right.set(title="format and training score", xlabel="step", ylim=(0, 1.02))
+    right.legend()
+    figure.savefig(target, dpi=120)
+    pyplot.close(figure)
+
+
+def show(summary: Summary) -> None:
+    """Print the results before and after training."""
+    for title, results in (("by reward", summary.validation), ("by source", summary.by_source)):
+        table = Table(title=f"validation {title}", title_justify="left")
+        for column in ("", "rows", "acc before", "acc after", "change", "format before", "format after"):
+            table.add_column(column, justify="left" if not column else "right")
+        for name, result in results.items():
+            before, after = result["before"], result["after"]
+            table.add_row(
+                name,
+                str(after["rows"]),
+                f"{before['acc']:.3f} ± {before['standard_error']:.3f}",
+                f"{after['acc']:.3f} ± {after['standard_error']:.3f}",
+                f"{after['acc'] - before['acc']:+.3f}",
+                f"{before['format']:.3f}",
+                f"{after['format']:.3f}",
+            )
+        console.print(table)
+    console.print("wall time in s:", summary.seconds)
+    console.print(f"{PEARSON}:", summary.pearson)
+    console.print(f"peak memory of all processes: {summary.peak_memory_gib:.1f} GiB")
+
+
+def demo(
+    output: Annotated[Path, typer.Option(help="Folder of the run; finished stages in it are kept.")] = Path(
+        "outputs/demo"
+    ),
+    steps: Annotated[int, typer.Option(min=1, help="Training steps.")] = 60,
+    rows: Annotated[int, typer.Option(min=64, help="Rows of demo data, training and validation together.")] = 4000,
+    seed: Annotated[int, typer.Option(help="Seed of data, shuffling and sampling.")] = 0,
+    rebuild_model: Annotated[
+        bool, typer.Option(help="Run the warm start (minutes) instead of taking the embedded model.")
+    ] = False,
+) -> None:
+    """Train the tiny Qwen2.5-VL with Mixed-Reward and show validation before and after.
+
+    Example: python examples/demo/run.py --steps 60
+    """
+    output = output.resolve()
+    output.mkdir(parents=True, exist_ok=True)
+    record = output / "summary.json"
+    earlier = json.loads(record.read_text()) if record.exists() else {}
+    summary = Summary(steps, seed, peak_memory_gib=earlier.get("peak_memory_gib", 0.0))
+    data, model = output / "data", output / "model"
+
+    ready = (data / "train.parquet").exists() and (data / "val.parquet").exists()
+    with stage(summary, "data", ready):
+        if not ready:
+            make_data(data, rows, seed)
+    ready = (model / "model.safetensors").exists()
+    with stage(summary, "model", ready):
+        if not ready:
+            make_model(model, rebuild_model, seed)
+    ready = (output / "validation" / f"{steps}.jsonl").exists()
+    with stage(summary, "train", ready):
+        if not ready:
+            summary.peak_memory_gib = round(train(output, data, model, steps, seed), 2)
+
+    validation = read_validation(output / "validation")
+    first, last = validation[min(validation)], validation[steps]
+    for key, target in (("reward_kind", summary.validation), ("data_source", summary.by_source)):
+        before, after = group_results(first, key), group_results(last, key)
+        target.update({name: {"before": before[name], "after": after[name]} for name in after})
+    pearson = [value for _, value in read_curve(output / "tensorboard", PEARSON)]
+    if pearson:
+        summary.pearson = {"first": pearson[0], "last": pearson[-1], "lowest": min(pearson)}
+    plot(validation, output / "tensorboard", output / "curves.png")
+    temporary = record.with_suffix(".tmp")
+    temporary.write_text(json.dumps(summary.__dict__, indent=2) + "\n")
+    temporary.replace(record)
+    show(summary)
+    console.print(f"summary: {record}\ncurves:  {output / 'curves.png'}")
+
+
+if __name__ == "__main__":
+    typer.run(demo)

@@ -1,0 +1,23 @@
+"""The command line `mixed-r1`. Each command lives with its subject; this file only gathers them."""
+
+import typer
+
+from mixed_r1_verl.data.cli import app as data_app
+from mixed_r1_verl.data.cli import check_command
+from mixed_r1_verl.doctor import doctor
+
+app = typer.Typer(
+    name="mixed-r1",
+    help="Mixed-R1 for verl: score, check and build data, and see whether the installation is sound.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(data_app, name="data")
+app.command("check")(check_command)
+app.command()(doctor)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app()
