@@ -6,12 +6,14 @@ import threading
 from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from tokenizers import Tokenizer
 
+from mixed_r1_verl.rewards import lexicon
 from mixed_r1_verl.rewards.checkpoint import TensorOnDisk, find_input_embeddings, to_float32
+from mixed_r1_verl.rewards.lexicon import exclusive_groups, stem, word_weight
 from mixed_r1_verl.rewards.table_cache import DEFAULT_CACHE_DIR, prepared_directory
 from mixed_r1_verl.rewards.words import split_words
 
@@ -19,14 +21,16 @@ Token = Hashable
 
 # --- the prepared table; all values are ours -------------------------------------------------------------------------
 # Changing any of these must change FORMAT, so that no process reads a table prepared by another rule.
-FORMAT = 1
+FORMAT = 2
 # Directions of largest variance that are removed: they carry frequency and script, not meaning (all-but-the-top,
 # Mu & Viswanath, arXiv 1702.01417).
 REMOVED_DIRECTIONS = 3
-# Directions that are kept after those.
-KEPT_DIRECTIONS = 256
-# Rows from which the directions are estimated, spread evenly over the table.
-SAMPLED_ROWS = 16_384
+# Directions that are kept after those: fewer blur words of one meaning together (latent semantic analysis). On the
+# MiniLM table 64 to 160 do equally well, 32 and 253 worse.
+KEPT_DIRECTIONS = 128
+# Rows from which mean and directions are estimated: the frequent end of a vocabulary that is sorted by frequency,
+# after its special tokens, single bytes and letters. A smaller table is read whole.
+SAMPLED_ROWS = slice(1_000, 33_768)
 SUBSPACE_ITERATIONS = 12
 
 # --- hashed letters --------------------------------------------------------------------------------------------------
@@ -38,6 +42,12 @@ NGRAM_LENGTHS = (2, 3, 4, 5)
 REMEMBERED_WORDS = 32_768
 # Characters of a text that are given to the tokenizer for each token that is asked for.
 CHARS_PER_TOKEN = 16
+
+# --- the words of a vocabulary ---------------------------------------------------------------------------------------
+# Share of the vocabulary whose words count as common: a word of that rank has half of the rarity of a rare one.
+COMMON_SHARE = 0.01
+# Ranks of the words against which chance similarity is measured.
+BACKGROUND_RANKS = range(0, 6_000, 4)
 
 # The commonest English words. They locate the frequent end of a vocabulary that is sorted by frequency.
 FREQUENCY_PROBES = (
@@ -70,10 +80,32 @@ class EmbeddingSource(Protocol):
         """Exact embeddings of tokens divided by their length, float32 [len(tokens), dim]."""
 
     def word_vector(self, word: str) -> np.ndarray:
-        """Prepared embedding of a word, float32 [width], of any length."""
+        """Prepared embedding of a word, float32 [width], of any length; zero when the source knows nothing of it."""
 
-    def word_rank(self, word: str) -> int | None:
-        """Place of a word in the order of frequency, 0 the commonest; None when the source does not know."""
+    def word_rarity(self, word: str) -> float | None:
+        """How rare a word is, in [0, 1]; None when the source does not know."""
+
+    def background(self) -> np.ndarray:
+        """Prepared embeddings of everyday words, float32 [many, width]."""
+
+
+class WordFeatures(NamedTuple):
+    """What is known of n words, in arrays.
+
+    Attributes:
+        vectors: unit vectors, float32 [n, width]; zero for a word that the table does not know.
+        weights: how much each word says, float32 [n], in (0, 1].
+        chance_mean, chance_spread: mean and standard deviation of the word's cosine with everyday words, float32 [n].
+        stems: int64 [n], equal for words of one stem.
+        groups: int8 [n, 2], groups of words that exclude each other; see `lexicon.exclusive_groups`.
+    """
+
+    vectors: np.ndarray
+    weights: np.ndarray
+    chance_mean: np.ndarray
+    chance_spread: np.ndarray
+    stems: np.ndarray
+    groups: np.ndarray
 
 
 class EmbeddingTable:
@@ -88,7 +120,8 @@ class EmbeddingTable:
         ['a', 'dog', 'a', 'cat']
         >>> table.unit_rows(["dog"]).shape
         (1, 256)
-        >>> round(float(table.word_vectors(["sleeping"])[0] @ table.word_vectors(["sleeps"])[0]), 1)
+        >>> sleeping, sleeps = table.words(["sleeping", "sleeps"]).vectors
+        >>> round(float(sleeping @ sleeps), 1)
         0.6
     """
 
@@ -128,39 +161,38 @@ class EmbeddingTable:
         """Embeddings of tokens divided by their length, float32 [len(tokens), dim]; zero rows stay zero."""
         return self._source.unit_rows(tokens)
 
-    def word_vectors(self, words: Sequence[str]) -> np.ndarray:
-        """Unit vectors of words as prepared for matching, float32 [len(words), width].
+    def words(self, words: Sequence[str]) -> WordFeatures:
+        """Vectors and properties of words.
 
         The vector of a word is the mean of its tokens' embeddings after the table was centred, rid of its
         `REMOVED_DIRECTIONS` largest directions and projected to the next `KEPT_DIRECTIONS`.
         """
-        return self._memory.look_up(words)[0]
-
-    def word_ranks(self, words: Sequence[str]) -> np.ndarray:
-        """Places of words in the vocabulary's order of frequency, float32 [len(words)]; -1 where it is not known."""
-        return self._memory.look_up(words)[1]
+        return self._memory.look_up(words)
 
 
 class _WordMemory:
-    """Vectors and ranks of the words seen last, so that a tokenizer runs only for new words."""
+    """Features of the words seen last, so that the tokenizer runs only for new words."""
 
     def __init__(self, source: EmbeddingSource) -> None:
         self._source = source
         self._lock = threading.Lock()
+        background = _unit_rows(source.background())
+        self._mean = background.mean(axis=0)
+        self._second_moment = background.T @ background / len(background)
         self._clear()
 
     def _clear(self) -> None:
-        width = len(self._source.word_vector("the"))
+        width = len(self._mean)
         self._places: dict[str, int] = {}
-        self._vectors = np.zeros((1024, width), np.float32)
-        self._ranks = np.zeros(1024, np.float32)
+        self._stems: dict[str, int] = {}
+        self._features = _empty_features(1024, width)
 
-    def look_up(self, words: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    def look_up(self, words: Sequence[str]) -> WordFeatures:
         with self._lock:
             if not all(map(self._places.__contains__, words)):
                 self._learn(words)
             places = [self._places[word] for word in words]
-            return self._vectors[places], self._ranks[places]
+            return WordFeatures(*(array[places] for array in self._features))
 
     def _learn(self, words: Sequence[str]) -> None:
         if len(self._places) + len(words) > REMEMBERED_WORDS:
@@ -169,15 +201,36 @@ class _WordMemory:
             if word in self._places:
                 continue
             place = len(self._places)
-            if place == len(self._ranks):
-                self._vectors = np.concatenate([self._vectors, np.zeros_like(self._vectors)])
-                self._ranks = np.concatenate([self._ranks, np.zeros_like(self._ranks)])
-            vector = self._source.word_vector(word)
-            length = float(np.linalg.norm(vector))
-            self._vectors[place] = vector / length if length > 0 else 0.0
-            rank = self._source.word_rank(word)
-            self._ranks[place] = -1 if rank is None else rank
+            if place == len(self._features.weights):
+                more = _empty_features(place, len(self._mean))
+                self._features = WordFeatures(*map(np.concatenate, zip(self._features, more, strict=True)))
+            vector = _unit_rows(self._source.word_vector(word)[None])[0]
+            mean = float(vector @ self._mean)
+            spread = max(0.0, float(vector @ self._second_moment @ vector) - mean * mean) ** 0.5
+            features = self._features
+            features.vectors[place] = vector
+            features.weights[place] = word_weight(word, self._source.word_rarity(word))
+            features.chance_mean[place] = mean
+            features.chance_spread[place] = spread
+            features.stems[place] = self._stems.setdefault(stem(word), len(self._stems))
+            features.groups[place] = exclusive_groups(word)
             self._places[word] = place
+
+
+def _empty_features(count: int, width: int) -> WordFeatures:
+    return WordFeatures(
+        vectors=np.zeros((count, width), np.float32),
+        weights=np.zeros(count, np.float32),
+        chance_mean=np.zeros(count, np.float32),
+        chance_spread=np.zeros(count, np.float32),
+        stems=np.zeros(count, np.int64),
+        groups=np.zeros((count, 2), np.int8),
+    )
+
+
+def _unit_rows(rows: np.ndarray) -> np.ndarray:
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.divide(rows, lengths, out=np.zeros_like(rows, dtype=np.float32), where=lengths > 0)
 
 
 # --- no model --------------------------------------------------------------------------------------------------------
@@ -194,32 +247,26 @@ class HashedLetters:
         return split_words(text, limit)
 
     def unit_rows(self, tokens: Sequence[Token]) -> np.ndarray:
-        rows = np.zeros((len(tokens), HASHED_DIM), np.float32)
-        seen: dict[Token, np.ndarray] = {}
-        for row, token in zip(rows, tokens, strict=True):
-            if token not in seen:
-                seen[token] = _unit(self.word_vector(str(token)))
-            row[:] = seen[token]
-        return rows
+        if not tokens:
+            return np.zeros((0, HASHED_DIM), np.float32)
+        return _unit_rows(np.stack([self.word_vector(str(token)) for token in tokens]))
 
     def word_vector(self, word: str) -> np.ndarray:
         marked = f"<{word}>"
         grams = {marked[i : i + n] for n in NGRAM_LENGTHS for i in range(len(marked) - n + 1)} | {marked}
         # sorted: float addition must not depend on the order of a set.
-        return np.sum([_sign_vector(gram) for gram in sorted(grams)], axis=0, dtype=np.float32)
+        return np.stack([_sign_vector(gram) for gram in sorted(grams)]).sum(axis=0)
 
-    def word_rank(self, word: str) -> int | None:
+    def word_rarity(self, word: str) -> float | None:
         return None
+
+    def background(self) -> np.ndarray:
+        return np.stack([self.word_vector(word) for word in sorted(lexicon.COMMONPLACE_WORDS)])
 
 
 def _sign_vector(gram: str) -> np.ndarray:
     bits = hashlib.blake2b(gram.encode("utf-8", "surrogatepass"), digest_size=HASHED_DIM // 8).digest()
     return np.unpackbits(np.frombuffer(bits, np.uint8)).astype(np.float32) * 2 - 1
-
-
-def _unit(vector: np.ndarray) -> np.ndarray:
-    length = float(np.linalg.norm(vector))
-    return np.asarray(vector / length if length > 0 else vector)
 
 
 # --- a model's table -------------------------------------------------------------------------------------------------
@@ -229,7 +276,7 @@ class ModelTable:
     """The input-embedding table of a checkpoint and its tokenizer.
 
     Two prepared forms lie in the cache, each built when it is first needed: `reduced`, centred and projected, for
-    words (float16, 78 MB for 152,064 rows), and `exact`, the rows as stored and the inverse of their lengths, for plain
+    words (float16, 39 MB for 152,064 rows), and `exact`, the rows as stored and the inverse of their lengths, for plain
     BMAS (as large as the table in the checkpoint: a copy, because the checkpoint's directory may be overwritten while
     a run lasts).
     """
@@ -237,6 +284,8 @@ class ModelTable:
     def __init__(self, model_dir: Path, cache: Path) -> None:
         self._tensor = find_input_embeddings(model_dir)
         self._tokenizer = load_tokenizer(model_dir)
+        unknown = getattr(self._tokenizer.model, "unk_token", None)
+        self._unknown = self._tokenizer.token_to_id(unknown) if unknown else None
         self._cache = cache
         self._key = _key(self._tensor)
         directory = prepared_directory(cache / f"{self._key}-reduced", partial(prepare_reduced, self._tensor))
@@ -264,22 +313,32 @@ class ModelTable:
             return np.zeros(self._reduced.shape[1], np.float32)
         return self._reduced[ids].astype(np.float32).mean(axis=0)
 
-    def word_rank(self, word: str) -> int | None:
+    def word_rarity(self, word: str) -> float | None:
         if self._first_rank is None:
             return None
-        # A word of several pieces is rarer than its rarest piece.
         ids = self._word_ids(word)
-        return max(0, ids[0] - self._first_rank) if len(ids) == 1 else self._tensor.rows
+        # A word of several pieces is rarer than any piece.
+        rank = max(0, ids[0] - self._first_rank) if len(ids) == 1 else self._tensor.rows
+        return rank / (rank + COMMON_SHARE * self._tensor.rows)
+
+    def background(self) -> np.ndarray:
+        first = self._first_rank or 0
+        ids = [first + rank for rank in BACKGROUND_RANKS if first + rank < self._tensor.rows]
+        return self._reduced[ids].astype(np.float32)
 
     def _word_ids(self, word: str) -> list[int]:
         # Vocabularies hold the words of running text with the space before them (GPT-2, Qwen: " dog") or add that mark
         # themselves (BERT, SentencePiece); the form of fewer pieces is the one that the vocabulary means.
         readable = word.encode("utf-8", "replace").decode("utf-8")
         spaced, bare = (
-            [i for i in self._tokenizer.encode(form, add_special_tokens=False).ids if i < self._tensor.rows]
+            [i for i in self._tokenizer.encode(form, add_special_tokens=False).ids if self._is_known(i)]
             for form in (" " + readable, readable)
         )
         return spaced if len(spaced) <= len(bare) else bare
+
+    def _is_known(self, token: int) -> bool:
+        # The unknown token would make all words that the vocabulary lacks the same word.
+        return token < self._tensor.rows and token != self._unknown
 
     def _find_first_rank(self) -> int | None:
         """Id of the commonest word, if the vocabulary is sorted by frequency, as those of BPE and WordPiece are."""
@@ -332,7 +391,7 @@ def _key(tensor: TensorOnDisk) -> str:
     path = tensor.path.resolve()
     stat = path.stat()
     identity = [FORMAT, str(path), stat.st_size, stat.st_mtime_ns, tensor.name, tensor.dtype, tensor.rows, tensor.dim]
-    identity += [REMOVED_DIRECTIONS, KEPT_DIRECTIONS, SAMPLED_ROWS]
+    identity += [REMOVED_DIRECTIONS, KEPT_DIRECTIONS]
     digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
     return f"{path.parent.name[:40]}-{digest}"
 
@@ -375,21 +434,22 @@ def prepare_reduced(tensor: TensorOnDisk, directory: Path) -> None:
 def principal_directions(tensor: TensorOnDisk) -> tuple[np.ndarray, np.ndarray]:
     """Mean row [dim] and the directions [dim, k] of largest variance around it, largest first, float32.
 
-    k = min(dim, REMOVED_DIRECTIONS + KEPT_DIRECTIONS). Subspace iteration on the covariance of sampled rows.
+    k = min(dim, REMOVED_DIRECTIONS + KEPT_DIRECTIONS). Subspace iteration on the covariance of `SAMPLED_ROWS`.
     """
     total = np.zeros(tensor.dim, np.float64)
     covariance = np.zeros((tensor.dim, tensor.dim), np.float32)
-    stride = max(1, tensor.rows // SAMPLED_ROWS)
-    start = sampled = 0
+    sampled = SAMPLED_ROWS if tensor.rows > 2 * SAMPLED_ROWS.start else slice(0, tensor.rows)
+    count = start = 0
     for block in tensor.blocks():
-        rows = _finite(to_float32(block))
+        rows = _finite(to_float32(block[max(0, sampled.start - start) : max(0, sampled.stop - start)]))
         total += rows.sum(axis=0, dtype=np.float64)
-        sample = rows[-start % stride :: stride]
-        covariance += sample.T @ sample
-        sampled += len(sample)
-        start += len(rows)
-    mean = (total / tensor.rows).astype(np.float32)
-    covariance /= sampled
+        covariance += rows.T @ rows
+        count += len(rows)
+        start += len(block)
+        if start >= sampled.stop:
+            break
+    mean = (total / count).astype(np.float32)
+    covariance /= count
     covariance -= np.outer(mean, mean)
     k = min(tensor.dim, REMOVED_DIRECTIONS + KEPT_DIRECTIONS)
     basis = np.linalg.qr(np.random.default_rng(0).standard_normal((tensor.dim, k)).astype(np.float32))[0]

@@ -1,0 +1,140 @@
+"""What the open-ended reward knows about English words: how little some say, which exclude each other, stems.
+
+Everything here is ours. The lists were written from general knowledge of how people describe pictures; words of other
+languages are in none of them and are judged by the embedding table alone.
+"""
+
+
+def _split(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+# Words of grammar say nothing about a picture. Not 0, so that a text made of nothing else can still be compared.
+FUNCTION_WEIGHT = 0.02
+# Words that a description holds whatever it describes: posture and gaze, the picture itself, ...
+COMMONPLACE_WEIGHT = 0.4
+# ... size, age and number, ...
+QUALIFIER_WEIGHT = 0.5
+# ... colours and clothes.
+APPEARANCE_WEIGHT = 0.7
+# People, where the table knows no frequencies (a table that does weighs them itself).
+PEOPLE_WEIGHT = 0.4
+
+FUNCTION_WORDS = _split(
+    """
+    a an the this that these those some any each every either neither both all no not nor and or but so as than then
+    if of in on at to into onto in from by with without for about around over under above below up down off out near
+    beside behind between among through across along against toward towards inside outside next while during after
+    before until because since within upon is are was were be been being am has have had having do does did doing done
+    will would can could may might must shall should it its he him his she hers her they them their theirs we us our
+    you your i me my who whom whose which what where when how there here other others another one ones also very too
+    just only more most much many such own same it's there's that's isn't aren't
+    """
+)
+COMMONPLACE_WORDS = _split(
+    """
+    wear wears wearing worn wore stand stands standing stood sit sits sitting sat seated lie lies lying lay lays
+    laying look looks looking looked watch watches watching see sees seen seeing hold holds holding held pose poses
+    posing posed smile smiles smiling carry carries carrying show shows showing shown enjoy enjoys enjoying take takes
+    taking get gets getting make makes making use uses using used give gives giving go goes going come comes coming
+    put puts putting prepare prepares preparing try tries trying perform performs performing appear appears appearing
+    seem seems feature features featuring contain contains containing display displays displaying depict depicts
+    depicting visible located picture pictures photo photos photograph photographs image images scene view shot camera
+    background foreground front back middle center centre side sides left right area place part setting something
+    someone somebody anything everyone thing things outdoors indoors outdoor indoor day time
+    """
+)
+QUALIFIERS = _split(
+    """
+    young old older elderly little small big large huge long short tall several various few different couple pair
+    bunch group groups lot lots type kind new nice good beautiful pretty
+    """
+)
+APPEARANCE_WORDS = _split(
+    """
+    colored colorful colourful coloured color colors colour colours bright dark light shirt shirts tshirt dress
+    dresses jacket jackets coat coats pants trousers jeans shorts skirt clothes clothing clothed dressed outfit
+    outfits attire garb costume uniform suit hat hats cap caps top tops sweater vest hoodie sweatshirt shoes boots
+    gloves glasses sunglasses
+    """
+)
+PEOPLE_WORDS = _split(
+    """
+    man men woman women people person persons guy guys lady ladies boy boys girl girls child children kid kids adult
+    adults male males female females crowd man's woman's
+    """
+)
+
+# Families of words that lie close together in every embedding table and yet exclude each other.
+COLOURS = (
+    "red maroon scarlet crimson",
+    "blue navy",
+    "green",
+    "yellow gold golden",
+    "orange",
+    "white",
+    "black",
+    "gray grey silver",
+    "brown tan beige",
+    "pink",
+    "purple violet",
+)
+SEXES = (
+    "man men man's men's guy guys male males boy boys gentleman gentlemen he him his father son dad husband",
+    "woman women woman's women's lady ladies female females girl girls she her hers mother daughter mom wife",
+)
+_COLOUR_OF = {word: group for group, words in enumerate(COLOURS) for word in words.split()}
+_SEX_OF = {word: group for group, words in enumerate(SEXES) for word in words.split()}
+
+_WEIGHTS = {
+    **dict.fromkeys(APPEARANCE_WORDS | _COLOUR_OF.keys(), APPEARANCE_WEIGHT),
+    **dict.fromkeys(QUALIFIERS, QUALIFIER_WEIGHT),
+    **dict.fromkeys(COMMONPLACE_WORDS, COMMONPLACE_WEIGHT),
+}
+_SUFFIXES = ("'s", "ing", "ers", "er", "ies", "es", "ed", "s")
+_SHORTEST_STEM = 3
+
+
+def word_weight(word: str, rarity: float | None) -> float:
+    """How much a word says, in (0, 1].
+
+    Args:
+        word: a word in lower case.
+        rarity: how rare it is by the order of a vocabulary, in [0, 1]; None where that is not known.
+
+    >>> word_weight("the", 0.0), word_weight("holding", 0.5), word_weight("canoe", 0.9), word_weight("man", None)
+    (0.02, 0.2, 0.9, 0.4)
+    """
+    if word in FUNCTION_WORDS:
+        return FUNCTION_WEIGHT
+    if rarity is None:
+        rarity = PEOPLE_WEIGHT if word in PEOPLE_WORDS else 1.0
+    return max(FUNCTION_WEIGHT, rarity * _WEIGHTS.get(word, 1.0))
+
+
+def exclusive_groups(word: str) -> tuple[int, int]:
+    """Numbers of the colour group and of the sex group of a word, -1 where it has none.
+
+    Two words of different groups of one family cannot both be right.
+
+    >>> exclusive_groups("grey"), exclusive_groups("women"), exclusive_groups("dog")
+    ((7, -1), (-1, 1), (-1, -1))
+    """
+    return _COLOUR_OF.get(word, -1), _SEX_OF.get(word, -1)
+
+
+def stem(word: str) -> str:
+    """A word without its commonest English endings.
+
+    >>> [stem(word) for word in ("jumps", "jumping", "running", "carries", "bakes", "baking", "bus")]
+    ['jump', 'jump', 'run', 'carry', 'bak', 'bak', 'bus']
+    """
+    for suffix in _SUFFIXES:
+        if word.endswith(suffix) and len(word) - len(suffix) >= _SHORTEST_STEM:
+            rest = word[: -len(suffix)]
+            if suffix == "ies":
+                return rest + "y"
+            if len(rest) > _SHORTEST_STEM and rest[-1] == rest[-2]:
+                return rest[:-1]
+            return rest
+    return word[:-1] if word.endswith("e") and len(word) > _SHORTEST_STEM else word
