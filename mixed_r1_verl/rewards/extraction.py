@@ -103,36 +103,38 @@ def _parse_regular(text: str) -> ParsedResponse | None:
 
 def _parse_irregular(text: str) -> ParsedResponse:
     """Anything that is not well formed: find the one think and the one answer block, if there are such, and say why."""
-    thinks: list[str] = []
-    answers: list[str] = []
-    opened = closed = 0  # answer tags outside thinking
-    open_at: int | None = None  # where the answer block of this segment begins
-    segment: list[tuple[str, int, int]] = []
-    previous, segment_start = "", 0
-    tags = [(match[0], match.start(), match.end()) for match in _TAG.finditer(text)]
-    for tag, start, end in [*tags, ("", len(text), len(text))]:
-        if tag in ("<answer>", "</answer>"):
-            segment.append((tag, start, end))
-            continue
-        if previous == "<think>" or tag == "</think>":
-            if previous == "<think>" and tag == "</think>":
-                thinks.append(text[segment_start:start].strip())
+    thinks = opened = closed = 0  # think blocks; answer tags outside thinking
+    think: str | None = None
+    answer: str | None = None
+    previous, start = "", 0  # the think tag before this segment, and where the segment begins
+    opens = closes = 0  # answer tags of this segment
+    answer_start = answer_end = 0
+    for match in _TAG.finditer(text):
+        tag = match[0]
+        if tag == "<answer>":
+            opens, answer_start = opens + 1, match.end()
+        elif tag == "</answer>":
+            closes, answer_end = closes + 1, match.start()
         else:
-            open_at = None
-            for answer_tag, answer_start, answer_end in segment:
-                if answer_tag == "<answer>":
-                    opened += 1
-                    open_at = answer_end
-                else:
-                    closed += 1
-                    if open_at is not None:
-                        answers.append(text[open_at:answer_start].strip())
-                        open_at = None
-        segment = []
-        previous, segment_start = tag, end
-    answer = answers[0] if opened == closed == len(answers) == 1 else None
-    think = thinks[0] if len(thinks) == 1 else None
+            if previous != "<think>" and tag == "<think>":
+                opened, closed = opened + opens, closed + closes
+                answer = _only_answer(text, opens, closes, answer_start, answer_end, answer)
+            elif previous == "<think>" and tag == "</think>":
+                thinks += 1
+                think = text[start : match.start()].strip() if thinks == 1 else None
+            previous, start = tag, match.end()
+            opens = closes = 0
+    if previous != "<think>":
+        opened, closed = opened + opens, closed + closes
+        answer = _only_answer(text, opens, closes, answer_start, answer_end, answer)
+    if not opened == closed == 1:
+        answer = None
     return ParsedResponse(think, answer, False, _complaint(text, think, answer, opened, closed))
+
+
+def _only_answer(text: str, opens: int, closes: int, start: int, end: int, otherwise: str | None) -> str | None:
+    """The answer block of a segment with these tags, if it has exactly one."""
+    return text[start:end].strip() if opens == closes == 1 and start <= end else otherwise
 
 
 def _complaint(text: str, think: str | None, answer: str | None, opened: int, closed: int) -> str:

@@ -35,6 +35,7 @@ _SCALES = {
     "亿": 1e8,
 }
 _CAPITAL_SCALES = {"K": 1e3, "M": 1e6, "MM": 1e6, "B": 1e9, "T": 1e12}  # only written on to the digits: `5M`, not `5 M`
+_MONEY_SCALES = {"m": 1e6, "b": 1e9}  # `£1.2m` is money, `1.2m` is a length
 
 _CURRENCIES = {
     "$": "$",
@@ -155,7 +156,7 @@ _WHOLE_NUMBER = re.compile(_number_pattern(f"{_SPACED}|{_DIGITS}") + r"(?P<rest>
 _NUMBER_IN_PROSE = re.compile(
     r"(?<![\w.,])(?<![A-Za-z]-)(?<!\d[-/])"
     + _number_pattern(_DIGITS)
-    + r"(?!\d|(?:st|nd|rd|th)(?![A-Za-z])|[,.:/]\d|-\s?[$€£A-Za-z\d]|\+)"
+    + r"(?!\d|(?:st|nd|rd|th)(?![A-Za-z])|[,.:/]\d|-\s?[$€£A-Za-z\d]|\+|(?!(?:[kcm]?m|k?g|h|min|m?s)\b)[A-Za-z])"
 )
 _LEADS = re.compile(
     r"^(?:about|approximately|approx\.?|around|roughly|nearly|almost|circa|ca\.|~|≈|=|:)\s*", re.IGNORECASE
@@ -255,6 +256,9 @@ def _number(match: re.Match[str], rest: str) -> Number | None:
             if currency and currency != _CURRENCIES[found]:
                 return None
             currency = _CURRENCIES[found]
+        elif currency and found in _MONEY_SCALES and scale == 1.0:
+            scale = _MONEY_SCALES[found]
+            value *= scale
         else:
             unit = found
     plain = match["digits"].isdigit() and match[0].strip() == match["digits"]

@@ -25,7 +25,7 @@ def words(listing: str) -> list[str]:
     return listing.split()
 
 
-_SUPERSCRIPTS = str.maketrans({**{c: f"^{d}" for d, c in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")}, "⁻": "^-"})
+_SUPERSCRIPTS = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺]+")
 _FRACTION_SIGNS = str.maketrans({c: f" {unicodedata.normalize('NFKC', c)} " for c in "½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞"})
 _SIGNS = str.maketrans(
     {
@@ -46,7 +46,7 @@ _SIGNS = str.maketrans(
         "∶": ":",
     }
 )
-_MARKUP = re.compile(r"[\\$*_`#>{}~]|^\s*[-+]\s", re.MULTILINE)
+_MARKUP = re.compile(r"[\\$*_`#>{}~]|^[ \t]*[-+][ \t]", re.MULTILINE)
 
 
 def clean(text: str) -> str:
@@ -63,7 +63,8 @@ def clean(text: str) -> str:
 
 
 def _plain_characters(text: str) -> str:
-    text = unicodedata.normalize("NFKC", text.translate(_SUPERSCRIPTS).translate(_FRACTION_SIGNS)).translate(_SIGNS)
+    text = _SUPERSCRIPTS.sub(r"^\g<0>", text).translate(_FRACTION_SIGNS)
+    text = unicodedata.normalize("NFKC", text).translate(_SIGNS)
     return "".join(c for c in text if unicodedata.category(c) != "Cf")
 
 

@@ -1,0 +1,167 @@
+"""Text normalisation: what models write around an answer, and which labels are the same."""
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mixed_r1_verl.rewards.text import boxed_contents, clean, singular, text_key, unlatex
+
+CLEAN = [
+    # LaTeX
+    (r"\boxed{B}", "B"),
+    (r"$\boxed{\text{B}}$", "B"),
+    (r"\(x = 5\)", "x = 5"),
+    (r"\[ 5 \]", "5"),
+    (r"\frac{1}{2}", "1/2"),
+    (r"\frac12", "1/2"),
+    (r"\frac{a+b}{2}", "(a+b)/2"),
+    (r"1\frac{1}{2}", "1 1/2"),
+    (r"\frac { 20 } { 3 }", "20/3"),
+    (r"90^{\circ}", "90°"),
+    (r"90^\circ", "90°"),
+    (r"5\%", "5%"),
+    (r"\$5", "$5"),
+    (r"$\$5$", "$5"),
+    (r"2\sqrt{3}", "2√3"),
+    (r"\sqrt{x+1}", "√(x+1)"),
+    (r"4\,\text{cm}", "4 cm"),
+    (r"x^{2}", "x^2"),
+    (r"x^{n+1}", "x^(n+1)"),
+    (r"3 \times 10^{6}", "3 × 10^6"),
+    (r"\mathrm{E}_{\mathrm{x}}", "E_x"),
+    (r"\left(1, 2\right)", "(1, 2)"),
+    # money is no mathematics
+    ("$5 and $6", "$5 and $6"),
+    ("$5", "$5"),
+    ("from $5 to $10", "from $5 to $10"),
+    # markdown and code
+    ("**B**", "B"),
+    ("*B*", "B"),
+    ("__B__", "B"),
+    ("`B`", "B"),
+    ("```\nB\n```", "B"),
+    ("```text\nB\n```", "B"),
+    ("# Answer", "Answer"),
+    ("> B", "B"),
+    ("- cat\n- dog", "cat\ndog"),
+    ("**Answer:** B", "Answer: B"),
+    ("2*3", "2*3"),
+    ("2**3", "2**3"),
+    ("snake_case", "snake_case"),
+    # characters
+    ("Ｂ", "B"),
+    ("（Ｂ）", "(B)"),
+    ("１，２００", "1,200"),
+    ("−5", "-5"),
+    ("–5", "-5"),
+    ("½", "1/2"),
+    ("3½", "3 1/2"),
+    ("km²", "km^2"),
+    ("10⁻³", "10^-3"),
+    ("“B”", '"B"'),
+    ("答案是B。", "答案是B."),
+    ("B\u200b", "B"),
+    ("1\u202f200", "1 200"),
+    ("5\u00a0km", "5 km"),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), CLEAN)
+def test_clean(text: str, expected: str) -> None:
+    assert clean(text) == expected
+
+
+SAME = [
+    ("Indonesia", "indonesia."),
+    ("the Dominican Republic", "Dominican Republic"),
+    ("light blue", "Light-Blue"),
+    ("gray", "Grey"),
+    ("18–29", "18 to 29"),
+    ("1,200", "1200"),
+    ("0.10", "0.1"),
+    ("Third", "3rd"),
+    ("two cubes", "2 cubes"),
+    ("Don’t know", "Don't know"),
+    ("U.S.", "US"),
+    ("1:15 P.M.", "1:15 pm"),
+    ("R&D", "R and D"),
+    ("COVID-19", "covid 19"),
+    ("Child (before age 5)", "child before age 5"),
+    ("men's vault event", "mens vault event"),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), SAME)
+def test_same_label(one: str, other: str) -> None:
+    assert text_key(one) == text_key(other) != ""
+
+
+DIFFERENT = [
+    ("blue", "light blue"),
+    ("Should", "Should not"),
+    ("30-49", "30-50"),
+    ("5", "-5"),
+    ("1.5", "15"),
+    ("A) dog", "dog"),
+    ("Vitamin A", "Vitamin"),
+    ("Rep", "Dem"),
+    ("<18", ">18"),
+    ("65+", "65"),
+    ("$5", "5"),
+    ("5%", "5"),
+    ("Korea", "Korea; United States"),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), DIFFERENT)
+def test_different_label(one: str, other: str) -> None:
+    assert text_key(one) != text_key(other)
+
+
+def test_boxed_contents() -> None:
+    assert boxed_contents(r"\boxed{1} and \boxed {\frac{1}{2}}") == ["1", r"\frac{1}{2}"]
+    assert boxed_contents(r"\boxed{unclosed") == []
+    assert boxed_contents(r"\boxed 5, \boxed{6}") == ["6"]
+    assert boxed_contents("no box") == []
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"), [("cubes", "cube"), ("glass", "glass"), ("bus", "bus"), ("this", "this"), ("as", "as")]
+)
+def test_singular(word: str, expected: str) -> None:
+    assert singular(word) == expected
+
+
+def test_deep_latex_is_left_alone() -> None:
+    for deep in ("{" * 500 + "}" * 500, r"\frac" * 400, r"\sqrt" * 400, "^" * 900):
+        assert isinstance(unlatex(deep), str)
+
+
+@given(st.text(max_size=200))
+def test_normalising_never_raises_and_is_idempotent(text: str) -> None:
+    key = text_key(text)
+    assert text_key(key) == key or not key.isascii()
+    clean(text)
+
+
+_LATEX_PIECES = st.sampled_from(
+    ["\\frac", "\\boxed", "{", "}", "$", "^", "_", "\\", "\\(", "x", "1", " ", "~", "\\sqrt"]
+)
+
+
+@given(st.lists(_LATEX_PIECES, max_size=40))
+def test_any_mixture_of_latex_is_read(pieces: list[str]) -> None:
+    text = "".join(pieces)
+    assert "\\" not in unlatex(text) or len(text) > 0
+    boxed_contents(text)
+
+
+@pytest.mark.parametrize("shape", ["\\boxed", "\\boxed{", "{", "$", "\\frac{", "*", "`", "_", "^", "a ", "\n", "- "])
+def test_a_megabyte_takes_less_than_a_second(shape: str) -> None:
+    text = (shape * 1_000_000)[:1_000_000]
+    start = time.perf_counter()
+    boxed_contents(text)
+    text_key(text)
+    assert time.perf_counter() - start < 1.0
