@@ -17,6 +17,7 @@ from mixed_r1_verl.rewards.iou import (
     GoldBox,
     box_giou,
     box_iou,
+    iou_matrix,
     iou_reward,
     normalise_label,
     parse_ground_truth,
@@ -62,6 +63,14 @@ BY_HAND = [
 @pytest.mark.parametrize(("a", "b", "iou"), TORCHMETRICS + PEERS_DEFECTS + BY_HAND)
 def test_box_iou(a: tuple[float, ...], b: tuple[float, ...], iou: float) -> None:
     assert box_iou(a, b) == box_iou(b, a) == pytest.approx(iou, abs=5e-5, rel=1e-4 if iou < 0.01 else 5e-4)
+
+
+@pytest.mark.parametrize("count", [1, 3, 7, 8, 9, 40])
+def test_iou_matrix_is_box_iou_of_each_pair(count: int) -> None:
+    draw = random.Random(count)
+    boxes = [tuple(draw.choice([*range(12), 1e200, -3.5, math.nan, math.inf]) for _ in range(4)) for _ in range(count)]
+    boxes += [case[0] for case in PEERS_DEFECTS + BY_HAND]
+    assert iou_matrix(boxes[:count], boxes) == [[box_iou(a, b) for b in boxes] for a in boxes[:count]]
 
 
 def test_box_iou_against_torchmetrics() -> None:
