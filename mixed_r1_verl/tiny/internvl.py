@@ -116,11 +116,8 @@ def build_model(processor: "InternVLProcessor", *, seed: int = 0) -> "InternVLFo
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = InternVLForConditionalGeneration._from_config(config, dtype=torch.float32)
-    model.generation_config = GenerationConfig(
-        bos_token_id=config.text_config.bos_token_id,
-        eos_token_id=[config.text_config.eos_token_id, config.text_config.pad_token_id],
-        pad_token_id=config.text_config.pad_token_id,
-    )
+    end, padding = processor.tokenizer.eos_token_id, processor.tokenizer.pad_token_id
+    model.generation_config = GenerationConfig(bos_token_id=padding, eos_token_id=[end, padding], pad_token_id=padding)
     return model
 
 

@@ -1,7 +1,7 @@
 """A Qwen2.5-VL of about two and a half million parameters, with its own tokenizer and processor.
 
-The classes are the real ones (`Qwen2_5_VLForConditionalGeneration`, `Qwen2_5_VLProcessor`), so that a saved directory is
-loaded by transformers, vLLM and verl exactly like `Qwen/Qwen2.5-VL-3B-Instruct`.
+The classes are the real ones (`Qwen2_5_VLForConditionalGeneration`, `Qwen2_5_VLProcessor`), so that a saved directory
+is loaded by transformers, vLLM and verl exactly like `Qwen/Qwen2.5-VL-3B-Instruct`.
 """
 
 from pathlib import Path
@@ -50,7 +50,8 @@ MAX_PIXELS = 2 * SIZE * SIZE
 
 def build_processor() -> "Qwen2_5_VLProcessor":
     """Tokenizer, image processor and video processor in one; a 112×112 picture is 16 image tokens."""
-    from transformers import Qwen2_5_VLProcessor, Qwen2VLImageProcessor, Qwen2VLVideoProcessor
+    from transformers import Qwen2_5_VLProcessor, Qwen2VLImageProcessor
+    from transformers.models.qwen2_vl.video_processing_qwen2_vl import Qwen2VLVideoProcessor
 
     size = {"shortest_edge": MIN_PIXELS, "longest_edge": MAX_PIXELS}
     tokenizer = build_tokenizer(SPECIAL_TOKENS, CHAT_TEMPLATE)
@@ -79,6 +80,7 @@ def build_config(processor: "Qwen2_5_VLProcessor") -> "Qwen2_5_VLConfig":
             "num_key_value_heads": 2,
             "max_position_embeddings": 4096,
             "rms_norm_eps": 1e-6,
+            "initializer_range": 0.06,  # near 1/sqrt(width); with 0.02 attention stays flat for hundreds of steps
             # Sections for time, height and width add up to half a head.
             "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [4, 6, 6]},
             "tie_word_embeddings": True,
@@ -116,11 +118,8 @@ def build_model(processor: "Qwen2_5_VLProcessor", *, seed: int = 0) -> "Qwen2_5_
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = Qwen2_5_VLForConditionalGeneration._from_config(config, dtype=torch.float32)
-    model.generation_config = GenerationConfig(
-        bos_token_id=config.text_config.bos_token_id,
-        eos_token_id=[config.text_config.eos_token_id, config.text_config.pad_token_id],
-        pad_token_id=config.text_config.pad_token_id,
-    )
+    end, padding = processor.tokenizer.eos_token_id, processor.tokenizer.pad_token_id
+    model.generation_config = GenerationConfig(bos_token_id=padding, eos_token_id=[end, padding], pad_token_id=padding)
     return model
 
 

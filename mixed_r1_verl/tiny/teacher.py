@@ -1,8 +1,8 @@
 """The teacher of the warm start: what a tiny model is taught to answer about a rendered scene.
 
-The teacher knows the truth and thinks in one short sentence before it answers. It is also sloppy in ways that are common
-in vision-language models, so that reinforcement learning finds both room above the warm start and, among its samples,
-the better behaviour to reinforce:
+The teacher knows the truth and thinks in one short sentence before it answers. It is also sloppy in ways that are
+common in vision-language models, so that reinforcement learning finds both room above the warm start and, among its
+samples, the better behaviour to reinforce:
 
 - it draws boxes that are too wide by 7 pixels on every side;
 - it reads the value of a bar at the nearest line of the axis;

@@ -112,8 +112,8 @@ def build_tokenizer(special_tokens: Sequence[str], chat_template: str, **names: 
         raise ValueError(f"{len(vocab)} tokens do not fit into {VOCAB_SIZE} rows")
     tokenizer = Qwen2Tokenizer(
         vocab=vocab,
-        merges=merges,
-        unk_token=None,
+        merges=merges,  # type: ignore[arg-type] # pairs are what the BPE model behind it takes
+        unk_token=special_tokens[0],
         pad_token=special_tokens[0],
         eos_token=special_tokens[2],
         extra_special_tokens=names,
