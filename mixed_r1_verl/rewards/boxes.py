@@ -19,8 +19,9 @@ list of only numbers (three, five, a flat list of eight, a chain of three pairs)
 back as a `Box` of NaN, so that it counts as a prediction and can never be paid. So does a list with `nan`, `inf` or a
 number beyond ±1e7 in it. x, y, width, height cannot be told from corners and is read as corners.
 
-**Labels.** `Box.label` is the text of a `label`-like key of the same JSON object, or of the `<|object_ref_start|>` or
-`<ref>` phrase before the box. `Box.caption` is looser: what stands on the same line before the box (`cat: [...]`).
+**Labels.** `Box.label` is the text of the key `label` of the same JSON object, else of the first key like it (`name`,
+`class`, `text`, ...), or of the `<|object_ref_start|>` or `<ref>` phrase before the box. `Box.caption` is looser: what
+stands on the same line before the box (`cat: [...]`).
 """
 
 import itertools
@@ -77,7 +78,8 @@ _TOKEN = re.compile(
     r"|\((?P<round>[^\[\]()]*)\)"
     r"|(?P<brace>[{}])"
     r"|(?P<ref><\|object_ref_start\|>|<ref>)"
-    r"|[\"'](?:label|name|class|class_name|category|category_name|object|ref|text)[\"']\s*:\s*\[?\s*(?P<quote>[\"'])"
+    r"|[\"'](?P<key>label|name|class|class_name|category|category_name|object|object_name|phrase|ref|text)[\"']"
+    r"\s*:\s*\[?\s*(?P<quote>[\"'])"
 )
 _DOUBLE_QUOTED = re.compile(rf'((?:[^"\\\n]|\\.){{0,{MAX_LABEL_CHARS}}})"?')
 _SINGLE_QUOTED_END = re.compile(r"'(?=\s{0,8}[,}\]])|[\r\n]")
@@ -149,6 +151,7 @@ class _Scan:
         self.boxes: list[Box] = []
         self._object_start = 0  # index of the first box of the JSON object that is open
         self._label: str | None = None  # of that object
+        self._label_key = ""
         self._phrase: str | None = None  # of the last <ref>
         self._pair: tuple[float, float] | None = None
         self._pair_start = self._before_pair = 0
@@ -179,8 +182,8 @@ class _Scan:
             self._phrase = self.text[token.end() : end].strip() if end > 0 else None
             return token.end()
         label, end = self._quoted(token.end(), token["quote"])
-        if self._label is None and label:
-            self._label = label
+        if label and (self._label is None or token["key"] == "label" != self._label_key):
+            self._label, self._label_key = label, token["key"]
             for i in range(self._object_start, len(self.boxes)):
                 self.boxes[i] = self.boxes[i]._replace(label=label, caption=None)
         return end
