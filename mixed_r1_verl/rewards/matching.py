@@ -104,7 +104,7 @@ def _parse_ground_truth(ground_truth: str, choices: tuple[str, ...]) -> "Choice 
     polarity = _POLARITIES.get(text_key(text))
     if polarity:
         return Polarity(polarity)
-    if len(text) > MAX_WORD_CHARS or text[0] in "[{":
+    if len(text) > MAX_WORD_CHARS or ground_truth.strip()[0] in "[{":
         raise GroundTruthError(
             f"the matching reward cannot read ground truth {ground_truth!r}: it expects a letter, yes/no or a word"
         )
@@ -116,7 +116,7 @@ def _parse_ground_truth(ground_truth: str, choices: tuple[str, ...]) -> "Choice 
 
 _BARE_LABEL = re.compile(r"[\s\"'(\[<]*([A-Za-z])[\s\"')\].:,>]*")
 _LABEL = re.compile(
-    r"[\s\"'(\[]*(?:(?:the\s+)?(?:correct\s+)?(?:(?:option|choice|letter)\s*:?\s*|answer\s+|选项\s*))?"
+    r"[\s\"'(\[]*(?:(?:the\s+)?(?:correct\s+)?(?:(?:option|choice|letter)\s*:?\s*|answer\s+(?!\()|选项\s*))?"
     r"(?P<open>[(\[\"'])?(?P<label>[A-Za-z])(?P<close>[)\]\"'])?(?![A-Za-z0-9])(?!'[A-Za-z])",
     re.IGNORECASE,
 )
@@ -266,7 +266,8 @@ class Choice:
         texts = readings(claim)
         for text in texts:
             named = self.named(text)
-            if named is not None and not _BARE_LABEL.fullmatch(text):
+            bare = _BARE_LABEL.fullmatch(text)
+            if named is not None and not (bare and bare[1].upper() in self.labels):
                 return SEVERAL if self._goes_on_with_other(claim[len(text) :], named) else named
         match = _LABELLED_AFTER.fullmatch(texts[0])
         if match and match["label"].upper() in self.labels:
@@ -434,6 +435,8 @@ class Word:
         claims = find_claims(answer)
         said: list[str] = []
         for claim in (*claims.boxed, *claims.announced):
+            if _DENIED.match(claim) and _word_key(claim) != self.expected:
+                continue
             keys = [_word_key(text) for text in readings(claim)]
             said.append(self.expected if self.expected in keys else keys[-1])
         if not said and claims.sentences:
@@ -445,7 +448,7 @@ class Word:
             return distinct[0], ""
         if distinct:
             return "", SEVERAL
-        return ("", NOTHING) if len(whole) > MAX_WORD_CHARS else (whole, "")
+        return (whole, "") if 0 < len(whole) <= MAX_WORD_CHARS else ("", NOTHING)
 
     def _read_number(self, answer: str) -> tuple[str, str]:
         numbers = offered_numbers(answer)
@@ -454,7 +457,12 @@ class Word:
         number = numbers[0]
         assert self.number is not None
         same = abs(number.value - self.number.value) <= 1e-9 * max(1.0, abs(self.number.value))
-        return (self.expected if same and number.percent == self.number.percent else f"{number.value:g}"), ""
+        if same and number.percent == self.number.percent:
+            return self.expected, ""
+        return f"{number.value:.12g}{'%' if number.percent else ''}", ""
+
+
+_DENIED = re.compile(r"(?:no|not|never|neither)\b", re.IGNORECASE)
 
 
 def _word_key(text: str) -> str:
