@@ -42,7 +42,7 @@ def rows(raw: RawFolder, split: str) -> Iterator[Row]:
     for where, value in raw.json_rows(name, key="images"):
         image_id = value.get("id") if isinstance(value, dict) else None
         own = captions.get(image_id, []) if isinstance(image_id, int | str) else []
-        yield Row(where, {"image": value, "captions": own, "folder": image_folder(raw, split, value)})
+        yield Row(where, {"image": value, "captions": own, "file": image_name(raw, split, value)})
 
 
 def convert(row: Row) -> Example:
@@ -51,26 +51,22 @@ def convert(row: Row) -> Example:
     references = [one_line(text_field(value, "caption")) for value in ordered]
     if not references:
         raise RowError("caption", "missing", "the picture has no caption")
+    text_field(image, "file_name")
     return Example(
         id=scalar_text(image, "id"),
         question=QUESTION,
         reward="open_ended",
         answer=references_json(list(dict.fromkeys(references))),
-        images=(row.data["folder"] + text_field(image, "file_name"),),
+        images=(row.data["file"],),
     )
 
 
-def image_folder(raw: RawFolder, split: str, image: Any) -> str:
-    """The folder, with its slash, in which the picture of an entry of `images` lies: `val2017/`, `images/` or none."""
+def image_name(raw: RawFolder, split: str, image: Any) -> str:
+    """Where the picture of an entry of `images` lies; empty where the entry names none."""
     name = image.get("file_name") if isinstance(image, dict) else None
-    if isinstance(name, str):
-        for folder in (f"{split}/", "", "images/", f"images/{split}/"):
-            try:
-                raw.image(folder + name)
-            except RowError:
-                continue
-            return folder
-    return f"{split}/"
+    if not isinstance(name, str):
+        return ""
+    return raw.locate(f"{split}/{name}", name, f"images/{name}", f"images/{split}/{name}")
 
 
 CONVERTERS = (

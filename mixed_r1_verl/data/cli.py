@@ -50,7 +50,7 @@ def list_command() -> None:
 def convert_command(
     name: Annotated[str, typer.Argument(help="Converter; `mixed-r1 data list` shows all.")],
     output: Annotated[Path, typer.Option(help="NAME.parquet for one file, any other name for a folder of shards.")],
-    input: Annotated[Path | None, typer.Option(help="Folder with the raw dataset.")] = None,
+    input: Annotated[Path | None, typer.Option(help="Folder with the raw dataset, or one record file.")] = None,
     hub: Annotated[str | None, typer.Option(help="Hugging Face dataset repository to download instead.")] = None,
     image_root: Annotated[list[Path] | None, typer.Option(help="Further folder with pictures, repeatable.")] = None,
     split: Annotated[str | None, typer.Option(help="Split to read; default: the converter's first.")] = None,
@@ -169,6 +169,8 @@ def _raw_folder(converter: Converter, input: Path | None, hub: str | None, image
         input = converter.default_input()
     if input is None:
         raise DataError(f"{converter.name} needs --input FOLDER or --hub ID; the data is at {converter.source}")
+    if input.is_file():
+        return RawFolder(input.parent, image_roots, only=input.name)
     return RawFolder(input, image_roots)
 
 

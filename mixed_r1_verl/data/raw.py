@@ -6,9 +6,11 @@ lets a path that stands in a record lead out of the folders that the user named.
 """
 
 import csv
+import hashlib
 import io
 import json
 import math
+import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -85,11 +87,13 @@ class RawFolder:
         root: the folder that the user gave as `--input`.
         image_roots: folders that the user gave as `--image-root`.
         trusted: folders into which links may lead besides these (the blob store of a hub snapshot).
+        only: the one file in `root` that is to be read, for converters that otherwise read all record files.
     """
 
     root: Path
     image_roots: tuple[Path, ...] = ()
     trusted: tuple[Path, ...] = field(default=())
+    only: str = ""
 
     def __post_init__(self) -> None:
         for folder in (self.root, *self.image_roots):
@@ -119,6 +123,31 @@ class RawFolder:
         found = (path for path in self.root.glob(pattern) if path.is_file())
         return sorted(path.relative_to(self.root).as_posix() for path in found)
 
+    def record_files(self) -> list[str]:
+        """The JSON and JSON-lines files of a generic dataset: the one that the user named, or all of the folder.
+
+        Raises:
+            DataError: there is none.
+        """
+        names = [self.only] if self.only else [*self.glob("**/*.json"), *self.glob("**/*.jsonl")]
+        if not names:
+            raise DataError(f"{self.root} holds no .json or .jsonl file")
+        return sorted(names)
+
+    def records(self, name: str) -> Iterator[Row]:
+        """The records of a JSON or JSON-lines file, whichever it is."""
+        yield from self.json_lines(name) if name.endswith(".jsonl") else self.json_rows(name)
+
+    def locate(self, *names: str) -> str:
+        """The first of several names under which a picture is there; the first name where it is nowhere."""
+        for name in names:
+            try:
+                self.image(name)
+            except RowError:
+                continue
+            return name
+        return names[0]
+
     def first_of(self, *names: str) -> str:
         """The first of several names that exists.
 
@@ -135,6 +164,8 @@ class RawFolder:
     def image(self, name: str, *, field: str = "image") -> Path:
         """The image file that a record names, looked up in the root and then in the image roots.
 
+        In an image root the base name is tried too: datasets name pictures by the folders of their author.
+
         Raises:
             RowError: `path_escape`, `image_missing` or `image_is_url`.
         """
@@ -143,7 +174,9 @@ class RawFolder:
         escapes = 0
         roots = (self.root, *self.image_roots)
         for root in roots:
-            for form in dict.fromkeys((name, unicodedata.normalize("NFC", name), unicodedata.normalize("NFD", name))):
+            spellings = [name] if root == self.root else [name, name.replace("\\", "/").rpartition("/")[2]]
+            forms = [unicodedata.normalize(form, text) for text in spellings for form in ("NFC", "NFD")]
+            for form in dict.fromkeys([name, *forms]):
                 path = self._inside(root, form)
                 if path is None:
                     escapes += 1
@@ -263,8 +296,10 @@ def record(value: Any) -> dict[str, Any]:
     """The record as a dict.
 
     Raises:
-        RowError: `not_an_object`.
+        RowError: `not_an_object`, or the error itself where it stands for a record that could not be read.
     """
+    if isinstance(value, RowError):
+        raise value
     if not isinstance(value, dict):
         raise RowError("record", "not_an_object", f"it is a {type(value).__name__}")
     return value
@@ -377,6 +412,37 @@ def one_line(text: str) -> str:
         'A cat sits.'
     """
     return " ".join(text.split())
+
+
+def detokenise(text: str) -> str:
+    """Takes out the spaces that a tokeniser put before punctuation and inside brackets.
+
+    Example:
+        >>> detokenise("A dog ( brown ) runs , fast .")
+        'A dog (brown) runs, fast.'
+    """
+    text = re.sub(r" ([.,;:!?%)\]])", r"\1", one_line(text))
+    return re.sub(r"([(\[$]) ", r"\1", text)
+
+
+def short_hash(text: str) -> str:
+    """Twelve hexadecimal digits that stand for a text, for ids of records that have none.
+
+    Example:
+        >>> short_hash("a cat")
+        '51e467415607'
+    """
+    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:12]
+
+
+def place_id(row: Row) -> str:
+    """An id for a record that has none of its own: its file and its position there.
+
+    Example:
+        >>> place_id(Row("data/a.jsonl:7", None)), place_id(Row("a.json#x/1", None))
+        ('data/a.jsonl/7', 'a.json/x/1')
+    """
+    return re.sub(r"(\.jsonl?)[#:]", r"\1/", row.where, count=1)
 
 
 def stem(name: str) -> str:

@@ -30,8 +30,10 @@ class Converted(NamedTuple):
 def convert(tmp_path: Path) -> Callable[..., Converted]:
     """Runs a converter of the registry on a folder."""
 
-    def run(name: str, folder: Path, split: str, *, image_root: Path | None = None, **options: Any) -> Converted:
-        output = tmp_path / f"{name}-{split}.parquet"
+    def run(
+        name: str, folder: Path, split: str, *, image_root: Path | None = None, suffix: str = "", **options: Any
+    ) -> Converted:
+        output = tmp_path / f"{name}-{split}{suffix}.parquet"
         raw = RawFolder(folder, (image_root,) if image_root else ())
         summary = convert_dataset(get_converter(name), raw, output, Options(split=split, **options))
         rows = pq.read_table(output).to_pylist()

@@ -1,0 +1,60 @@
+"""MathVista: mathematics in pictures from 31 sources; options (matching) and free answers (math).
+
+Source: https://github.com/lupantech/MathVista. Licence: CC BY-SA 4.0; pictures and questions remain their authors'. The
+authors ask that it be used for testing only: keep it out of training.
+
+Raw layout (pictures may lie elsewhere: name the folder that holds `images/` with `--image-root`):
+
+    <input>/[data/]{testmini,test}.json
+    <input>/[data/]images/<pid>.jpg
+
+Raw row (a value of one big object; its key is the pid):
+
+    "20": {"question": "Is the sum of smallest two bar is greater then the largest bar?", "image": "images/20.jpg",
+           "choices": ["Yes", "No"], "unit": null, "precision": null, "answer": "No",
+           "question_type": "multi_choice", "answer_type": "text", "pid": "20", "metadata": {…}}
+
+What each field becomes: with `choices` the row is a matching one whose ground truth is the letter of `answer`; without,
+it is a math one and `answer` the ground truth (an integer, a number with `precision` decimals, a list as text), with
+`unit` named after the question. `pid` is the id. CRLF in questions becomes LF.
+"""
+
+from collections.abc import Iterator
+
+from mixed_r1_verl.data.convert import Converter
+from mixed_r1_verl.data.raw import RawFolder, Row, letter_of, record, scalar_text, text_field, text_list
+from mixed_r1_verl.data.schema import Example
+
+
+def rows(raw: RawFolder, split: str) -> Iterator[Row]:
+    name = raw.first_of(f"data/{split}.json", f"{split}.json")
+    for where, value in raw.json_rows(name):
+        image = value.get("image") if isinstance(value, dict) else None
+        found = raw.locate(image, f"data/{image}") if isinstance(image, str) else ""
+        yield Row(where, {"record": value, "image": found})
+
+
+def convert(row: Row) -> Example:
+    value = record(row.data["record"])
+    text_field(value, "image")
+    question = text_field(value, "question").replace("\r\n", "\n")
+    answer, choices = scalar_text(value, "answer"), text_list(value, "choices")
+    if not choices and value.get("unit"):
+        question = f"{question} (unit: {text_field(value, 'unit')})"
+    if not choices and isinstance(value.get("precision"), int | float) and value["precision"]:
+        question = f"{question} (decimals: {scalar_text(value, 'precision')})"
+    return Example(
+        id=scalar_text(value, "pid"),
+        question=question,
+        reward="matching" if choices else "math",
+        answer=letter_of(answer, choices) if choices else answer,
+        choices=choices,
+        images=(row.data["image"],),
+    )
+
+
+CONVERTERS = (
+    Converter(
+        "mathvista", rows, convert, ("testmini", "test"), "CC BY-SA 4.0", "https://github.com/lupantech/MathVista"
+    ),
+)

@@ -1,0 +1,38 @@
+"""R1-V's JSON lines: counting (SuperCLEVR) and geometry (GeoQA) questions.
+
+Source: https://github.com/Deep-Agent/R1-V (`src/eval/prompts`). Licence: none stated; pictures are SuperCLEVR's and
+Geo170K's.
+
+Raw layout (name the folder that holds the pictures with `--image-root`):
+
+    <input>/**/*.jsonl; or one such file as --input
+
+Raw row:
+
+    {"image_path": "./Geo170K/images/test/1.png", "question": "As shown in the figure, AB parallel  CD, …",
+     "ground_truth": "65°"}
+
+What each field becomes: `question` the question; an integer `ground_truth` (counting) is matched exactly, a text one
+(`65°`, `9米`, `\\frac{4}{3}`) is `math`. The place in the file is the id.
+"""
+
+from mixed_r1_verl.data.chat_rows import chat_rows
+from mixed_r1_verl.data.convert import Converter
+from mixed_r1_verl.data.raw import Row, one_line, place_id, record, scalar_text, text_field
+from mixed_r1_verl.data.schema import Example
+
+
+def convert(row: Row) -> Example:
+    value = record(row.data)
+    return Example(
+        id=place_id(row),
+        question=one_line(text_field(value, "question")),
+        reward="matching" if isinstance(value.get("ground_truth"), int) else "math",
+        answer=scalar_text(value, "ground_truth"),
+        images=(text_field(value, "image_path").removeprefix("./"),),
+    )
+
+
+CONVERTERS = (
+    Converter("r1_v", chat_rows, convert, ("test", "train"), "none stated", "https://github.com/Deep-Agent/R1-V"),
+)
