@@ -13,10 +13,8 @@ def _split(words: str) -> frozenset[str]:
 FUNCTION_WEIGHT = 0.02
 # Words that a description holds whatever it describes: posture and gaze, the picture itself, ...
 COMMONPLACE_WEIGHT = 0.4
-# ... size, age and number, ...
+# ... size, age, number, colours, clothes.
 QUALIFIER_WEIGHT = 0.5
-# ... colours and clothes.
-APPEARANCE_WEIGHT = 0.7
 # People, where the table knows no frequencies (a table that does weighs them itself).
 PEOPLE_WEIGHT = 0.4
 
@@ -87,8 +85,7 @@ _COLOUR_OF = {word: group for group, words in enumerate(COLOURS) for word in wor
 _SEX_OF = {word: group for group, words in enumerate(SEXES) for word in words.split()}
 
 _WEIGHTS = {
-    **dict.fromkeys(APPEARANCE_WORDS | _COLOUR_OF.keys(), APPEARANCE_WEIGHT),
-    **dict.fromkeys(QUALIFIERS, QUALIFIER_WEIGHT),
+    **dict.fromkeys(QUALIFIERS | APPEARANCE_WORDS | _COLOUR_OF.keys(), QUALIFIER_WEIGHT),
     **dict.fromkeys(COMMONPLACE_WORDS, COMMONPLACE_WEIGHT),
 }
 _SUFFIXES = ("'s", "ing", "ers", "er", "ies", "es", "ed", "s")

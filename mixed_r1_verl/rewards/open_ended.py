@@ -8,8 +8,10 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import ndtri
 
+from mixed_r1_verl.rewards import lexical
 from mixed_r1_verl.rewards.config import OpenEndedConfig
 from mixed_r1_verl.rewards.embeddings import EmbeddingTable, WordFeatures
+from mixed_r1_verl.rewards.lexicon import FUNCTION_WEIGHT
 from mixed_r1_verl.rewards.verdict import GroundTruthError, Verdict
 from mixed_r1_verl.rewards.words import CHARS_PER_WORD, split_words
 
@@ -20,6 +22,13 @@ DEFAULT_CONFIG = OpenEndedConfig()
 STEM_SIMILARITY = 0.9
 # A match with a word of weight w_b counts for a word of weight w_a as min(1, w_b / w_a + this).
 PARTNER_ALLOWANCE = 0.5
+# A match counts by what it exceeds the chance similarity with this many spreads' worth of the other text's words.
+CHANCE_FACTOR = 1.4
+# A text of words without grammar loses up to this share, where the reference is written in sentences: it keeps all
+# from half of the reference's share of grammar words up. Shorter texts than this need no grammar.
+GRAMMAR_SHARE = 0.3
+SUFFICIENT_GRAMMAR = 0.5
+GRAMMAR_FROM_WORDS = 6
 EPSILON = 1e-6
 
 Similarity = Callable[[str, str, EmbeddingTable, int], float]
@@ -42,6 +51,7 @@ def open_ended_reward(
     Raises:
         GroundTruthError: the ground truth holds no reference with a word in it.
         ValueError: `config.variant` is unknown.
+        ImportError: the variant needs a package that is not installed.
     """
     references = parse_ground_truth(ground_truth)
     if config.variant not in VARIANTS:
@@ -145,11 +155,13 @@ def robust(answer: str, reference: str, table: EmbeddingTable, limit: int) -> fl
     - weight w: rarity by the vocabulary's own order, lowered for words that every description holds, near 0 for
       words of grammar; a match is worth only as much as the partner weighs: s(a, b) * min(1, w_b / w_a + 0.5);
     - chance c_a: the best cosine that word a would reach with as many everyday words as the other text has content,
-      mean_a + spread_a * z(n); a match counts by what it exceeds that: m_a = max(0, (max_b s - c_a) / (1 - c_a));
+      mean_a + 1.4 spread_a z(n); a match counts by what it exceeds that: m_a = max(0, (max_b s - c_a) / (1 - c_a));
     - repetition: a word that the answer repeats more often than its partner occurs is paid only that often.
 
-    P = sum_a w_a k_a m_a / sum_a w_a n_a with n_a occurrences of which k_a are paid, R likewise over the reference with
-    k = n, and the score is their harmonic mean. A text scores 1 against itself.
+    P = sum_a w_a k_a m_a / sum_a w_a n_a with n_a occurrences of which k_a are paid, and R likewise over the reference
+    with k = n. The score is their power mean of exponent -2, sqrt(2) P R / sqrt(P^2 + R^2), which leans to the smaller
+    of the two, times a factor of at least 0.7 for the share of grammar words, so that a list of the right nouns pays
+    less than a sentence. A text scores 1 against itself.
     """
     ours, theirs = _read(answer, table, limit), _read(reference, table, limit)
     if ours is None or theirs is None:
@@ -169,7 +181,26 @@ def robust(answer: str, reference: str, table: EmbeddingTable, limit: int) -> fl
     recall = float(theirs_mass @ covered) / float(theirs_mass.sum())
     # What was cut off was not matched either.
     read = min(1.0, limit * CHARS_PER_WORD / max(1, len(answer)))
-    return harmonic_mean(precision * read, recall)
+    return _leaning_mean(precision * read, recall) * _grammar_factor(ours, theirs)
+
+
+def _leaning_mean(precision: float, recall: float) -> float:
+    if precision <= 0 or recall <= 0:
+        return 0.0
+    return 2**0.5 * precision * recall / (precision * precision + recall * recall) ** 0.5
+
+
+def _grammar_factor(ours: _Side, theirs: _Side) -> float:
+    if min(ours.counts.sum(), theirs.counts.sum()) < GRAMMAR_FROM_WORDS:
+        return 1.0
+    wanted = SUFFICIENT_GRAMMAR * _grammar_share(theirs)
+    return 1 - GRAMMAR_SHARE * max(0.0, 1 - _grammar_share(ours) / wanted) if wanted > 0 else 1.0
+
+
+def _grammar_share(side: _Side) -> float:
+    """Share of words that are words of grammar."""
+    is_grammar = side.features.weights <= np.float32(FUNCTION_WEIGHT)
+    return float(side.counts[is_grammar].sum() / side.counts.sum())
 
 
 def _word_similarity(ours: _Side, theirs: _Side) -> np.ndarray:
@@ -189,7 +220,7 @@ def _word_similarity(ours: _Side, theirs: _Side) -> np.ndarray:
 
 
 def _above_chance(best: np.ndarray, features: WordFeatures, content: float) -> np.ndarray:
-    expected = features.chance_mean + features.chance_spread * _expected_maximum(content)
+    expected = features.chance_mean + CHANCE_FACTOR * features.chance_spread * _expected_maximum(content)
     return np.clip((best - expected) / np.maximum(1.0 - expected, EPSILON), 0.0, 1.0)
 
 
@@ -198,4 +229,10 @@ def _expected_maximum(count: float) -> float:
     return float(ndtri((count - 0.375) / (count + 0.25))) if count > 1 else 0.0
 
 
-VARIANTS: dict[str, Similarity] = {"robust": robust, "bmas": bmas, "bmas_f1": bmas_f1}
+VARIANTS: dict[str, Similarity] = {
+    "robust": robust,
+    "bmas": bmas,
+    "bmas_f1": bmas_f1,
+    "rouge_l": lexical.rouge_l,
+    "bleu": lexical.bleu,
+}
