@@ -1,9 +1,10 @@
 """Responses that try to be paid without having looked at the picture: the attack suite of `mixed-r1 audit`.
 
-An attack turns what a policy may know of a row (the `Target`) into a whole response. Three sorts are told apart,
+An attack turns what a policy may know of a row (the `Target`) into a whole response. Four sorts are told apart,
 because they are held against different bars (`mixed_r1_verl.audit`):
 
-- `blind` knows the question and what answers in the data look like, not the row's own ground truth;
+- `blind` knows the question and how answers are written, nothing of the ground truths;
+- `fitted` is made of what is frequent in the answers of the whole data, as a policy learns it in training;
 - `smuggled` has the ground truth, but in a place that must not count (inside `<think>`, in a second `<answer>`);
 - `padded` is the honest answer made worse: repeated, or drowned in more text or boxes.
 """
@@ -16,7 +17,7 @@ from typing import Literal
 
 from mixed_r1_verl.rewards.config import REWARD_KINDS
 
-Sort = Literal["blind", "smuggled", "padded"]
+Sort = Literal["blind", "fitted", "smuggled", "padded"]
 
 THINK = "I looked at the picture."
 
@@ -273,8 +274,9 @@ TEXTS = (
     _say("dictionary_dump", " ".join((COMMON_WORDS, NOUNS, ADJECTIVES, VERBS, STOP_WORDS)), "open_ended"),
     _say("one_noun", "man", "open_ended"),
     _say("repeated_word", "man " * 50, "open_ended"),
-    _say("frequent_words", lambda target: " ".join(target.frequent), "open_ended"),
-    _say("ten_frequent_words", lambda target: " ".join(target.frequent[:10]), "open_ended"),
+    _say("10_frequent_words", lambda target: " ".join(target.frequent[:10]), "open_ended", sort="fitted"),
+    _say("20_frequent_words", lambda target: " ".join(target.frequent[:20]), "open_ended", sort="fitted"),
+    _say("40_frequent_words", lambda target: " ".join(target.frequent[:40]), "open_ended", sort="fitted"),
     _say("unrelated_three_times", lambda target: " ".join([target.unrelated] * 3), "open_ended"),
     _say("letters", "a b c d e f g h i j k l m n o p q r s t u v w x y z", "open_ended"),
     _say("honest_five_times", lambda target: " ".join([target.honest] * 5), "open_ended", sort="padded"),

@@ -16,6 +16,8 @@ Then the attacks of `mixed_r1_verl.attacks` are paid. An attack **pays** when it
 | iou | the higher of constant and a quarter of the way from unrelated to honest |
 | open_ended, custom | a quarter of the way from unrelated to honest |
 
+A *fitted* attack is made of the answers' most frequent words. Similarity of texts cannot but pay something for them, as
+equality pays something for the commonest letter; it pays when it comes half the way from unrelated to honest.
 A *padded* attack is the honest answer made worse; it pays when it loses less than a quarter of the way from honest down
 to unrelated. For `format`, honest is a well-formed response, unrelated a bare answer, and any mean above 0 pays.
 
@@ -43,7 +45,7 @@ from mixed_r1_verl.rewards.config import ConfigError, MixedRewardConfig
 from mixed_r1_verl.rewards.mixed import MixedReward
 from mixed_r1_verl.rewards.verdict import GroundTruthError
 
-QUARTER = 0.25
+QUARTER, HALF = 0.25, 0.5
 CLOSED_MARGIN = 0.02
 LEAST_CONTRAST = 0.05
 CLOSED_KINDS = ("matching", "chart", "math")
@@ -71,7 +73,7 @@ class AttackResult:
 
     Attributes:
         name: the attack.
-        sort: `blind`, `smuggled` or `padded`.
+        sort: `blind`, `fitted`, `smuggled` or `padded`; see `mixed_r1_verl.attacks`.
         mean: mean `acc` (`format` for the format reward) over the rows, in [0, 1].
         bar: the mean from which on it would pay.
         pays: whether `mean` is above `bar`.
@@ -145,6 +147,8 @@ def attack_bar(kind: str, sort: str, honest: float, unrelated: float, constant: 
         return 0.0
     if sort == "padded":
         return honest - QUARTER * (honest - unrelated)
+    if sort == "fitted":
+        return unrelated + HALF * (honest - unrelated)
     best_guess = max(unrelated, constant or 0.0)
     if kind in CLOSED_KINDS:
         return best_guess + CLOSED_MARGIN

@@ -260,6 +260,7 @@ BARS = [
     ("iou", "blind", 1.0, 0.2, 0.1, 0.4),
     ("iou", "blind", 1.0, 0.2, 0.5, 0.5),
     ("open_ended", "blind", 0.6, 0.2, None, 0.3),
+    ("open_ended", "fitted", 0.6, 0.2, None, 0.4),
     ("open_ended", "padded", 0.6, 0.2, None, 0.5),
     ("iou", "padded", 1.0, 0.2, 0.9, 0.8),
     ("something_else", "blind", 1.0, 0.0, None, 0.25),
@@ -289,7 +290,7 @@ TARGET = Target(
 @pytest.mark.parametrize("attack", [*ATTACKS, *FORMAT_ATTACKS], ids=lambda attack: attack.name)
 def test_only_attacks_that_say_so_know_the_gold(attack: Attack) -> None:
     response, other = attack.respond(TARGET), attack.respond(replace(TARGET, honest="[[90, 91, 92, 93]]"))
-    if attack.sort == "blind":
+    if attack.sort in ("blind", "fitted"):
         assert response == other
     if attack.sort == "padded":
         assert "[[12, 34, 56, 78]]" in response and response != other
