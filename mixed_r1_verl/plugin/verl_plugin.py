@@ -5,6 +5,9 @@ reward or stop somewhere else. So a failure is reported here, loudly, before ver
 """
 
 import logging
+from types import ModuleType
+
+from mixed_r1_verl.plugin.after_import import after_import
 
 logger = logging.getLogger(__name__)
 
@@ -17,6 +20,10 @@ def register() -> None:
     internvl.accept_internvl_processor()
     if cpu.is_wanted():
         cpu.register()
+    after_import("verl.experimental.reward_loop.reward_manager", _register_reward_manager)
+
+
+def _register_reward_manager(registry: ModuleType) -> None:
     from mixed_r1_verl.plugin import reward_manager  # noqa: F401  (registers itself as `mixed_r1`)
 
 

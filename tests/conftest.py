@@ -1,0 +1,40 @@
+"""Shared fixtures: tiny models built once a session, and the raw samples where they are present."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parent.parent
+RAW = Path(os.environ.get("MIXED_R1_RAW", REPOSITORY.parent / "shared" / "data" / "raw"))
+
+
+@pytest.fixture(scope="session")
+def raw() -> Path:
+    """Folder with samples of real public datasets; tests that need it are skipped where it is absent."""
+    if not RAW.is_dir():
+        pytest.skip(f"no raw samples at {RAW}; set MIXED_R1_RAW")
+    return RAW
+
+
+@pytest.fixture(scope="session")
+def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with random-weight tiny models `qwen2_5_vl` and `internvl`."""
+    folder = tmp_path_factory.mktemp("tiny")
+    for name in ("qwen2_5_vl", "internvl"):
+        subprocess.run(
+            [sys.executable, "-m", "mixed_r1_verl.tiny", name, "--output", str(folder / name)],
+            check=True,
+            capture_output=True,
+        )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def warm_model() -> Path:
+    """The warm-started tiny Qwen2.5-VL that comes with the package."""
+    from mixed_r1_verl import tiny
+
+    return Path(tiny.__file__).parent / "assets" / "qwen2_5_vl"

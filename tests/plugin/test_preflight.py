@@ -1,0 +1,76 @@
+"""What stops a run before it starts, with one clear message."""
+
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from omegaconf import OmegaConf
+
+from mixed_r1_verl.data.schema import Example, build_row, rows_to_table
+from mixed_r1_verl.plugin.preflight import Preflight, PreflightError, check
+
+
+def write(path: Path, reward: str = "matching", truth: str | None = "yes") -> str:
+    example = Example(id="1", question="Is it red?", reward="matching", answer="yes")
+    row = build_row(
+        example, data_source="toy", split="train", index=0, images=[], width=0, height=0, ground_truth="yes"
+    )
+    row["extra_info"]["reward"] = reward
+    row["reward_model"]["ground_truth"] = truth
+    pq.write_table(rows_to_table([row]), path)
+    return str(path)
+
+
+@pytest.fixture
+def config(tmp_path: Path, tiny_models: Path):
+    return OmegaConf.create(
+        {
+            "data": {"train_files": write(tmp_path / "train.parquet"), "val_files": [write(tmp_path / "val.parquet")]},
+            "actor_rollout_ref": {"model": {"path": str(tiny_models / "qwen2_5_vl")}},
+            "reward": {"reward_manager": {"name": "mixed_r1"}, "reward_kwargs": {"mixed_r1": {}}},
+        }
+    )
+
+
+def test_a_sound_run_starts(config) -> None:
+    assert check(config) == []
+    Preflight().on_job_start(config)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        (
+            "reward.reward_kwargs.mixed_r1.fromat_weight",
+            0.1,
+            "unknown key 'fromat_weight'; did you mean 'format_weight'",
+        ),
+        ("reward.reward_kwargs.mixed_r1.embedding_model", "/no/such/model", "embedding_model: "),
+        ("actor_rollout_ref.model.path", "/no/such/model", "/no/such/model is neither a directory nor a hub id"),
+        ("actor_rollout_ref.model.path", None, "model.path is empty"),
+        ("data.train_files", "/no/such.parquet", "/no/such.parquet does not exist"),
+    ],
+)
+def test_one_clear_message(config, key: str, value: object, message: str) -> None:
+    OmegaConf.update(config, key, value, force_add=True)
+    (problem,) = check(config)
+    assert message in problem
+    with pytest.raises(PreflightError) as stopped:
+        Preflight().on_job_start(config)
+    assert message in str(stopped.value) and "this run cannot start" in str(stopped.value)
+
+
+@pytest.mark.parametrize(
+    ("reward", "truth", "message"),
+    [("matchin", "yes", "matchin"), ("matching", None, "no ground_truth"), ("", "yes", "name no reward")],
+)
+def test_broken_rows_are_named(config, tmp_path: Path, reward: str, truth: str | None, message: str) -> None:
+    config.data.train_files = write(tmp_path / "broken.parquet", reward, truth)
+    (problem,) = check(config)
+    assert message in problem and "broken.parquet" in problem
+
+
+def test_another_reward_manager_is_left_alone(config, tmp_path: Path) -> None:
+    config.reward.reward_manager.name = "naive"
+    config.data.train_files = write(tmp_path / "broken.parquet", "of_their_own", "yes")
+    assert check(config) == []

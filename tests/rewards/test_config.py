@@ -1,0 +1,89 @@
+"""The reward block: every key and value is checked, and the message names the nearest right one."""
+
+import dataclasses
+from importlib import resources
+
+import pytest
+import yaml
+
+from mixed_r1_verl.rewards.config import REWARD_KINDS, ConfigError, MixedRewardConfig
+
+
+@pytest.mark.parametrize(
+    ("block", "message"),
+    [
+        ({"fromat_weight": 0.1}, "unknown key 'fromat_weight'; did you mean 'format_weight'?"),
+        ({"chart": {"tolerence": 0.1}}, "unknown key 'chart.tolerence'; did you mean 'tolerance'?"),
+        ({"weights": {"matchin": 1.0}}, "weights.matchin: unknown reward; did you mean 'matching'?"),
+        ({"weights": {"chart": 1.5}}, "weights.chart is 1.5; a weight must lie in [0, 1]"),
+        ({"routes": {"geo3k": "maths"}}, "routes.geo3k: unknown reward 'maths'; did you mean 'math'?"),
+        ({"format_weight": -0.1}, "format_weight is -0.1; it must lie in [0, 1]"),
+        ({"format_weight": "high"}, "format_weight must be float, not 'high'"),
+        ({"processes": 1.5}, "processes must be int, not 1.5"),
+        ({"processes": True}, "processes must be int, not True"),
+        ({"processes": 0}, "time_limit_s must be above 0 and processes at least 1"),
+        ({"iou": {"mode": "rwa"}}, "iou.mode is 'rwa'; did you mean 'raw'?"),
+        ({"iou": {"steps": 0.5}}, "iou.steps must be a list, not 0.5"),
+        ({"iou": {"steps": [0.5, "x"]}}, "iou.steps[1] must be float, not 'x'"),
+        ({"weights": 1.0}, "weights must be a mapping, not 1.0"),
+        ({"chart": 3}, "chart must be a mapping, not int"),
+        ([], "the reward block must be a mapping, not list"),
+    ],
+)
+def test_refused_with_a_clear_message(block: object, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        MixedRewardConfig.from_mapping(block)  # type: ignore[arg-type]
+    assert str(caught.value) == message
+
+
+def test_empty_block_is_the_default() -> None:
+    assert MixedRewardConfig.from_mapping({}) == MixedRewardConfig()
+
+
+def test_whole_numbers_and_lists_are_accepted() -> None:
+    config = MixedRewardConfig.from_mapping({"time_limit_s": 5, "iou": {"steps": [0.5, 1]}, "cache_dir": None})
+    assert (config.time_limit_s, config.iou.steps, config.cache_dir) == (5.0, (0.5, 1.0), None)
+
+
+def test_weights_not_named_stay_at_one() -> None:
+    weights = MixedRewardConfig.from_mapping({"weights": {"chart": 0.5}}).weights
+    assert weights == {**dict.fromkeys(REWARD_KINDS, 1.0), "chart": 0.5}
+
+
+def test_custom_kinds_may_be_weighed_and_routed() -> None:
+    config = MixedRewardConfig.from_mapping(
+        {"custom": {"mine": "package.module:function"}, "weights": {"mine": 0.5}, "routes": {"source": "mine"}}
+    )
+    assert config.weights["mine"] == 0.5
+
+
+def test_recipe_lists_every_key_at_its_default() -> None:
+    """A key that the recipe does not list cannot be overridden without `+`."""
+    text = resources.files("mixed_r1_verl.recipes").joinpath("recipe/mixed_r1.yaml").read_text(encoding="utf-8")
+    block = yaml.safe_load(text)["reward"]["reward_kwargs"]["mixed_r1"]
+
+    def keys(cls: type, prefix: str = "") -> set[str]:
+        found = set()
+        for field in dataclasses.fields(cls):
+            default = field.default_factory() if callable(field.default_factory) else None  # type: ignore[misc]
+            if dataclasses.is_dataclass(default):
+                found |= keys(type(default), f"{prefix}{field.name}.")
+            else:
+                found.add(prefix + field.name)
+        return found
+
+    def listed(mapping: dict, prefix: str = "") -> set[str]:
+        found = set()
+        for key, value in mapping.items():
+            nested = isinstance(value, dict) and f"{prefix}{key}" in ("chart", "iou", "open_ended", "math")
+            found |= listed(value, f"{prefix}{key}.") if nested else {prefix + key}
+        return found
+
+    assert listed(block) == keys(MixedRewardConfig)
+    model_settings = {"embedding_model", "iou.box_frame"}
+    default = dataclasses.asdict(MixedRewardConfig())
+    for key in listed(block) - model_settings:
+        section, _, name = key.rpartition(".")
+        wanted = default[section][name] if section else default[key]
+        given = block[section][name] if section else block[key]
+        assert given == (list(wanted) if isinstance(wanted, tuple) else wanted), key

@@ -1,0 +1,71 @@
+"""Every red line of the doctor, each brought about for real."""
+
+import os
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from mixed_r1_verl import doctor
+from mixed_r1_verl.cli import app
+
+
+def test_all_green_here() -> None:
+    result = CliRunner().invoke(app, ["doctor"], env={"COLUMNS": "200"})
+    assert result.exit_code == 0, result.output
+    assert "all green" in result.output
+
+
+def report(setup: str) -> subprocess.CompletedProcess[str]:
+    """Run the doctor in a fresh interpreter in which something was broken first."""
+    code = f"{setup}\nfrom mixed_r1_verl.cli import main; import sys; sys.argv = ['mixed-r1', 'doctor']; main()"
+    environment = {**os.environ, "COLUMNS": "200"}
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+
+
+@pytest.mark.parametrize(
+    ("setup", "line"),
+    [
+        (
+            "import sys; sys.modules['mixed_r1_verl.plugin.internvl'] = None",
+            "FAIL  verl plugin           import failed:",
+        ),
+        (
+            "import sys; sys.modules['hydra_plugins.mixed_r1_verl'] = None",
+            "FAIL  recipe mixed_r1       not on Hydra's search path",
+        ),
+        (
+            "from importlib import metadata; real = metadata.version\n"
+            "metadata.version = lambda name: '0.8.0' if name == 'verl' else real(name)",
+            "FAIL  verl                  0.8.0 is not supported",
+        ),
+        (
+            "import os; os.environ['VERL_USE_EXTERNAL_PLUGINS'] = 'none'",
+            "FAIL  verl plugin           VERL_USE_EXTERNAL",
+        ),
+    ],
+    ids=["plugin import broken", "recipe missing", "verl of another version", "plugins switched off"],
+)
+def test_the_right_line_is_red(setup: str, line: str) -> None:
+    ran = report(setup)
+    assert ran.returncode == 1
+    wanted = " ".join(line.split())
+    assert any(wanted in " ".join(found.split()) for found in ran.stdout.splitlines()), ran.stdout
+
+
+def test_fix_writes_the_shim_only_where_it_is_needed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert doctor.fix() == "nothing to fix"
+    broken = doctor.Check("torchvision", "fail", "torchvision::nms", "mixed-r1 doctor --fix")
+    monkeypatch.setattr(doctor, "check_torchvision", lambda: broken)
+    monkeypatch.setattr(doctor.sysconfig, "get_path", lambda name: str(tmp_path))
+    assert doctor.fix().startswith("wrote ")
+    assert len(list(tmp_path.glob("*.pth"))) == 1
+
+
+def test_every_red_line_says_what_to_do() -> None:
+    assert metadata.version("verl")
+    for check in doctor.diagnose():
+        assert check.status != "fail" or check.advice

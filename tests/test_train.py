@@ -1,0 +1,218 @@
+"""Real runs of `python -m verl.trainer.main_ppo` with the tiny models: verl's trainer, FSDP2, vLLM, Ray.
+
+Each run is started outside the repository, as a user would start it, and read afterwards from what verl itself wrote:
+the console, TensorBoard's event files, the dumped rollouts and the checkpoints.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from mixed_r1_verl.data.demo import build_demo
+from mixed_r1_verl.data.schema import row_schema
+
+pytestmark = [pytest.mark.verl, pytest.mark.timeout(900)]
+
+KINDS = {"matching", "chart", "iou", "open_ended"}
+PEARSON = "training/rollout_actor_probs_pearson_corr"
+HELPERS = Path(__file__).parent / "helpers"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run in a folder of its own."""
+
+    folder: Path
+    overrides: tuple[str, ...]
+
+    def start(self, *more: str) -> str:
+        """Run to the end and return the console output; a failure fails the test with its last lines."""
+        command = [
+            *(sys.executable, "-m", "verl.trainer.main_ppo", "+recipe=mixed_r1_cpu"),
+            "data.train_batch_size=8",
+            "actor_rollout_ref.actor.ppo_mini_batch_size=8",
+            "actor_rollout_ref.rollout.n=4",
+            "data.max_response_length=48",
+            "trainer.total_epochs=10",
+            "trainer.test_freq=100",
+            f"trainer.default_local_dir={self.folder}/checkpoints",
+            f"trainer.validation_data_dir={self.folder}/validation",
+            f"trainer.rollout_data_dir={self.folder}/rollouts",
+            *self.overrides,
+            *more,
+        ]
+        ran = subprocess.run(
+            command,
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, "TENSORBOARD_DIR": str(self.folder / "tensorboard"), "PYTHONPATH": str(HELPERS)},
+        )
+        assert ran.returncode == 0, ran.stdout[-6000:]
+        return ran.stdout
+
+    def scalars(self, tag: str) -> dict[int, float]:
+        events = EventAccumulator(str(self.folder / "tensorboard"))
+        events.Reload()
+        return {event.step: event.value for event in events.Scalars(tag)}
+
+    def validation(self, step: int) -> list[dict]:
+        text = (self.folder / "validation" / f"{step}.jsonl").read_text(encoding="utf-8")
+        return [json.loads(line) for line in text.splitlines()]
+
+    def weights(self, step: int) -> dict[str, torch.Tensor]:
+        """The actor's parameters in the checkpoint of a step."""
+        path = self.folder / "checkpoints" / f"global_step_{step}" / "actor" / "model_world_size_1_rank_0.pt"
+        state = torch.load(path, weights_only=False)
+        return {name: getattr(value, "_local_tensor", value) for name, value in state.items()}
+
+
+@pytest.fixture(scope="module")
+def demo_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    build_demo(folder, rows=64, val_rows=16)
+    return folder
+
+
+def with_hostile_rows(source: Path, target: Path) -> Path:
+    """A copy of a parquet file in which every eighth row is scored by a reward that hangs or crashes."""
+    rows = pq.read_table(source).to_pylist()
+    for number, row in enumerate(rows[::8]):
+        row["data_source"] = "hostile"
+        row["extra_info"]["reward"] = "hostile"
+        row["reward_model"]["ground_truth"] = ("hang", "segfault")[number % 2]
+    pq.write_table(pa.Table.from_pylist(rows, row_schema("bytes")), target)
+    return target
+
+
+def test_qwen2_5_vl_trains_saves_and_resumes_with_hostile_samples(
+    demo_data: Path, tmp_path: Path, warm_model: Path
+) -> None:
+    run = Run(
+        tmp_path,
+        (
+            f"data.train_files={with_hostile_rows(demo_data / 'train.parquet', tmp_path / 'train.parquet')}",
+            f"data.val_files={with_hostile_rows(demo_data / 'val.parquet', tmp_path / 'val.parquet')}",
+            f"actor_rollout_ref.model.path={warm_model}",
+            "actor_rollout_ref.actor.optim.lr=1e-3",  # large, so that stale weights in vLLM would show
+            "+reward.reward_kwargs.mixed_r1.custom.hostile=hostile_rewards:obey",
+            "reward.reward_kwargs.mixed_r1.time_limit_s=1.0",
+            "trainer.save_freq=1",
+        ),
+    )
+    first = run.start("trainer.total_training_steps=2")
+    second = run.start("trainer.total_training_steps=3")
+    assert "could not be scored (timeout" in first and "could not be scored (crash" in first
+    assert "global_step_2" in second and "Setting global step to 2" in second
+
+    rows = run.validation(0)
+    assert {row["reward_kind"] for row in rows} == KINDS | {"hostile"}
+    for row in rows:
+        assert row["error"] == (row["reward_kind"] == "hostile")
+        assert row["error"] == 0 or row["score"] == 0
+    assert run.scalars("val-aux/hostile/error/mean@1")[0] == 1.0
+
+    assert sorted(run.scalars("critic/score/mean")) == [1, 2, 3]
+    before, after = run.weights(2), run.weights(3)
+    assert before.keys() == after.keys()
+    changed = [name for name in before if not torch.equal(before[name], after[name])]
+    assert len(changed) > len(before) / 2
+    # The rollout of step 3 was sampled with the weights of step 2: the actor agrees with them, so vLLM has them.
+    assert run.scalars(PEARSON)[3] > 0.98
+
+
+def test_internvl_trains_saves_and_resumes(demo_data: Path, tmp_path: Path, tiny_models: Path) -> None:
+    run = Run(
+        tmp_path,
+        (
+            f"data.train_files={demo_data}/train.parquet",
+            f"data.val_files={demo_data}/val.parquet",
+            f"actor_rollout_ref.model.path={tiny_models}/internvl",
+            "data.max_prompt_length=512",
+            # Random weights never earn a reward; pushing the entropy down changes them, and makes the policy decided
+            # enough for a correlation of probabilities to mean something.
+            "actor_rollout_ref.actor.entropy_coeff=-0.5",
+            "actor_rollout_ref.actor.optim.lr=1e-2",
+            "trainer.save_freq=1",
+        ),
+    )
+    run.start("trainer.total_training_steps=2")
+    second = run.start("trainer.total_training_steps=3")
+    assert "Setting global step to 2" in second
+    assert {row["reward_kind"] for row in run.validation(0)} == KINDS
+    assert all(row["error"] == 0 for row in run.validation(0))
+    assert sorted(run.scalars("critic/score/mean")) == [1, 2, 3]
+    before, after = run.weights(2), run.weights(3)
+    assert any(not torch.equal(before[name], after[name]) for name in before)
+    assert run.scalars(PEARSON)[3] > 0.98
+
+
+def test_real_samples_train_through_the_custom_reward_function(tmp_path: Path, raw: Path, warm_model: Path) -> None:
+    """Charts, choices, boxes and captions of real datasets, scored by `compute_score` under verl's own manager."""
+    sources = {
+        "chartqa": raw / "chartqa_split",
+        "clevr": raw / "clevr_mini",
+        "voc": raw / "raccoon",
+        "coco_captions": raw / "coco_captions",
+    }
+    mixed_r1 = str(Path(sys.executable).with_name("mixed-r1"))
+    for name, folder in sources.items():
+        command = [mixed_r1, "data", "convert", name, "--input", str(folder), "--output", f"{tmp_path}/{name}.parquet"]
+        command += ["--limit", "8", "--max-pixels", "12544"]
+        if name == "coco_captions":
+            command += ["--image-root", str(raw / "coco_mini")]
+        subprocess.run(command, check=True, capture_output=True)
+    files = ",".join(f"{tmp_path}/{name}.parquet" for name in sources)
+    run = Run(
+        tmp_path,
+        (
+            f"data.train_files=[{files}]",
+            f"data.val_files=[{files}]",
+            f"actor_rollout_ref.model.path={warm_model}",
+            "data.max_prompt_length=400",
+            "reward.reward_manager.name=naive",
+            "reward.custom_reward_function.path=pkg://mixed_r1_verl",
+            "reward.custom_reward_function.name=compute_score",
+            f"+reward.custom_reward_function.reward_kwargs.embedding_model={warm_model}",
+            "trainer.save_freq=-1",
+        ),
+    )
+    run.start("trainer.total_training_steps=2")
+    rows = run.validation(0)
+    assert {row["reward_kind"] for row in rows} == KINDS
+    assert all(row["error"] == 0 for row in rows), [row for row in rows if row["error"]][:2]
+    assert sorted(run.scalars("critic/score/mean")) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("+reward.reward_kwargs.mixed_r1.fromat_weight=0.2", "unknown key 'fromat_weight'; did you mean 'format_weight'"),
+        ("actor_rollout_ref.model.path=/no/such/model", "/no/such/model is neither a directory nor a hub id"),
+    ],
+    ids=["misspelt key", "missing model"],
+)
+def test_a_run_that_cannot_start_says_so_in_one_message(
+    demo_data: Path, tmp_path: Path, warm_model: Path, override: str, message: str
+) -> None:
+    command = [
+        *(sys.executable, "-m", "verl.trainer.main_ppo", "+recipe=mixed_r1_cpu"),
+        f"data.train_files={demo_data}/train.parquet",
+        f"data.val_files={demo_data}/val.parquet",
+        f"actor_rollout_ref.model.path={warm_model}",
+        override,
+    ]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert ran.returncode == 1
+    assert message in ran.stderr
+    assert "Traceback" not in ran.stderr
