@@ -51,8 +51,10 @@ def row_schema(images: ImageForm = "bytes") -> pa.Schema:
         images: which form the `images` column has.
 
     Example:
-        >>> row_schema("path").field("images").type
-        ListType(list<element: struct<image: string>>)
+        >>> row_schema("path").names
+        ['data_source', 'prompt', 'images', 'ability', 'reward_model', 'extra_info']
+        >>> str(row_schema("path").field("images").type.value_type)
+        'struct<image: string>'
     """
     return pa.schema(
         [
