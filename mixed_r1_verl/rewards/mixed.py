@@ -73,7 +73,7 @@ class MixedReward:
         """Score one response. Never raises: a row that is itself broken gives score 0 with `error` 1.
 
         Returns:
-            `score`, `acc`, `format`, `error` (floats in [0, 1]), `reward` (the kind), `prediction` (what was read,
+            `score`, `acc`, `format`, `error` (floats in [0, 1]), `reward_kind`, `prediction` (what was read,
             at most 200 characters) and `reason` (why `acc` is not 1, or what went wrong). Always the same keys.
         """
         extra_info = extra_info or {}
@@ -88,9 +88,7 @@ class MixedReward:
         except Exception as error:  # a reward that raises would lose the whole group of rollouts without a word
             return failure(kind, f"{type(error).__name__}: {error}")
 
-    def _judge(
-        self, kind: str, response: ParsedResponse, ground_truth: str, extra_info: Mapping[str, Any]
-    ) -> Verdict:
+    def _judge(self, kind: str, response: ParsedResponse, ground_truth: str, extra_info: Mapping[str, Any]) -> Verdict:
         if not isinstance(ground_truth, str):
             raise GroundTruthError(f"ground_truth is {type(ground_truth).__name__}, not a string")
         # A broken row is reported as such whatever the response, so the reward reads its ground truth first.
@@ -191,13 +189,16 @@ def result(
     prediction: str = "",
     reason: str = "",
 ) -> dict[str, Any]:
-    """One sample's result; the only place where its keys are written."""
+    """One sample's result; the only place where its keys are written.
+
+    verl's validation keeps the score under `reward`, so the kind of reward is `reward_kind`.
+    """
     return {
         "score": score,
         "acc": acc,
         "format": format,
         "error": error,
-        "reward": kind,
+        "reward_kind": kind,
         "prediction": prediction[:PREDICTION_CHARS],
         "reason": reason[:PREDICTION_CHARS],
     }
@@ -230,7 +231,8 @@ def compute_score(
         **kwargs: keys of `MixedRewardConfig`, above all `embedding_model`.
 
     Returns:
-        A dict with `score`, `acc`, `format`, `error` (floats in [0, 1]) and `reward`, `prediction`, `reason` (str).
+        A dict with `score`, `acc`, `format`, `error` (floats in [0, 1]) and `reward_kind`, `prediction` and `reason`
+        (str).
 
     Raises:
         ConfigError: for a keyword that Mixed-Reward does not know; never because of a response or a row.

@@ -8,7 +8,6 @@ scores 0 with `error` 1.
 import asyncio
 import multiprocessing
 from collections.abc import Mapping
-from concurrent.futures import CancelledError
 from typing import Any
 
 from pebble import ProcessExpired, ProcessPool
@@ -29,10 +28,9 @@ def _initialize(config: MixedRewardConfig) -> None:
     _reward.prepare()
 
 
-def _score(
-    data_source: str, solution_str: str, ground_truth: str, extra_info: Mapping[str, Any]
-) -> dict[str, Any]:
-    assert _reward is not None, "the worker process was not initialized"
+def _score(data_source: str, solution_str: str, ground_truth: str, extra_info: Mapping[str, Any]) -> dict[str, Any]:
+    if _reward is None:
+        raise RuntimeError("the scoring process was not initialized")
     return _reward.score(data_source, solution_str, ground_truth, extra_info)
 
 
@@ -42,19 +40,36 @@ class ScoringPool:
     Args:
         config: the reward block; `processes` and `time_limit_s` are the pool's own.
 
-    >>> pool = ScoringPool(MixedRewardConfig())  # doctest: +SKIP
-    >>> pool.score("demo", "<think>…</think><answer>yes</answer>", "yes", {"reward": "matching"})  # doctest: +SKIP
+    Raises:
+        RuntimeError: when a scoring process cannot be started, with the reason.
+
+    >>> pool = ScoringPool(MixedRewardConfig())
+    >>> response = "<think>It is round.</think><answer>yes</answer>"
+    >>> asyncio.run(pool.score("demo", response, "yes", {"reward": "matching"}))["score"]
+    1.0
+    >>> pool.close()
     """
 
     def __init__(self, config: MixedRewardConfig):
         self.config = config
+        self._pool = self._start()
+
+    def _start(self) -> ProcessPool:
         # Spawned, not forked: the parent is a Ray actor with threads, and a fork would copy their locks.
-        self._pool = ProcessPool(
-            max_workers=config.processes,
+        pool = ProcessPool(
+            max_workers=self.config.processes,
             initializer=_initialize,
-            initargs=(config,),
+            initargs=(self.config,),
             context=multiprocessing.get_context("spawn"),
         )
+        # A pool that cannot start must stop the run here: it would score every sample 0.
+        probe = pool.schedule(_score, args=("probe", "", "yes", {"reward": "matching"}))
+        try:
+            probe.result()
+        except Exception as error:
+            pool.stop()
+            raise RuntimeError(f"the scoring processes do not start: {error}") from error
+        return pool
 
     async def score(
         self, data_source: str, solution_str: str, ground_truth: str, extra_info: Mapping[str, Any]
@@ -70,12 +85,10 @@ class ScoringPool:
             return failure(kind, f"timeout: scoring took more than {self.config.time_limit_s} s")
         except ProcessExpired as error:
             return failure(kind, f"crash: the scoring process died with exit code {error.exitcode}")
-        except (asyncio.CancelledError, CancelledError):
-            raise
-        except Exception as error:  # an unpicklable row, say
+        except Exception as error:  # a row that cannot be sent to another process, say
             return failure(kind, f"{type(error).__name__}: {error}")
 
     def close(self) -> None:
-        """Kill the worker processes."""
+        """Kill the scoring processes."""
         self._pool.stop()
         self._pool.join()
