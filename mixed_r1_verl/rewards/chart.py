@@ -30,7 +30,7 @@ from mixed_r1_verl.rewards import matching
 from mixed_r1_verl.rewards.config import ChartConfig
 from mixed_r1_verl.rewards.matching import NOTHING, SEVERAL
 from mixed_r1_verl.rewards.numbers import Number, parse_number
-from mixed_r1_verl.rewards.statements import find_claims, offered_numbers, readings
+from mixed_r1_verl.rewards.statements import find_claims, offered_numbers, readings, said
 from mixed_r1_verl.rewards.text import MAX_ANSWER_CHARS, clean, text_key
 from mixed_r1_verl.rewards.verdict import GroundTruthError, Verdict
 
@@ -71,7 +71,7 @@ def chart_reward(answer: str, ground_truth: str, *, question: str = "", config: 
     if not answer or answer.isspace():
         return Verdict(0.0, "", "empty")
     verdict = gold.score(answer, question, config)
-    if verdict.acc < 1.0 and text_key(answer) == text_key(ground_truth):
+    if verdict.acc < 1.0 and text_key(answer) == text_key(ground_truth) and "?" not in answer.replace(ground_truth, ""):
         return Verdict(1.0, clean(answer))
     return verdict
 
@@ -369,7 +369,7 @@ class DateGold:
 
     def score(self, answer: str, question: str, config: ChartConfig) -> Verdict:
         """1 when the one date that is announced has the same parts; a weekday may be left out or added."""
-        read = [(text, _dates(text)) for text in _said(answer)]
+        read = [(text, _dates(text)) for text in _statements(answer)]
         read = [(text, dates) for text, dates in read if dates]
         if not read:
             return Verdict(0.0, "", "no_date")
@@ -391,7 +391,7 @@ class TimeGold:
 
     def score(self, answer: str, question: str, config: ChartConfig) -> Verdict:
         """1 for the same time of day; without a.m. or p.m. on one side the face of the clock must be the same."""
-        read = [(text, *_clock(text)) for text in _said(answer)]
+        read = [(text, *_clock(text)) for text in _statements(answer)]
         times = {(minutes, meridiem): text for text, minutes, meridiem in read if minutes is not None}
         if not times:
             return Verdict(0.0, "", "no_time")
@@ -408,14 +408,12 @@ class TimeGold:
 # --- words ------------------------------------------------------------------------------------------------------------
 
 
-def _said(answer: str) -> list[str]:
-    """The texts that may be the answer: the whole, or else what is announced, boxed or stated first."""
+def _statements(answer: str) -> list[str]:
+    """The texts that may be the answer: the whole, or else what is boxed, announced, described or stated first."""
     claims = find_claims(answer)
     texts = [claims.whole]
-    for claim in (*claims.boxed, *claims.announced):
+    for claim in (*claims.boxed, *claims.announced, *claims.described, *claims.sentences[:1]):
         texts += readings(claim)
-    if claims.sentences:
-        texts += readings(claims.sentences[0])
     return list(dict.fromkeys(_PREPOSITION.sub("", text) for text in texts))
 
 
@@ -444,9 +442,6 @@ class LetterGold:
         return matching.matching_reward(answer, self.letter)
 
 
-_NUMERIC_ASIDE = re.compile(r"\s*\([^()A-Za-z]*\d[^()]{0,20}\)$")
-
-
 @dataclass(frozen=True)
 class LabelGold:
     """A label: a name, category, colour or phrase."""
@@ -458,13 +453,13 @@ class LabelGold:
         """1 for the same label, bare or announced; with `anls_threshold` the best similarity of what was said."""
         if text_key(answer) == self.key or self._same_parts(answer):
             return Verdict(1.0, clean(answer))
-        said = self._announced(answer)
-        keys = list(dict.fromkeys(text_key(text) for text in said))
+        texts = said(answer, text_key, self.key)
+        keys = list(dict.fromkeys(map(text_key, texts)))
         if keys == [self.key]:
-            return Verdict(1.0, said[0])
+            return Verdict(1.0, texts[0])
         if len(keys) > 1:
             return Verdict(0.0, "", SEVERAL)
-        prediction = said[0] if said else clean(answer)
+        prediction = texts[0] if texts else clean(answer)
         if config.anls_threshold is not None:
             similarity = anls(prediction, self.text, config.anls_threshold)
             return Verdict(similarity, prediction, "" if similarity == 1.0 else "similar" if similarity else "wrong")
@@ -476,22 +471,6 @@ class LabelGold:
             return False
         ours, theirs = ([text_key(part) for part in text.split(",")] for text in (answer, self.text))
         return sorted(ours) == sorted(theirs)
-
-    def _announced(self, answer: str) -> list[str]:
-        """What the answer says, one text for each claim: the reading that is right, else the shortest."""
-        claims = find_claims(answer)
-        candidates = list((*claims.boxed, *claims.announced))
-        if not candidates and claims.sentences:
-            first = claims.sentences[0]
-            rest_explains = all(len(sentence.split()) > 3 for sentence in claims.sentences[1:])
-            if rest_explains:
-                candidates = [first]
-        said = []
-        for claim in candidates:
-            texts = [text for text in readings(claim) if text_key(text)]
-            texts += [_NUMERIC_ASIDE.sub("", text) for text in texts]
-            said += [next((text for text in texts if text_key(text) == self.key), texts[-1])] if texts else []
-        return said
 
 
 # --- lists ------------------------------------------------------------------------------------------------------------
@@ -569,7 +548,7 @@ class ListGold:
 
     def _ways_to_split(self, answer: str) -> list[list[str]]:
         claims = find_claims(answer)
-        sources = [claims.whole, *claims.boxed, *claims.announced]
+        sources = [claims.whole, *claims.boxed, *claims.announced, *claims.described]
         ways: list[list[str]] = []
         for source in sources:
             source = source.strip().rstrip(".;").strip()

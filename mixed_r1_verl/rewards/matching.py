@@ -25,7 +25,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from mixed_r1_verl.rewards.numbers import Number, parse_number
-from mixed_r1_verl.rewards.statements import find_claims, offered_numbers, readings
+from mixed_r1_verl.rewards.statements import find_claims, offered_numbers, readings, said
 from mixed_r1_verl.rewards.text import MAX_ANSWER_CHARS, clean, singular, text_key
 from mixed_r1_verl.rewards.verdict import GroundTruthError, Verdict
 
@@ -236,7 +236,7 @@ class Choice:
                 return "", SEVERAL
             if polarity:
                 found.append(self.polar[polarity])
-        for claim in [*claims.boxed, *claims.announced, *claims.sentences]:
+        for claim in claims.places():
             label = self._claimed(claim)
             if label == SEVERAL:
                 return "", SEVERAL
@@ -378,7 +378,7 @@ def read_polarity(answer: str) -> tuple[str, str]:
     """
     claims = find_claims(answer)
     found: list[str] = []
-    for claim in [*claims.boxed, *claims.announced, *claims.sentences]:
+    for claim in claims.places():
         match = _POLAR.match(claim)
         if match is None:
             continue
@@ -432,18 +432,7 @@ class Word:
         whole = _word_key(answer)
         if whole == self.expected:
             return whole, ""
-        claims = find_claims(answer)
-        said: list[str] = []
-        for claim in (*claims.boxed, *claims.announced):
-            if _DENIED.match(claim) and _word_key(claim) != self.expected:
-                continue
-            keys = [_word_key(text) for text in readings(claim)]
-            said.append(self.expected if self.expected in keys else keys[-1])
-        if not said and claims.sentences:
-            keys = [_word_key(text) for text in readings(claims.sentences[0])]
-            if self.expected in keys and all(len(sentence.split()) > 3 for sentence in claims.sentences[1:]):
-                said.append(self.expected)
-        distinct = list(dict.fromkeys(key for key in said if key))
+        distinct = list(dict.fromkeys(map(_word_key, said(answer, _word_key, self.expected))))
         if len(distinct) == 1:
             return distinct[0], ""
         if distinct:
@@ -460,9 +449,6 @@ class Word:
         if same and number.percent == self.number.percent:
             return self.expected, ""
         return f"{number.value:.12g}{'%' if number.percent else ''}", ""
-
-
-_DENIED = re.compile(r"(?:no|not|never|neither)\b", re.IGNORECASE)
 
 
 def _word_key(text: str) -> str:

@@ -144,31 +144,33 @@ def read_expression(text: str) -> tuple[str, str]:
     r"""The one expression that a text gives as its answer, or empty with the reason.
 
     >>> read_expression(r"Thus the area is $\frac{3}{4}$."), read_expression(r"\boxed{1} or \boxed{2}")
-    (('3/4', ''), ('', 'several_answers'))
+    (('\\frac{3}{4}', ''), ('', 'several_answers'))
     """
-    boxed = list(dict.fromkeys(_bare(content) for content in boxed_contents(text) if content.strip()))
+    boxed = list(dict.fromkeys(content for content in map(_bare, boxed_contents(text)) if content))
     if len(boxed) > 1:
         return "", matching.SEVERAL
     if boxed:
         return boxed[0], ""
     whole = _bare(text)
-    if not _WORDS.search(_without_commands(whole)) or parse_number(text) is not None:
+    if not _is_prose(whole):
         return (whole, "") if whole else ("", matching.NOTHING)
-    claims = find_claims(text)
-    announced = list(dict.fromkeys(readings(claim)[-1] for claim in claims.announced))
-    announced = [claim for claim in announced if not _WORDS.search(claim) or parse_number(claim) is not None]
+    claims = find_claims(text, plain=False)
+    announced = list(dict.fromkeys(readings(claim)[-1] for claim in (*claims.announced, *claims.described)))
+    announced = [_bare(claim) for claim in announced]
+    announced = [claim for claim in announced if not _is_prose(claim)]
     if len({_compact(claim) for claim in announced}) > 1:
         return "", matching.SEVERAL
-    if announced:
-        return _bare(announced[0]), ""
-    return "", matching.NOTHING
+    return (announced[0], "") if announced and announced[0] else ("", matching.NOTHING)
+
+
+def _is_prose(text: str) -> bool:
+    return bool(_WORDS.search(_without_commands(text))) and parse_number(text) is None
 
 
 def _bare(text: str) -> str:
     """An expression without mathematics delimiters, markdown emphasis and the full stop of its sentence."""
-    text = text.strip().strip("*").strip()
-    for _ in range(4):
-        stripped = _DELIMITERS.sub("", text.rstrip(".。").strip())
+    for _ in range(6):
+        stripped = _DELIMITERS.sub("", text.strip().strip("*").rstrip(".。").strip())
         if stripped == text:
             break
         text = stripped
@@ -208,6 +210,7 @@ def _same_number(ours: Number, theirs: Number) -> bool:
 # --- limits -----------------------------------------------------------------------------------------------------------
 
 _EXPONENT = re.compile(r"(?:\^|\*\*)[\s{(+-]*(\d+)")
+_TALL_TOWER = re.compile(r"(?:(?:\^|\*\*)[\s{(]*\d{1,12}[\s})]*){3}")
 _TOWER = re.compile(r"(?:\^|\*\*)[\s{(]*(\d{1,12})[\s})]*(?:\^|\*\*)[\s{(]*(\d{1,12})")
 _HUGE = re.compile(r"\d{60}|\d{4,}\s*[})]*\s*!|!\s*[})]*\s*!")
 
@@ -218,7 +221,7 @@ def too_complex(expression: str, config: MathConfig = _DEFAULT) -> bool:
     >>> too_complex("2^{10}"), too_complex("2^{3^{2}}"), too_complex("9^{9^9}"), too_complex("10^{99999}")
     (False, False, True, True)
     """
-    if len(expression) > config.max_expression_chars or _HUGE.search(expression):
+    if len(expression) > config.max_expression_chars or _HUGE.search(expression) or _TALL_TOWER.search(expression):
         return True
     depth = deepest = 0
     for bracket in re.findall(r"[({\[\])}]", expression):

@@ -1,16 +1,22 @@
 """Processes that compare two expressions with math-verify, and that are killed when they take too long.
 
 SymPy can neither be interrupted nor be trusted to end: `9^{9^9}` fills the memory, and a signal handler works in the
-main thread only. So a comparison runs in a process of its own. The processes are plain children that speak JSON lines
-over pipes rather than members of a multiprocessing pool, because those import the caller's main module once more: a
-script without `if __name__ == "__main__"` would score, and start processes, in every process that it starts.
+main thread only. So a comparison runs in a process of its own:
+
+    this process  --JSON lines-->  keeper, has SymPy imported  --JSON lines-->  its fork, compares, may be killed
+
+The keeper holds the time limit, and replaces a killed fork within milliseconds, since what the fork needs is already
+imported. Keepers are plain children rather than members of a multiprocessing pool, because those import the caller's
+main module once more: a script without `if __name__ == "__main__"` would score, and start processes, in every process
+that it starts. A keeper has one thread, so that it can fork, and ends with its fork when its caller ends.
 """
 
 import atexit
 import contextlib
 import json
 import os
-import selectors
+import select
+import signal
 import subprocess
 import sys
 import threading
@@ -19,10 +25,15 @@ from collections.abc import Callable
 from typing import Any
 
 STARTUP_S = 120.0
-"""Seconds that a process may take to import SymPy on a busy machine."""
+"""Seconds that a keeper may take to import SymPy on a busy machine."""
+
+GRACE_S = 10.0
+"""Seconds beyond the time limit after which a keeper that says nothing is itself given up."""
 
 MEMORY_BYTES = 3 * 1024**3
-"""Address space of a process; a comparison that needs more ends with a MemoryError."""
+"""Address space of a comparing process; a comparison that needs more ends with a MemoryError."""
+
+Result = dict[str, Any]
 
 _SERVE = "import sys; sys.path[:] = sys.argv[1:]; from mixed_r1_verl.rewards.math_pool import serve; serve()"
 
@@ -31,8 +42,29 @@ class WorkerDied(RuntimeError):
     """The comparing process ended without an answer."""
 
 
+class _Lines:
+    """Whole lines from a file descriptor, each within a time."""
+
+    def __init__(self, descriptor: int):
+        self._descriptor = descriptor
+        self._buffer = b""
+
+    def read(self, timeout_s: float) -> bytes:
+        deadline = time.monotonic() + timeout_s
+        while b"\n" not in self._buffer:
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([self._descriptor], [], [], left)[0]:
+                raise TimeoutError
+            chunk = os.read(self._descriptor, 65536)
+            if not chunk:
+                raise WorkerDied("the process that compares expressions ended")
+            self._buffer += chunk
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        return line
+
+
 class Worker:
-    """One comparing process, used by one thread at a time."""
+    """A keeper with its fork, used by one thread at a time."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
@@ -40,48 +72,51 @@ class Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C is for the caller alone, and the fork can be killed with its keeper
         )
-        self._buffer = b""
+        assert self._process.stdout is not None
+        self._lines = _Lines(self._process.stdout.fileno())
         try:
-            self._receive(STARTUP_S)
+            self._lines.read(STARTUP_S)
         except (TimeoutError, WorkerDied):
             self.kill()
             raise WorkerDied("the process that compares expressions did not start; is math-verify installed?") from None
 
-    def ask(self, request: dict[str, Any], timeout_s: float) -> dict[str, Any]:
+    @property
+    def pid(self) -> int:
+        """Process id of the keeper."""
+        return self._process.pid
+
+    def ask(self, request: Result, timeout_s: float) -> Result:
         """Send a request and wait for its result.
 
         Raises:
-            TimeoutError: when there is none within the time; the process must then be killed.
-            WorkerDied: when the process ended.
+            TimeoutError: when the comparison took longer than the time; its process is then already replaced.
+            WorkerDied: when the comparing process ended, or the keeper did.
         """
         assert self._process.stdin is not None
         try:
-            self._process.stdin.write(json.dumps({**request, "alarm_s": timeout_s}).encode() + b"\n")
+            self._process.stdin.write(json.dumps({**request, "timeout_s": timeout_s}).encode() + b"\n")
             self._process.stdin.flush()
-        except OSError as error:
+            result = json.loads(self._lines.read(timeout_s + GRACE_S))
+        except (OSError, WorkerDied) as error:  # TimeoutError is an OSError: a keeper that says nothing is dead
+            self.kill()
             raise WorkerDied(str(error)) from error
-        return self._receive(timeout_s)
+        if result.get("failed") == "timeout":
+            raise TimeoutError
+        if result.get("failed"):
+            raise WorkerDied("the process that compares expressions ended")
+        return result
 
-    def _receive(self, timeout_s: float) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        deadline = time.monotonic() + timeout_s
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._process.stdout, selectors.EVENT_READ)
-            while b"\n" not in self._buffer:
-                left = deadline - time.monotonic()
-                if left <= 0 or not selector.select(left):
-                    raise TimeoutError
-                chunk = os.read(self._process.stdout.fileno(), 65536)
-                if not chunk:
-                    raise WorkerDied("the process that compares expressions ended")
-                self._buffer += chunk
-        line, _, self._buffer = self._buffer.partition(b"\n")
-        return json.loads(line)
+    @property
+    def alive(self) -> bool:
+        """Whether the keeper can be asked again."""
+        return self._process.poll() is None
 
     def kill(self) -> None:
-        """End the process at once and release its pipes."""
-        self._process.kill()
+        """End the keeper and its fork at once, and release the pipes."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
@@ -97,7 +132,13 @@ class Pool:
         self._lock = threading.Lock()
         self._idle: list[Worker] = []
 
-    def ask(self, request: dict[str, Any], timeout_s: float) -> dict[str, Any]:
+    @property
+    def idle(self) -> tuple[Worker, ...]:
+        """The workers that wait for a request."""
+        with self._lock:
+            return tuple(self._idle)
+
+    def ask(self, request: Result, timeout_s: float) -> Result:
         """Compare in a free process; waits for one if all are busy. Starting one does not count as comparing.
 
         Raises:
@@ -107,15 +148,14 @@ class Pool:
         with self._free:
             with self._lock:
                 worker = self._idle.pop() if self._idle else None
-            worker = worker or Worker()
+            if worker is None or not worker.alive:
+                worker = Worker()
             try:
-                result = worker.ask(request, timeout_s)
-            except BaseException:
-                worker.kill()
-                raise
-            with self._lock:
-                self._idle.append(worker)
-            return result
+                return worker.ask(request, timeout_s)
+            finally:
+                if worker.alive:
+                    with self._lock:
+                        self._idle.append(worker)
 
     def close(self) -> None:
         """End the idle processes."""
@@ -145,23 +185,72 @@ def _close_pools() -> None:
             pool.close()
 
 
-def serve() -> None:
-    """The main loop of a comparing process: one JSON request a line, one JSON result a line, until the pipe closes."""
-    import resource
-    import signal
+# --- in the keeper ----------------------------------------------------------------------------------------------------
 
-    from mixed_r1_verl.rewards.math import warm_up
+
+class _Fork:
+    """A fork of the keeper that compares; it is the process that gets killed."""
+
+    def __init__(self, compare: Callable[[str, str], Result]):
+        request_out, self._requests = os.pipe()
+        results, result_in = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            os.close(self._requests)
+            os.close(results)
+            try:
+                _compare_lines(compare, request_out, result_in)
+            finally:
+                os._exit(1)
+        os.close(request_out)
+        os.close(result_in)
+        self._results = results
+        self._lines = _Lines(results)
+
+    def ask(self, line: bytes, timeout_s: float) -> bytes:
+        try:
+            os.write(self._requests, line)
+        except OSError as error:
+            raise WorkerDied from error
+        return self._lines.read(timeout_s)
+
+    def kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+        os.close(self._requests)
+        os.close(self._results)
+
+
+def _compare_lines(compare: Callable[[str, str], Result], requests: int, results: int) -> None:
+    import resource
 
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle; its end closes the pipe
-    out = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
+    with os.fdopen(requests, "rb") as lines:
+        for line in lines:
+            request = json.loads(line)
+            os.write(results, json.dumps(compare(request["gold"], request["answer"])).encode() + b"\n")
+
+
+def serve() -> None:
+    """The main loop of a keeper: one JSON request a line, one JSON result a line, until the pipe closes."""
+    from mixed_r1_verl.rewards.math import warm_up
+
+    out = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
     sys.stdout = sys.stderr  # whatever a library prints must not end up among the results
-    compare: Callable[[str, str], dict[str, Any]] = warm_up()
-    out.write('{"ready": true}\n')
-    for line in sys.stdin:
-        request = json.loads(line)
-        # An orphan whose parent was killed must not go on for hours: the default action of SIGALRM ends the process.
-        signal.setitimer(signal.ITIMER_REAL, float(request["alarm_s"]) + 5.0)
-        result = compare(request["gold"], request["answer"])
-        signal.setitimer(signal.ITIMER_REAL, 0.0)
-        out.write(json.dumps(result) + "\n")
+    compare = warm_up()
+    compare(r"\frac{1}{2}+x", "x+0.5")  # builds the parser's tables once, for all forks
+    fork = _Fork(compare)
+    out.write(b'{"ready": true}\n')
+    for line in sys.stdin.buffer:
+        try:
+            out.write(fork.ask(line, float(json.loads(line)["timeout_s"])) + b"\n")
+            continue
+        except TimeoutError:
+            failed = b'{"failed": "timeout"}\n'
+        except WorkerDied:
+            failed = b'{"failed": "died"}\n'
+        fork.kill()
+        fork = _Fork(compare)
+        out.write(failed)
+    fork.kill()

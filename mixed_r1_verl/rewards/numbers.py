@@ -154,7 +154,7 @@ def _number_pattern(digits: str) -> str:
 
 _WHOLE_NUMBER = re.compile(_number_pattern(f"{_SPACED}|{_DIGITS}") + r"(?P<rest>.{0,60})\Z", re.DOTALL)
 _NUMBER_IN_PROSE = re.compile(
-    r"(?<![\w.,])(?<![A-Za-z]-)(?<!\d[-/])"
+    r"(?<![\w.,$€£¥])(?<![A-Za-z]-)(?<!\d[-/])"
     + _number_pattern(_DIGITS)
     + r"(?!\d|(?:st|nd|rd|th)(?![A-Za-z])|[,.:/]\d|-\s?[$€£A-Za-z\d]|\+|(?!(?:[kcm]?m|k?g|h|min|m?s)\b)[A-Za-z])"
 )

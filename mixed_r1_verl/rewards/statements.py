@@ -13,6 +13,7 @@ What a claim *means* is the reward's business: it reads the start of the claim a
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from mixed_r1_verl.rewards.numbers import Number, find_numbers, parse_number
@@ -27,13 +28,20 @@ class Claims:
         whole: the complete answer, cleaned.
         boxed: contents of its `\\boxed{…}`.
         announced: what follows each announcement, to the end of the sentence.
+        described: what a sentence with a single verb of being says of its subject; weaker than an announcement, since
+            it may be an explanation.
         sentences: every sentence, without openers such as "So," and "Well,"; a bare statement may be among them.
     """
 
     whole: str
     boxed: tuple[str, ...]
     announced: tuple[str, ...]
+    described: tuple[str, ...]
     sentences: tuple[str, ...]
+
+    def places(self) -> tuple[str, ...]:
+        """Every place where an answer may begin, the strongest first."""
+        return (*self.boxed, *self.announced, *self.described, *self.sentences)
 
 
 _NOUN = r"(?:answers?|option|choice|solution|result|conclusion|prediction|response|value|verdict|letter|statement)"
@@ -78,8 +86,12 @@ _LEAD_IN = re.compile(r"(?:(?:the|my|our|final|correct|right|best|that)\s+)*", r
 _LONGEST_SENTENCE = 400
 
 
-def find_claims(text: str) -> Claims:
+def find_claims(text: str, *, plain: bool = True) -> Claims:
     r"""Find the committed parts of an answer.
+
+    Args:
+        text: the answer.
+        plain: clean the text first; False keeps LaTeX as it is written.
 
     >>> find_claims(r"A is wrong, so the answer is \boxed{B}.").announced
     ('B.',)
@@ -87,8 +99,9 @@ def find_claims(text: str) -> Claims:
     ()
     """
     boxed = tuple(clean(content) for content in boxed_contents(text)) if "\\boxed" in text else ()
-    whole = clean(text)
+    whole = clean(text) if plain else text.strip()
     announced: list[str] = []
+    described: list[str] = []
     sentences: list[str] = []
     for sentence in _SENTENCE_END.split(whole):
         sentence = sentence.strip()[:_LONGEST_SENTENCE]
@@ -102,8 +115,12 @@ def find_claims(text: str) -> Claims:
         if subject:
             announced.append(bare[subject.end() :])
         else:
-            announced += _said_of_subject(bare)
-    return Claims(whole, boxed, tuple(dict.fromkeys(part for part in announced if part)), tuple(sentences))
+            described += _description(bare)
+    return Claims(whole, boxed, _distinct(announced), _distinct(described), tuple(sentences))
+
+
+def _distinct(parts: list[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(part for part in parts if part))
 
 
 def _announced(sentence: str) -> list[str]:
@@ -122,10 +139,10 @@ def _announced(sentence: str) -> list[str]:
     return found
 
 
-def _said_of_subject(sentence: str) -> list[str]:
+def _description(sentence: str) -> list[str]:
     """The complement of a sentence with a single verb of being: `red` in *The color of the cube is red*."""
     verbs = list(_BEING.finditer(sentence))
-    if len(verbs) != 1 or verbs[0].start() < 2 or _LISTING.match(sentence):
+    if len(verbs) != 1 or verbs[0].start() < 2 or _LISTING.match(sentence) or _IS_THE_ANSWER.search(sentence):
         return []
     return [] if _DOUBT.search(sentence, 0, verbs[0].start()) else [sentence[verbs[0].end() :]]
 
@@ -137,22 +154,64 @@ _EXPLANATION = re.compile(
 )
 _IS_THE_ANSWER = re.compile(
     r"\s+(?:is|was|would\s+be|must\s+be)\s+(?:the\s+)?(?:correct|right|best|final|true)?\s*"
-    r"(?:(?:correct|right)|answer|option|choice|one)$",
+    r"(?:(?:correct|right)|answer|option|choice|one)[.!]*$",
     re.IGNORECASE,
 )
+
+
+_NUMERIC_ASIDE = re.compile(r"\s*\([^()A-Za-z]*\d[^()]{0,20}\)$")
 
 
 def readings(claim: str) -> list[str]:
     """The claim itself, then cut before its explanation: the texts of which the first that is readable counts.
 
-    >>> readings("dog, because it barks."), readings("dog is the answer")
-    (['dog, because it barks', 'dog'], ['dog is the answer', 'dog'])
+    >>> readings("dog, because it barks."), readings("dog is the answer"), readings("Chile (42%)")
+    (['dog, because it barks', 'dog'], ['dog is the answer', 'dog'], ['Chile (42%)', 'Chile'])
     """
     claim = claim.strip().rstrip(".!;,: ")
-    cut = _EXPLANATION.search(claim, 1) or _IS_THE_ANSWER.search(claim, 1)
+    cut = _EXPLANATION.search(claim, 1) or _IS_THE_ANSWER.search(claim, 1) or _NUMERIC_ASIDE.search(claim, 1)
     if cut is None:
         return [claim]
     return [claim, claim[: cut.start()].rstrip(" .,;:")]
+
+
+_DENIED = re.compile(r"(?:no|not|never|neither)\b", re.IGNORECASE)
+_EXPLAINING_WORDS = 4
+
+
+def said(text: str, key: Callable[[str], str], expected: str) -> list[str]:
+    """What a text says in answer to a question for a word or label, one reading for each claim.
+
+    Boxed and announced claims count; without one, a first sentence that is the expected answer and that is followed by
+    explanation only; else what the sentences describe.
+
+    Args:
+        text: the answer.
+        key: what makes two texts the same.
+        expected: the key of the right answer; where a claim can be read as it, it is.
+
+    >>> said("Chile. Its bar is the longest.", str.lower, "chile"), said("Chile. Peru.", str.lower, "chile")
+    (['Chile'], [])
+    """
+    claims = find_claims(text)
+
+    def stated(places: tuple[str, ...]) -> list[str]:
+        found = []
+        for place in places:
+            texts = readings(place)
+            text = next((text for text in texts if key(text) == expected), texts[-1])
+            if key(text) and (key(text) == expected or not _DENIED.match(text)):
+                found.append(text)
+        return found
+
+    strong = stated((*claims.boxed, *claims.announced))
+    if strong:
+        return strong
+    explained = all(len(sentence.split()) >= _EXPLAINING_WORDS for sentence in claims.sentences[1:])
+    first = stated(claims.sentences[:1]) if explained else []
+    if any(key(text) == expected for text in first):
+        return first
+    return stated(claims.described)
 
 
 # --- numbers ----------------------------------------------------------------------------------------------------------
@@ -186,7 +245,7 @@ def offered_numbers(text: str) -> list[Number]:
     if number is not None:
         return [number]
     claims = find_claims(text)
-    stated = map(_claimed_number, (*claims.boxed, *claims.announced, *claims.sentences))
+    stated = map(_claimed_number, claims.places())
     offered = [number for number in stated if number is not None]
     if not offered and not _UNDECIDED.search(claims.whole):
         found = find_numbers(claims.whole)

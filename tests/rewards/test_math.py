@@ -1,0 +1,427 @@
+"""The math reward, in tables named after where the cases come from; the rules are in the module's docstring."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mixed_r1_verl.rewards import math_pool
+from mixed_r1_verl.rewards.config import MathConfig
+from mixed_r1_verl.rewards.math import (
+    math_reward,
+    parse_ground_truth,
+    read_expression,
+    run_in_this_process,
+    to_latex,
+    too_complex,
+)
+from mixed_r1_verl.rewards.verdict import GroundTruthError
+
+Case = tuple[str, str, int]  # answer, gold, acc
+
+# --- TRL's accuracy reward ------------------------------------------------------------------------------------------
+
+TRL: list[Case] = [
+    (r"\boxed{\frac{63}{400}}", r"\frac{63}{400}", 1),
+    (r"\boxed{\frac{63}{400}}", "63/400", 1),
+    (r"\boxed{\frac{64}{400}}", r"\frac{63}{400}", 0),
+    (r"\boxed{3}", "6", 0),
+    (r"\boxed{\frac{1}{3}}", r"\frac{1}{3}", 1),
+]
+# --- after the families of Math-Verify's parametrised tests ---------------------------------------------------------
+
+MATH_VERIFY: list[Case] = [
+    # numbers
+    ("0.5", "1/2", 1),
+    (r"\frac12", "0.5", 1),
+    (r"\dfrac{1}{2}", r"\frac{1}{2}", 1),
+    (r"-\frac{1}{2}", "-0.5", 1),
+    ("1,200", "1200", 1),
+    ("10,000", "10000", 1),
+    ("1e3", "1000", 1),
+    ("4.80", "4.8", 1),
+    ("−2", "-2", 1),
+    ("8!", "40320", 1),
+    ("2^{10}", "1024", 1),
+    ("2^10", "1024", 1),
+    ("2**10", "1024", 1),
+    ("0.333", "1/3", 0),
+    ("3.14159", r"\pi", 0),
+    ("3.0001", "3", 0),
+    ("5", "6", 0),
+    ("-5", "5", 0),
+    # percent and units
+    ("10%", "0.1", 1),
+    ("10", "10%", 1),
+    (r"10\%", "10", 1),
+    ("5 cm", "5", 1),
+    (r"36 \mathrm{~cm}^{2}", "36", 1),
+    (r"$90^{\circ}$", "90", 1),
+    ("65 degrees", "65°", 1),
+    ("100 cm", "1 m", 1),
+    ("1 kg", "1 m", 0),
+    ("$5", "5", 1),
+    # roots and constants
+    (r"2\sqrt{2}", "√8", 1),
+    (r"1/\sqrt{2}", r"\frac{\sqrt{2}}{2}", 1),
+    ("sqrt(2)/2", r"\frac{\sqrt{2}}{2}", 1),
+    (r"\sqrt{2}", r"\sqrt{3}", 0),
+    ("2π", r"2\pi", 1),
+    ("2pi", r"2\pi", 1),
+    # algebra
+    ("(x+1)^2", "x^2+2x+1", 1),
+    ("x^2", "x^3", 0),
+    ("2x+3", "y=2x+3", 1),
+    ("x=5", "5", 1),
+    ("5", "x=5", 1),
+    ("x = 6", "5", 0),
+    ("x>3", "x>3", 1),
+    ("x<3", "x>3", 0),
+    # sets, tuples, intervals, matrices
+    (r"\{2,1\}", r"\{1,2\}", 1),
+    (r"\{1,3\}", r"\{1,2\}", 0),
+    (r"\left(\frac{1}{2}, 3\right)", r"(\frac{1}{2},3)", 1),
+    ("(3,1)", "(1,3)", 0),
+    ("[0,1)", "[0,1)", 1),
+    ("[0,1]", "[0,1)", 0),
+    (r"\begin{pmatrix}1\\2\end{pmatrix}", r"\begin{pmatrix}1\\2\end{pmatrix}", 1),
+    (r"\begin{pmatrix}1\\3\end{pmatrix}", r"\begin{pmatrix}1\\2\end{pmatrix}", 0),
+    (r"\infty", r"\infty", 1),
+    # not an expression
+    (r"\frac{1}{", "1", 0),
+    ("I do not know", "1", 0),
+    ("{}", "1", 0),
+]
+# --- how an answer is announced; one expression only ----------------------------------------------------------------
+
+ANNOUNCED: list[Case] = [
+    ("The answer is 7.", "7", 1),
+    ("Answer: 7", "7", 1),
+    ("I think it is 7", "7", 1),
+    ("seven", "7", 1),
+    ("**7**", "7", 1),
+    ("$7$", "7", 1),
+    (r"\(7\)", "7", 1),
+    (r"\[7\]", "7", 1),
+    ("7.", "7", 1),
+    (r"The answer is $\boxed{7}$.", "7", 1),
+    (r"\boxed{7} because 3+4=7", "7", 1),
+    (r"The area is $\frac{3}{4}$.", "0.75", 1),
+    (r"\boxed{7}, that is \boxed{7}", "7", 1),
+    ("7 or 8", "7", 0),
+    ("7, 8", "7", 0),
+    ("7, 8, 9", "7", 0),
+    ("7/8", "7", 0),
+    ("The answer is 7 or 8", "7", 0),
+    ("The answer is 7. The answer is 8.", "7", 0),
+    (r"\boxed{7}, \boxed{8}", "7", 0),
+    (r"\boxed{7 \text{ or } 8}", "7", 0),
+    ("The answer is not 7", "7", 0),
+    ("It is 8, not 7", "7", 0),
+    ("There were 7 apples and 8 pears in the basket", "7", 0),
+    ("", "7", 0),
+    (" ", "7", 0),
+    ("A", r"$\boxed{A}$", 1),
+    ("(A)", "A", 1),
+    ("The answer is A.", "A", 1),
+    ("A or B", "A", 0),
+    ("B", "A", 0),
+]
+# --- real golds: GeoQA (R1-V) with Chinese units and root signs, LMM-R1 with boxes ----------------------------------
+
+REAL: list[Case] = [
+    (r"12\sqrt{3}", "12√{3}cm", 1),
+    (r"12\sqrt{3}\text{ cm}", "12√{3}cm", 1),
+    (r"\frac{6\sqrt{10}}{5}", r"\frac{6}{5}√{10}", 1),
+    (r"5\sqrt{3}", "5√{3}", 1),
+    (r"6\sqrt{2}-6", "6√{2}-6", 1),
+    (r"6-6\sqrt{2}", "6√{2}-6", 0),
+    ("9", "9米", 1),
+    ("9 m", "9米", 1),
+    ("9 meters", "9米", 1),
+    (r"16\pi", "16π平方米", 1),
+    ("16π m²", "16π平方米", 1),
+    (r"\frac{4}{3}", r"\frac{4}{3}米", 1),
+    (r"\frac{1}{2}", r"\frac{1}{2}cm²", 1),
+    (r"\frac{20}{7}", r"\frac{20}{7}cm", 1),
+    ("65", "65°", 1),
+    ("17.5°", "17.5°", 1),
+    ("60", r"$\boxed{60}$", 1),
+    ("61", r"$\boxed{60}$", 0),
+]
+
+
+@pytest.mark.parametrize(("answer", "gold", "acc"), TRL + MATH_VERIFY + ANNOUNCED + REAL)
+def test_case(answer: str, gold: str, acc: int) -> None:
+    verdict = math_reward(answer, gold)
+    assert verdict.acc == acc
+    assert (verdict.reason == "") == (acc == 1)
+
+
+def test_every_real_gold_scores_1_for_itself(raw: Path) -> None:
+    lines = (raw / "r1_v/src/eval/prompts/geoqa_test_prompts.jsonl").read_text(encoding="utf-8").splitlines()
+    golds = [json.loads(line)["ground_truth"] for line in lines]
+    lines = (raw / "lmm_r1/examples/data/test_message.jsonl").read_text(encoding="utf-8").splitlines()
+    golds += [json.loads(line)["answer"] for line in lines]
+    assert len(golds) > 100
+    for gold in golds:
+        for answer in (gold, rf"\boxed{{{gold}}}", f"The answer is {gold}."):
+            assert math_reward(answer, gold).acc == 1, (answer, gold)
+        assert math_reward("1234567", gold).acc == 0
+
+
+# --- broken rows ----------------------------------------------------------------------------------------------------
+
+BROKEN = ["", "  ", "forty two", "Answer is forty two.", "Tuesday", r"\frac{1}{", "???", "9^{9^9}", "((((" * 10 + "1"]
+BROKEN += [r"\boxed{1} \boxed{2}", "1 + " * 200 + "1"]
+
+
+@pytest.mark.parametrize("gold", BROKEN)
+def test_broken_rows_are_refused(gold: str) -> None:
+    with pytest.raises(GroundTruthError):
+        parse_ground_truth(gold)
+    with pytest.raises(GroundTruthError):
+        math_reward("5", gold)
+
+
+# --- limits ---------------------------------------------------------------------------------------------------------
+
+TOO_COMPLEX = [
+    "9^{9^9}",
+    "9^{9^{9}}",
+    "9^9^9",
+    "9**9**9",
+    "9^{(9^{9})}",
+    "10^{99999}",
+    "10^{10^{10}}",
+    "2^{2^{2^{2^{2}}}}",
+    "(9^{9})^{(9^{9})}",
+    "99999!",
+    "9!!!!!",
+    "9!!",
+    "9" * 80,
+    "(" * 30 + "1" + ")" * 30,
+    r"\sqrt{" * 25 + "2" + "}" * 25,
+    r"\frac{1}{" * 30 + "2" + "}" * 30,
+    "x+" * 200 + "x",
+]
+
+
+@pytest.mark.parametrize("expression", TOO_COMPLEX)
+def test_too_complex_expressions_are_not_compared(expression: str) -> None:
+    assert too_complex(expression)
+    start = time.perf_counter()
+    assert math_reward(expression, "5x+y") == (0.0, expression, "too_complex")
+    assert time.perf_counter() - start < 0.5
+
+
+@pytest.mark.parametrize(
+    "expression", ["2^{10}", "2^{3^{2}}", "e^{x^{2}}", "x^{n+1}", "8!", r"\sqrt{\sqrt{2}}", "10^{-3}"]
+)
+def test_ordinary_powers_are_compared(expression: str) -> None:
+    assert not too_complex(expression)
+
+
+def test_limits_are_configurable() -> None:
+    assert too_complex("2^{100}", MathConfig(max_exponent=50))
+    assert too_complex("x+y+z", MathConfig(max_expression_chars=3))
+    assert too_complex("((1))", MathConfig(max_depth=1))
+    assert math_reward("7" + " " * 50, "7", config=MathConfig(max_chars=10)).reason == "too_long"
+
+
+# What passes the limits and still does not end in time; the next comparison must not notice.
+BOMBS = [r"9^{9\cdot 9^{9}}", r"\binom{99999999}{4444444}", r"x^{500}+(x+1)^{999}", r"\int_0^1 e^{x^{x^{x}}} dx"]
+
+
+@pytest.mark.parametrize("bomb", BOMBS)
+def test_a_bomb_costs_at_most_the_time_limit(bomb: str) -> None:
+    config = MathConfig(timeout_s=1.0)
+    parse_ground_truth("5x+y", config=config)
+    start = time.perf_counter()
+    verdict = math_reward(bomb, "5x+y", config=config)
+    assert verdict.acc == 0
+    assert verdict.reason in ("timeout", "comparison_failed", "wrong")
+    assert time.perf_counter() - start < 1.0 + 1.0  # the limit, and room for a busy machine
+    assert math_reward("y+5x", "5x+y").acc == 1
+
+
+# --- the comparing processes ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def pool() -> Iterator[math_pool.Pool]:
+    pool = math_pool.Pool(2)
+    yield pool
+    pool.close()
+
+
+ASK = {"gold": "x+1", "answer": "1+x"}
+SAME = {"same": True, "reason": ""}
+
+
+def test_a_process_is_reused(pool: math_pool.Pool) -> None:
+    assert pool.ask(ASK, 30.0) == SAME
+    first = pool.idle
+    assert pool.ask(ASK, 30.0) == SAME
+    assert pool.idle == first
+
+
+def test_a_killed_process_is_replaced(pool: math_pool.Pool) -> None:
+    assert pool.ask(ASK, 30.0) == SAME
+    os.killpg(pool.idle[0].pid, signal.SIGKILL)
+    with contextlib.suppress(math_pool.WorkerDied):
+        pool.ask(ASK, 30.0)
+    assert pool.ask(ASK, 30.0) == SAME
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
+
+
+def test_a_timeout_kills_the_process(pool: math_pool.Pool) -> None:
+    assert pool.ask(ASK, 30.0) == SAME
+    keeper = pool.idle[0].pid
+    before = _children(keeper)
+    start = time.perf_counter()
+    with pytest.raises(TimeoutError):
+        pool.ask({"gold": "1", "answer": r"9^{9\cdot 9^{9}}"}, 0.3)
+    assert 0.3 <= time.perf_counter() - start < 2.0
+    assert len(before) == len(_children(keeper)) == 1
+    assert before != _children(keeper)
+
+
+def test_a_thousand_bombs_leave_the_pool_healthy(pool: math_pool.Pool) -> None:
+    """A thousand comparing processes are killed; the keeper is the same, and its verdicts are right."""
+    assert pool.ask(ASK, 30.0) == SAME
+    keeper = pool.idle[0].pid
+    for index in range(1000):
+        with pytest.raises(TimeoutError):
+            pool.ask({"gold": "1", "answer": rf"9^{{9\cdot 9^{{{9 + index % 90}}}}}"}, 0.001)
+    assert pool.ask(ASK, 30.0) == SAME
+    assert [worker.pid for worker in pool.idle] == [keeper]
+
+
+def test_threads_share_the_processes(pool: math_pool.Pool) -> None:
+    with ThreadPoolExecutor(4) as threads:
+        results = list(threads.map(lambda _: pool.ask(ASK, 30.0), range(12)))
+    assert results == [SAME] * 12
+    assert len(pool.idle) == 2
+
+
+def test_scores_from_a_thread_that_is_not_the_main_one() -> None:
+    results: list[float] = []
+    thread = threading.Thread(target=lambda: results.append(math_reward("(x+1)^2", "x^2+2x+1").acc))
+    thread.start()
+    thread.join()
+    assert results == [1.0]
+
+
+def test_a_script_without_a_main_guard_scores(tmp_path: Path) -> None:
+    """A multiprocessing pool would import the script in every process, which would score and start processes again."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from mixed_r1_verl.rewards.math import math_reward\nprint(math_reward('x+1', '1+x').acc)\n", encoding="utf-8"
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout == "1.0\n"
+
+
+def test_processes_end_with_the_one_that_started_them(tmp_path: Path) -> None:
+    code = (
+        "from mixed_r1_verl.rewards import math_pool\n"
+        "from mixed_r1_verl.rewards.math import math_reward\n"
+        "math_reward('x+1', '1+x')\n"
+        "print(math_pool.shared_pool(2).idle[0].pid)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    pid = int(done.stdout)
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline and Path(f"/proc/{pid}").exists():
+        time.sleep(0.05)
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def test_inline_comparison_starts_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(size: int) -> math_pool.Pool:
+        raise AssertionError("a process was asked for")
+
+    monkeypatch.setattr(math_pool, "shared_pool", refuse)
+    run_in_this_process()
+    try:
+        assert math_reward("2(x+3)", "2x+6").acc == 1
+        assert math_reward("2(x+4)", "2x+6") == (0.0, "2(x+4)", "wrong")
+        with pytest.raises(GroundTruthError):
+            math_reward("1", r"\frac{3}{")
+    finally:
+        run_in_this_process(False)
+
+
+# --- properties -----------------------------------------------------------------------------------------------------
+
+_PIECES = st.sampled_from(
+    [*r"\boxed{ \frac{ \sqrt{ } { ( ) ^ _ $ 1 2 x = + - ! , \text{ cm ° % π √ or is".split(" "), "The answer is "]
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(_PIECES, max_size=14).map("".join) | st.text(max_size=50))
+def test_reading_never_raises(text: str) -> None:
+    expression, reason = read_expression(text)
+    assert bool(expression) != bool(reason)
+    too_complex(expression)
+    to_latex(expression)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(_PIECES, max_size=8).map("".join))
+def test_any_answer_is_judged(text: str) -> None:
+    verdict = math_reward(text, "5x+y")
+    assert verdict.acc in (0.0, 1.0)
+
+
+@given(st.integers(-(10**6), 10**6), st.integers(1, 1000))
+def test_every_fraction_equals_itself(over: int, under: int) -> None:
+    for answer in (f"{over}/{under}", rf"\frac{{{over}}}{{{under}}}", rf"\boxed{{{over}/{under}}}"):
+        assert math_reward(answer, f"{over}/{under}").acc == 1
+    assert math_reward(f"{over + 1}/{under}", f"{over}/{under}").acc == 0
+
+
+HOSTILE = [
+    "(",
+    "{",
+    "\\frac{",
+    "\\boxed{",
+    "\\sqrt",
+    "^",
+    "9^",
+    "1",
+    "1+",
+    "x",
+    "x ",
+    "$",
+    "!",
+    "√(",
+    "the answer is ",
+    "\n",
+]
+
+
+@pytest.mark.parametrize("shape", HOSTILE)
+def test_hostile_answers_are_fast(shape: str) -> None:
+    for size in (1_900, 1_000_000):
+        text = (shape * size)[:size]
+        start = time.perf_counter()
+        assert math_reward(text, "5").acc == 0
+        assert time.perf_counter() - start < 1.0
