@@ -15,6 +15,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -44,6 +45,7 @@ EXTRA_INFO_TYPE = pa.struct(
 )
 
 
+@lru_cache(maxsize=2)
 def row_schema(images: ImageForm = "bytes") -> pa.Schema:
     """The Arrow schema of every parquet file of this package.
 
