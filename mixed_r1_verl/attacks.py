@@ -4,7 +4,7 @@ An attack turns what a policy may know of a row (the `Target`) into a whole resp
 because they are held against different bars (`mixed_r1_verl.audit`):
 
 - `blind` knows the question and how answers are written, nothing of the ground truths;
-- `fitted` is made of what is frequent in the answers of the whole data, as a policy learns it in training;
+- `fitted` is made of what is frequent in the answers of the data, or of such data, as a policy learns it in training;
 - `smuggled` has the ground truth, but in a place that must not count (inside `<think>`, in a second `<answer>`);
 - `padded` is the honest answer made worse: repeated, or drowned in more text or boxes.
 """
@@ -40,7 +40,13 @@ ADJECTIVES = (
     "top bottom left right center front back high low new"
 )
 VERBS = "standing sitting walking running holding wearing looking playing riding jumping eating smiling working talking"
-GENERIC_CAPTION = "A man in a blue shirt is standing in front of a building with other people."
+GENERIC_CAPTION = "A group of people standing outside in front of a building."
+# Close to what most captions of photographs of people say: as good a guess as one can make without looking.
+LIKELY_CAPTIONS = (
+    "A man in a shirt.",
+    "A man and a woman are standing on a street.",
+    "A man in a blue shirt is standing in front of a building with other people.",
+)
 GENERIC_SCENE = (
     "The image shows a scene with several objects and people. There are different colors and shapes in the foreground "
     "and in the background, and the overall composition is balanced and detailed."
@@ -274,6 +280,9 @@ TEXTS = (
     _say("dictionary_dump", " ".join((COMMON_WORDS, NOUNS, ADJECTIVES, VERBS, STOP_WORDS)), "open_ended"),
     _say("one_noun", "man", "open_ended"),
     _say("repeated_word", "man " * 50, "open_ended"),
+    _say("likely_caption_short", LIKELY_CAPTIONS[0], "open_ended", sort="fitted"),
+    _say("likely_caption", LIKELY_CAPTIONS[1], "open_ended", sort="fitted"),
+    _say("likely_caption_long", LIKELY_CAPTIONS[2], "open_ended", sort="fitted"),
     _say("10_frequent_words", lambda target: " ".join(target.frequent[:10]), "open_ended", sort="fitted"),
     _say("20_frequent_words", lambda target: " ".join(target.frequent[:20]), "open_ended", sort="fitted"),
     _say("40_frequent_words", lambda target: " ".join(target.frequent[:40]), "open_ended", sort="fitted"),

@@ -16,8 +16,9 @@ Then the attacks of `mixed_r1_verl.attacks` are paid. An attack **pays** when it
 | iou | the higher of constant and a quarter of the way from unrelated to honest |
 | open_ended, custom | a quarter of the way from unrelated to honest |
 
-A *fitted* attack is made of the answers' most frequent words. Similarity of texts cannot but pay something for them, as
-equality pays something for the commonest letter; it pays when it comes half the way from unrelated to honest.
+A *fitted* attack is the likeliest text for such data, or its most frequent words. Similarity of texts cannot but pay
+something for them, as equality does for the commonest letter; it pays when it comes half the way from unrelated to
+honest.
 A *padded* attack is the honest answer made worse; it pays when it loses less than a quarter of the way from honest down
 to unrelated. For `format`, honest is a well-formed response, unrelated a bare answer, and any mean above 0 pays.
 

@@ -1,5 +1,6 @@
 """The audit: sound rewards pass, careless ones are caught, and attacks cannot know what they must not."""
 
+import csv
 import json
 import sys
 import types
@@ -117,7 +118,7 @@ def test_demo_rows_pass_and_are_of_all_four_kinds() -> None:
 @pytest.mark.parametrize("variant", ["bmas", "bmas_f1"])
 def test_plain_bmas_does_not_pass(variant: str) -> None:
     """A word may be matched as often as it likes: an honest caption five times over earns what it earns once."""
-    report = audit_rows(demo_rows(30), MixedRewardConfig(open_ended=OpenEndedConfig(variant=variant)))
+    report = audit_rows(demo_rows(15), MixedRewardConfig(open_ended=OpenEndedConfig(variant=variant)))
     assert not report.passed
     assert {kind for kind, _ in report.paying} == {"open_ended"}
     assert "honest_five_times" in {attack.name for _, attack in report.paying}
@@ -166,6 +167,36 @@ def test_rows_that_tell_nothing_apart_are_not_audited(rows: list[AuditRow]) -> N
     report = audit_rows(rows)
     assert kind_of(report, "matching").not_audited == "fewer than two different ground truths"
     assert not report.passed
+
+
+def real_rows(raw: Path) -> list[AuditRow]:
+    """Rows of all four kinds from samples of public datasets, read without their pictures."""
+    questions = json.loads((raw / "easy_vqa/easy_vqa/data/test/questions.json").read_text(encoding="utf-8"))
+    rows = [row("matching", answer, question=text) for text, answer, _ in questions]
+    for path in sorted((raw / "chartqa_split/dataset/simple").glob("test_*.json")):
+        records = json.loads(path.read_text(encoding="utf-8"))
+        rows += [row("chart", record["label"], question=record["query"]) for record in records]
+    with (raw / "raccoon/data/raccoon_labels.csv").open(encoding="utf-8", newline="") as lines:
+        for record in csv.DictReader(lines):
+            box = [int(record[name]) for name in ("xmin", "ymin", "xmax", "ymax")]
+            rows.append(row("iou", json.dumps([box]), width=int(record["width"]), height=int(record["height"])))
+    files = [(raw / f"multi30k/val.{i}.en").read_text(encoding="utf-8").splitlines() for i in range(1, 6)]
+    rows += [row("open_ended", json.dumps(captions)) for captions in zip(*files, strict=True)]
+    return rows
+
+
+def test_real_samples_of_all_four_kinds_pass(raw: Path) -> None:
+    report = audit_rows(real_rows(raw), rows_per_kind=100)
+    assert report.paying == ()
+    assert report.passed
+    assert [audit.kind for audit in report.kinds] == ["chart", "iou", "matching", "open_ended", "format"]
+    assert [audit.broken for audit in report.kinds] == [0] * 5
+
+
+def test_plain_bmas_does_not_pass_on_real_captions(raw: Path) -> None:
+    captions = [r for r in real_rows(raw) if r.extra_info["reward"] == "open_ended"]
+    config = MixedRewardConfig(open_ended=OpenEndedConfig(variant="bmas"))
+    assert not audit_rows(captions, config, rows_per_kind=20).passed
 
 
 # --- honest, unrelated, constant --------------------------------------------------------------------------------------
@@ -413,7 +444,7 @@ def test_command_prints_json(tmp_path: Path) -> None:
 
 
 def test_command_fails_when_an_attack_pays() -> None:
-    result = run("--set", "open_ended.variant=bmas", "--rows", "30")
+    result = run("--set", "open_ended.variant=bmas", "--rows", "15")
     assert result.exit_code == 1
     assert "open_ended: honest_five_times pays" in " ".join(result.output.split())
 
