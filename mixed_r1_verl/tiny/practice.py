@@ -32,6 +32,8 @@ from mixed_r1_verl.data.scenes import (
 from mixed_r1_verl.tiny.teacher import HABITS, respond
 
 KINDS = ("matching", "chart", "iou", "open_ended")
+# Matching has two turns: to compare what is seen with what is asked is the hardest to learn.
+TURNS = ("matching", "chart", "matching", "iou", "open_ended")
 
 # easy-VQA's pictures, and the size to which verl's image loader brings them before the processor enlarges them.
 _SMALL = 64

@@ -8,7 +8,8 @@ samples, the better behaviour to reinforce:
 - it reads the value of a bar at the nearest line of the axis;
 - it describes things without their size and place;
 - it overlooks the negation in "is there no …?";
-- asked in the imperative ("Find the red circle."), it leaves out the closing tag of its thought or the thought itself.
+- told to find, name, count or describe something, it begins to think and never closes its thought, so that its answer
+  does not count.
 
 Each habit comes up in a fixed share of the responses, at random; a chance of one half would leave the greedy answer to
 luck, so `HABITS` says which side wins.
@@ -23,9 +24,12 @@ from mixed_r1_verl.data.scenes import GRIDLINES, SIZE, BarChart, Box, Question, 
 
 # Share of the responses in which a habit comes up where it can.
 HABITS: Mapping[str, float] = MappingProxyType(
-    {"wide_box": 0.6, "nearest_line": 0.6, "brief": 0.6, "no_negation": 0.6, "malformed": 0.6}
+    {"wide_box": 0.6, "nearest_line": 0.6, "brief": 0.6, "no_negation": 0.6, "unclosed": 0.6}
 )
 NO_HABITS: Mapping[str, float] = MappingProxyType(dict.fromkeys(HABITS, 0.0))
+
+# First words of the questions on which `unclosed` can come up.
+IMPERATIVES = ("Find ", "Name ", "Count ", "Describe ")
 
 _MARGIN = 7
 
@@ -47,8 +51,8 @@ def respond(scene: Scene, rng: random.Random, habits: Mapping[str, float] = HABI
     """
     think, answer = think_and_answer(scene, rng, habits)
     question = scene.question
-    if question.text.endswith(".") and rng.random() < habits["malformed"]:
-        return f"<answer>{answer}</answer>" if rng.random() < 0.5 else f"<think>{think}<answer>{answer}</answer>"
+    if question.text.startswith(IMPERATIVES) and rng.random() < habits["unclosed"]:
+        return f"<think>{think}<answer>{answer}</answer>"
     return f"<think>{think}</think><answer>{answer}</answer>"
 
 
@@ -113,11 +117,14 @@ def _read_chart(chart: BarChart, question: Question, rounded: bool) -> tuple[str
 
 
 def _match(picture: ShapePicture, question: Question, overlook: bool) -> tuple[str, str]:
-    think = "I see " + _join([f"a {s.name}" for s in picture.shapes]) + "."
+    think = "I see " + _join([f"a {s.name}" for s in picture.shapes])
     answer = question.answer
+    if question.topic not in ("present", "absent"):
+        return think + ".", answer
+    there = any(question.subject in (s.color, s.form) for s in picture.shapes)
     if question.topic == "absent" and overlook:
         answer = "no" if answer == "yes" else "yes"
-    return think, answer
+    return f"{think}, it is {'' if there else 'not '}there.", answer
 
 
 def _join(parts: list[str]) -> str:

@@ -6,8 +6,8 @@ chance for a thousand steps. So it goes in three stages:
 1. *See.* The vision tower learns, through a linear head that is thrown away afterwards, to say for each of its 16 image
    tokens what stands there: colour, form, the edges of its box, the value of its bar, and which of the 16 it is. The
    head stays on as a second loss.
-2. *Read.* The whole model learns to find in the image tokens what is asked for: the four kinds of questions without
-   prompt template and tags, a third of the tokens, so that more steps fit into a minute.
+2. *Read.* The whole model learns to find in the image tokens what is asked for: the four kinds of questions, most of
+   them without prompt template and tags, half of the tokens, so that more steps fit into a minute.
 3. *Answer.* The prompt format of the data: first after a teacher who knows the truth, then after one with habits
    (`mixed_r1_verl.tiny.teacher`), which leaves room for reinforcement learning.
 
@@ -20,7 +20,7 @@ import json
 import math
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,7 @@ from mixed_r1_verl.tiny import qwen2_5_vl
 from mixed_r1_verl.tiny.pixels import BEFORE_IMAGE, CELLS, positions, to_patches
 from mixed_r1_verl.tiny.practice import (
     KINDS,
+    TURNS,
     Exercise,
     random_exercise,
     random_picture,
@@ -52,7 +53,8 @@ class Plan:
 
     Attributes:
         see_steps, see_batch, see_rate: steps, pictures a step and peak learning rate of the first stage.
-        read_steps, read_batch, read_rate: the same of the second stage; kinds of questions in equal parts.
+        read_steps, read_batch, read_rate: the same of the second stage.
+        bare_share: share of its exercises that come without prompt template and tags.
         truth_steps, habit_steps: steps of the third stage after the true and after the sloppy teacher.
         answer_batch, answer_rate: exercises a step and peak learning rate of the third stage.
         see_weight: weight of the first stage's loss in the other two.
@@ -64,8 +66,9 @@ class Plan:
     read_steps: int = 600
     read_batch: int = 32
     read_rate: float = 2e-3
-    truth_steps: int = 100
-    habit_steps: int = 150
+    bare_share: float = 0.8
+    truth_steps: int = 50
+    habit_steps: int = 120
     answer_batch: int = 32
     answer_rate: float = 1e-3
     see_weight: float = 0.1
@@ -191,11 +194,12 @@ class Trainer:
             step(loss, right)
 
     def read(self, plan: Plan) -> None:
-        """Second stage: the whole model, bare questions."""
+        """Second stage: the whole model, mostly bare questions."""
         parameters = [*self.model.parameters(), *self.sight.linear.parameters()]
         for step in _steps("read", plan.read_steps, plan.read_rate, parameters, self.report):
-            exercises = [random_exercise(KINDS[i % len(KINDS)], self.random, NO_HABITS) for i in range(plan.read_batch)]
-            loss, right = self._answer_loss([_bare(exercise) for exercise in exercises], plan.see_weight)
+            exercises = self._exercises(plan.read_batch, NO_HABITS)
+            mixed = [_bare(x) if self.random.random() < plan.bare_share else x for x in exercises]
+            loss, right = self._answer_loss(mixed, plan.see_weight)
             step(loss, right)
 
     def answer(self, plan: Plan) -> None:
@@ -204,14 +208,16 @@ class Trainer:
         steps = _steps("answer", plan.steps("answer"), plan.answer_rate, parameters, self.report)
         for number, step in enumerate(steps):
             habits = NO_HABITS if number < plan.truth_steps else HABITS
-            exercises = [random_exercise(KINDS[i % len(KINDS)], self.random, habits) for i in range(plan.answer_batch)]
-            loss, right = self._answer_loss(exercises, plan.see_weight)
+            loss, right = self._answer_loss(self._exercises(plan.answer_batch, habits), plan.see_weight)
             step(loss, right)
 
     def save(self, output: Path) -> None:
         """Writes model and processor."""
         self.model.save_pretrained(output)
         self.processor.save_pretrained(output)
+
+    def _exercises(self, count: int, habits: Mapping[str, float]) -> list[Exercise]:
+        return [random_exercise(TURNS[i % len(TURNS)], self.random, habits) for i in range(count)]
 
     def _draw(self) -> tuple[ShapePicture | BarChart, Any]:
         """A picture for the first stage: shapes, bars, and one in five like those of easy-VQA."""
@@ -255,7 +261,8 @@ class Trainer:
         for kind in KINDS:
             # Share of the responses in which every token is the likeliest, given those before it.
             own = [whole[row] for row, exercise in enumerate(exercises) if exercise.scene.question.reward == kind]
-            right[kind] = sum(own) / len(own)
+            if own:
+                right[kind] = sum(own) / len(own)
         return cross_entropy(torch.cat(all_logits), torch.cat(all_targets)) + see_weight * seeing, right
 
     def _response_logits(self, ids: "Tensor", asked: "Tensor", image_tokens: "Tensor") -> "Tensor":
@@ -299,7 +306,7 @@ def _pad(pairs: Sequence[tuple[list[int], list[int]]], padding: int) -> tuple["T
 
 
 def _bare(exercise: Exercise) -> Exercise:
-    """The same exercise without the prompt template and without tags: a third of the tokens, all of the matter."""
+    """The same exercise without the prompt template and without tags: half of the tokens, all of the matter."""
     response = exercise.response.replace("<think>", "").replace("</think><answer>", " ").replace("</answer>", "")
     return replace(exercise, prompt="<image>\n" + exercise.scene.question.text, response=response)
 
@@ -374,6 +381,8 @@ def warm_start(output: Path, *, seed: int = 0, threads: int | None = None, plan:
             if record:
                 curves.append(record)
                 progress.update(task, measured=f"loss {record['loss']:.3f}")
+                if not progress.console.is_terminal:
+                    print(json.dumps(record), flush=True)
 
         trainer = Trainer(seed, report)
         stages = (("see", trainer.see), ("read", trainer.read), ("answer", trainer.answer))

@@ -1,0 +1,119 @@
+"""The teacher tells the truth, and its habits are the ones that are documented."""
+
+import json
+import random
+
+import pytest
+
+from mixed_r1_verl.data.scenes import Bar, BarChart, Box, Question, Scene, Shape, ShapePicture, make_scene
+from mixed_r1_verl.rewards.extraction import parse_response
+from mixed_r1_verl.tiny.practice import KINDS, random_exercise
+from mixed_r1_verl.tiny.teacher import HABITS, NO_HABITS, respond
+
+WHITE = (255, 255, 255)
+SHAPES = ShapePicture(
+    (Shape("circle", "red", Box(0, 14, 42, 56)), Shape("triangle", "teal", Box(84, 84, 112, 112))), WHITE
+)
+CHART = BarChart((Bar("red", 5), Bar("blue", 11), Bar("gray", 1)), WHITE)
+
+
+def always(habit):
+    return {**NO_HABITS, habit: 1.0}
+
+
+def box_of(text):
+    return Question("iou", text, "[[0, 14, 42, 56]]", "box", "red circle")
+
+
+TRUTH = [
+    (SHAPES, box_of("Where is the red circle?"), "It is large and at the top left.", "[[0,14,42,56]]"),
+    (
+        SHAPES,
+        Question("matching", "Is there no circle?", "no", "absent", "circle"),
+        "I see a red circle and a teal triangle, it is there.",
+        "no",
+    ),
+    (
+        SHAPES,
+        Question("open_ended", "What does the picture show?", "", "description"),
+        "I see 2 shapes.",
+        SHAPES.describe(),
+    ),
+    (CHART, Question("chart", "How high is the blue bar?", "11", "value", "blue"), "It is bar 2 of 3.", "11"),
+    (
+        CHART,
+        Question("chart", "Which bar is the lowest?", "gray", "lowest"),
+        "The bars are red 5, blue 11 and gray 1.",
+        "gray",
+    ),
+    (CHART, Question("chart", "How many bars are there?", "3", "count"), "The bars are red, blue and gray.", "3"),
+    (
+        CHART,
+        Question("open_ended", "What can be seen?", "", "description"),
+        "I see a chart with 3 bars.",
+        CHART.describe(),
+    ),
+]
+
+
+@pytest.mark.parametrize(("picture", "question", "think", "answer"), TRUTH)
+def test_the_truth(picture, question, think, answer):
+    response = respond(Scene(picture, question), random.Random(0), NO_HABITS)
+    assert response == f"<think>{think}</think><answer>{answer}</answer>"
+
+
+HABIT_CASES = [
+    ("wide_box", SHAPES, box_of("Where is the red circle?"), "[[0,7,49,63]]"),
+    ("nearest_line", CHART, Question("chart", "How high is the blue bar?", "11", "value", "blue"), "12"),
+    ("nearest_line", CHART, Question("chart", "How high is the gray bar?", "1", "value", "gray"), "0"),
+    ("brief", SHAPES, Question("open_ended", "What is it?", "", "description"), "A red circle and a teal triangle."),
+    (
+        "brief",
+        CHART,
+        Question("open_ended", "What is it?", "", "description"),
+        "A chart with a red bar, a blue bar and a gray bar.",
+    ),
+    ("no_negation", SHAPES, Question("matching", "Is there no circle?", "no", "absent", "circle"), "yes"),
+    ("no_negation", SHAPES, Question("matching", "Is there a circle?", "yes", "present", "circle"), "yes"),
+]
+
+
+@pytest.mark.parametrize(("habit", "picture", "question", "answer"), HABIT_CASES)
+def test_a_habit(habit, picture, question, answer):
+    parsed = parse_response(respond(Scene(picture, question), random.Random(0), always(habit)))
+    assert parsed.well_formed and parsed.answer == answer
+
+
+def test_an_unclosed_thought_after_an_imperative_only():
+    imperative = respond(Scene(SHAPES, box_of("Find the red circle.")), random.Random(0), always("unclosed"))
+    question = respond(Scene(SHAPES, box_of("Where is the red circle?")), random.Random(0), always("unclosed"))
+    assert not parse_response(imperative).well_formed and parse_response(imperative).answer is None
+    assert parse_response(question).well_formed
+
+
+def test_habits_come_up_as_often_as_stated():
+    truth = json.dumps(SHAPES.shapes[0].box, separators=(",", ":"))
+    scene = Scene(SHAPES, box_of("Where is the red circle?"))
+    rng = random.Random(0)
+    wide = sum(truth not in respond(scene, rng) for _ in range(2000)) / 2000
+    assert wide == pytest.approx(HABITS["wide_box"], abs=0.05)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_exercises_are_right_when_the_teacher_is(kind):
+    """Scored by equality with the ground truth; a description says what the ground truth says."""
+    rng = random.Random(1)
+    for _ in range(200):
+        exercise = random_exercise(kind, rng, NO_HABITS)
+        parsed = parse_response(exercise.response)
+        expected = exercise.scene.question.answer
+        assert parsed.well_formed and exercise.image.size == (112, 112)
+        assert exercise.prompt.startswith("<image>\n" + exercise.scene.question.text)
+        assert parsed.answer == (expected.replace(" ", "") if kind == "iou" else expected)
+
+
+def test_no_exercise_is_drawn_like_a_data_set_row():
+    scenes = {make_scene("iou", f"0-val-{i}") for i in range(200)}
+    rng = random.Random("mixed-r1 warm start 0")
+    drawn = {random_exercise("iou", rng).scene for _ in range(2000)}
+    assert not {(s.picture, s.question) for s in scenes} & {(s.picture, s.question) for s in drawn}
