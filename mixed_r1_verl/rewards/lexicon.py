@@ -11,7 +11,7 @@ def _split(words: str) -> frozenset[str]:
 
 # Words of grammar say nothing about a picture. Not 0, so that a text made of nothing else can still be compared.
 FUNCTION_WEIGHT = 0.02
-# Words that a description holds whatever it describes: posture and gaze, the picture itself, ...
+# Words that a description holds whatever it describes: posture, gaze, places and shapes, the picture itself, ...
 COMMONPLACE_WEIGHT = 0.4
 # ... size, age, number, colours, clothes.
 QUALIFIER_WEIGHT = 0.5
@@ -39,7 +39,11 @@ COMMONPLACE_WORDS = _split(
     seem seems feature features featuring contain contains containing display displays displaying depict depicts
     depicting visible located picture pictures photo photos photograph photographs image images scene view shot camera
     background foreground front back middle center centre side sides left right area place part setting something
-    someone somebody anything everyone thing things outdoors indoors outdoor indoor day time
+    someone somebody anything everyone thing things outdoors indoors outdoor indoor day time angle corner corners
+    surface edge edges upper lower bottom slightly vertical vertically horizontal horizontally rectangular square round
+    circular facing faces full high low shadow shadows line lines level partially mostly wide narrow flat shape shaped
+    upward downward forward close closer far distance distant extends extending positioned placed stretches eye body
+    object objects item items piece pieces end ends lighting lit
     """
 )
 QUALIFIERS = _split(

@@ -1,6 +1,7 @@
 """Open-ended reward: similarity of an answer to reference texts by token embeddings, in both directions."""
 
 import json
+import operator
 from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple
@@ -11,7 +12,7 @@ from scipy.special import ndtri
 from mixed_r1_verl.rewards import lexical
 from mixed_r1_verl.rewards.config import OpenEndedConfig
 from mixed_r1_verl.rewards.embeddings import EmbeddingTable, WordFeatures
-from mixed_r1_verl.rewards.lexicon import FUNCTION_WEIGHT
+from mixed_r1_verl.rewards.lexicon import FUNCTION_WORDS
 from mixed_r1_verl.rewards.verdict import GroundTruthError, Verdict
 from mixed_r1_verl.rewards.words import CHARS_PER_WORD, split_words
 
@@ -24,11 +25,14 @@ STEM_SIMILARITY = 0.9
 PARTNER_ALLOWANCE = 0.5
 # A match counts by what it exceeds the chance similarity with this many spreads' worth of the other text's words.
 CHANCE_FACTOR = 1.4
-# A text of words without grammar loses up to this share, where the reference is written in sentences: it keeps all
-# from half of the reference's share of grammar words up. Shorter texts than this need no grammar.
-GRAMMAR_SHARE = 0.3
-SUFFICIENT_GRAMMAR = 0.5
-GRAMMAR_FROM_WORDS = 6
+# A text that alternates less between words of grammar and words of content than the reference does is a list, not
+# sentences, and loses up to this share. From `SUFFICIENT_RHYTHM - 0.5 / sqrt(words)` of the reference's rate up it pays
+# in full (the root allows for the noise of a short text). Texts shorter than this many words may be lists, and the
+# term is off where the reference itself alternates less than `LEAST_RHYTHM`: keywords, or another language.
+RHYTHM_SHARE = 0.8
+SUFFICIENT_RHYTHM = 0.9
+LEAST_RHYTHM = 0.25
+RHYTHM_FROM_WORDS = 6
 EPSILON = 1e-6
 
 Similarity = Callable[[str, str, EmbeddingTable, int], float]
@@ -128,21 +132,34 @@ def harmonic_mean(precision: float, recall: float) -> float:
 
 
 class _Side(NamedTuple):
-    """One text as the robust variant sees it: its distinct words, how often each occurs, and their features."""
+    """One text as the robust variant sees it.
+
+    Attributes:
+        words: its distinct words; `counts`, `features` and `mass` (weight times count) belong to them.
+        content: sum of the distinct words' weights.
+        rhythm: share of neighbouring words of which one is grammar and the other content.
+    """
 
     words: tuple[str, ...]
     counts: np.ndarray
     features: WordFeatures
+    mass: np.ndarray
     content: float
+    rhythm: float
 
 
 def _read(text: str, table: EmbeddingTable, limit: int) -> _Side | None:
-    counted = Counter(split_words(text, limit))
-    if not counted:
+    sequence = split_words(text, limit)
+    if not sequence:
         return None
+    counted = Counter(sequence)
     words = tuple(counted)
     features = table.words(words)
-    return _Side(words, np.fromiter(counted.values(), np.float32, len(words)), features, float(features.weights.sum()))
+    counts = np.fromiter(counted.values(), np.float32, len(words))
+    is_grammar = [word in FUNCTION_WORDS for word in sequence]
+    changes = sum(map(operator.ne, is_grammar, is_grammar[1:]))
+    content = float(features.weights.sum())
+    return _Side(words, counts, features, features.weights * counts, content, changes / max(1, len(sequence) - 1))
 
 
 def robust(answer: str, reference: str, table: EmbeddingTable, limit: int) -> float:
@@ -156,12 +173,12 @@ def robust(answer: str, reference: str, table: EmbeddingTable, limit: int) -> fl
       words of grammar; a match is worth only as much as the partner weighs: s(a, b) * min(1, w_b / w_a + 0.5);
     - chance c_a: the best cosine that word a would reach with as many everyday words as the other text has content,
       mean_a + 1.4 spread_a z(n); a match counts by what it exceeds that: m_a = max(0, (max_b s - c_a) / (1 - c_a));
-    - repetition: a word that the answer repeats more often than its partner occurs is paid only that often.
+    - repetition: of n occurrences of a word only as many are paid as its partner has, k = min(n_a, n_b).
 
-    P = sum_a w_a k_a m_a / sum_a w_a n_a with n_a occurrences of which k_a are paid, and R likewise over the reference
-    with k = n. The score is their power mean of exponent -2, sqrt(2) P R / sqrt(P^2 + R^2), which leans to the smaller
-    of the two, times a factor of at least 0.7 for the share of grammar words, so that a list of the right nouns pays
-    less than a sentence. A text scores 1 against itself.
+    P = sum_a w_a k_a m_a / sum_a w_a n_a, and R likewise over the reference. The score is their power mean of exponent
+    -2, sqrt(2) P R / sqrt(P^2 + R^2), which leans to the smaller of the two, times a factor of at least 0.2 for the
+    rhythm of grammar and content words, so that a list of the right words pays less than a sentence. A text scores 1
+    against itself.
     """
     ours, theirs = _read(answer, table, limit), _read(reference, table, limit)
     if ours is None or theirs is None:
@@ -171,17 +188,11 @@ def robust(answer: str, reference: str, table: EmbeddingTable, limit: int) -> fl
     forward = similarity * np.minimum(1.0, relative + PARTNER_ALLOWANCE)
     backward = similarity * np.minimum(1.0, 1.0 / relative + PARTNER_ALLOWANCE)
 
-    partner = forward.argmax(axis=1)
-    matched = _above_chance(forward[np.arange(len(partner)), partner], ours.features, theirs.content)
-    paid = np.minimum(ours.counts, theirs.counts[partner])
-    ours_weight, theirs_weight = ours.features.weights, theirs.features.weights
-    precision = float((ours_weight * paid) @ matched) / float(ours_weight @ ours.counts)
-    covered = _above_chance(backward.max(axis=0), theirs.features, ours.content)
-    theirs_mass = theirs_weight * theirs.counts
-    recall = float(theirs_mass @ covered) / float(theirs_mass.sum())
+    precision = _matched_share(forward, ours, theirs)
+    recall = _matched_share(backward.T, theirs, ours)
     # What was cut off was not matched either.
     read = min(1.0, limit * CHARS_PER_WORD / max(1, len(answer)))
-    return _leaning_mean(precision * read, recall) * _grammar_factor(ours, theirs)
+    return _leaning_mean(precision * read, recall) * _rhythm_factor(ours, theirs)
 
 
 def _leaning_mean(precision: float, recall: float) -> float:
@@ -190,17 +201,23 @@ def _leaning_mean(precision: float, recall: float) -> float:
     return 2**0.5 * precision * recall / (precision * precision + recall * recall) ** 0.5
 
 
-def _grammar_factor(ours: _Side, theirs: _Side) -> float:
-    if min(ours.counts.sum(), theirs.counts.sum()) < GRAMMAR_FROM_WORDS:
+def _matched_share(similarity: np.ndarray, side: _Side, other: _Side) -> float:
+    """Share of one text's content that is matched in the other; `similarity` is [words of side, words of other]."""
+    partner = similarity.argmax(axis=1)
+    best = similarity[np.arange(len(partner)), partner]
+    features = side.features
+    expected = features.chance_mean + CHANCE_FACTOR * features.chance_spread * _expected_maximum(other.content)
+    matched = np.clip((best - expected) / np.maximum(1.0 - expected, EPSILON), 0.0, 1.0)
+    paid = np.minimum(side.counts, other.counts[partner])
+    return float((features.weights * paid) @ matched / side.mass.sum())
+
+
+def _rhythm_factor(ours: _Side, theirs: _Side) -> float:
+    count = float(ours.counts.sum())
+    if min(count, theirs.counts.sum()) < RHYTHM_FROM_WORDS or theirs.rhythm < LEAST_RHYTHM:
         return 1.0
-    wanted = SUFFICIENT_GRAMMAR * _grammar_share(theirs)
-    return 1 - GRAMMAR_SHARE * max(0.0, 1 - _grammar_share(ours) / wanted) if wanted > 0 else 1.0
-
-
-def _grammar_share(side: _Side) -> float:
-    """Share of words that are words of grammar."""
-    is_grammar = side.features.weights <= np.float32(FUNCTION_WEIGHT)
-    return float(side.counts[is_grammar].sum() / side.counts.sum())
+    wanted = theirs.rhythm * (SUFFICIENT_RHYTHM - 0.5 / count**0.5)
+    return 1 - RHYTHM_SHARE * max(0.0, 1 - ours.rhythm / wanted)
 
 
 def _word_similarity(ours: _Side, theirs: _Side) -> np.ndarray:
@@ -217,11 +234,6 @@ def _word_similarity(ours: _Side, theirs: _Side) -> np.ndarray:
         if word in places:
             similarity[place, places[word]] = 1.0
     return similarity
-
-
-def _above_chance(best: np.ndarray, features: WordFeatures, content: float) -> np.ndarray:
-    expected = features.chance_mean + CHANCE_FACTOR * features.chance_spread * _expected_maximum(content)
-    return np.clip((best - expected) / np.maximum(1.0 - expected, EPSILON), 0.0, 1.0)
 
 
 def _expected_maximum(count: float) -> float:
