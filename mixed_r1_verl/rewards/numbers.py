@@ -7,6 +7,7 @@ judges: whether `41%` may stand for `0.41` is decided by the reward that compare
 import math
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from mixed_r1_verl.rewards.text import SMALL_NUMBERS, TENS, clean, words
 
@@ -173,9 +174,19 @@ _COMPOSITE_TIME = re.compile(
     r"(?P<major>\d{1,6})\s?(?P<major_unit>[A-Za-z]{1,8})(?:,|\s)*(?:and\s+)?"
     r"(?P<minor>\d{1,6})\s?(?P<minor_unit>[A-Za-z]{1,8})"
 )
+_FIRST_WORD = re.compile(r"[A-Za-z]+")
+_NUMBER_STARTS = frozenset(
+    (
+        *words("about approximately approx around roughly nearly almost circa ca minus negative"),
+        *words("us a c hk s nz usd eur gbp cny rmb inr jpy rs"),
+        *SMALL_NUMBERS,
+        *TENS,
+    )
+)
 _SCALES_IN_WORDS = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 
 
+@lru_cache(maxsize=8192)
 def parse_number(text: str) -> Number | None:
     """Read a text that is one number with what belongs to it, or None.
 
@@ -191,6 +202,9 @@ def parse_number(text: str) -> Number | None:
         return None
     if text.isascii() and text.isdigit() and len(text) <= 15:
         return Number(float(text), plain=True)
+    word = _FIRST_WORD.match(text)
+    if word and word[0].lower() not in _NUMBER_STARTS:  # nearly every label and sentence ends here
+        return None
     text = _LEADS.sub("", text)
     composite = _COMPOSITE_TIME.fullmatch(text)
     if composite:

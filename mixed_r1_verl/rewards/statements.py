@@ -15,6 +15,7 @@ What a claim *means* is the reward's business: it reads the start of the claim a
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from mixed_r1_verl.rewards.numbers import Number, find_numbers, parse_number
 from mixed_r1_verl.rewards.text import boxed_contents, clean
@@ -41,7 +42,7 @@ class Claims:
 
     def places(self) -> tuple[str, ...]:
         """Every place where an answer may begin, the strongest first."""
-        return (*self.boxed, *self.announced, *self.described, *self.sentences)
+        return tuple(dict.fromkeys((*self.boxed, *self.announced, *self.described, *self.sentences)))
 
 
 _NOUN = r"(?:answers?|option|choice|solution|result|conclusion|prediction|response|value|verdict|letter|statement)"
@@ -86,6 +87,7 @@ _LEAD_IN = re.compile(r"(?:(?:the|my|our|final|correct|right|best|that)\s+)*", r
 _LONGEST_SENTENCE = 400
 
 
+@lru_cache(maxsize=2048)
 def find_claims(text: str, *, plain: bool = True) -> Claims:
     r"""Find the committed parts of an answer.
 

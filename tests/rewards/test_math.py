@@ -371,7 +371,7 @@ def test_inline_comparison_starts_no_process(monkeypatch: pytest.MonkeyPatch) ->
 # --- properties -----------------------------------------------------------------------------------------------------
 
 _PIECES = st.sampled_from(
-    [*r"\boxed{ \frac{ \sqrt{ } { ( ) ^ _ $ 1 2 x = + - ! , \text{ cm ° % π √ or is".split(" "), "The answer is "]
+    [r"\boxed{", r"\frac{", r"\sqrt{", r"\text{", "cm", "or", "is", "The answer is ", *"}{()^_$12x=+-!,°%π√ "]
 )
 
 
