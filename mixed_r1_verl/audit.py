@@ -137,12 +137,12 @@ def attack_bar(kind: str, sort: str, honest: float, unrelated: float, constant: 
     """The mean above which an attack pays; the rules stand at the top of this module.
 
     Example:
-        >>> attack_bar("open_ended", "blind", honest=0.6, unrelated=0.2, constant=None)
-        0.30000000000000004
-        >>> attack_bar("matching", "blind", honest=1.0, unrelated=0.3, constant=0.35)
-        0.37
-        >>> attack_bar("iou", "padded", honest=1.0, unrelated=0.2, constant=0.3)
-        0.8
+        >>> attack_bar("open_ended", "blind", honest=1.0, unrelated=0.5, constant=None)
+        0.625
+        >>> attack_bar("matching", "blind", honest=1.0, unrelated=0.25, constant=0.5)
+        0.52
+        >>> attack_bar("iou", "padded", honest=1.0, unrelated=0.5, constant=0.5)
+        0.875
     """
     if kind == "format":
         return 0.0
