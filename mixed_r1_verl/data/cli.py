@@ -97,6 +97,8 @@ def convert_command(
             summary = convert_dataset(converter, raw, output, options, on_progress=show)
     except DataError as error:
         _fail(str(error), FAILED)
+    except OSError as error:  # a full disk, a folder that was taken away
+        _fail(f"cannot write {output}: {error.strerror or error}; run the same command again to go on", FAILED)
     except KeyboardInterrupt:
         _fail("interrupted; run the same command again to go on", 130)
     _print_summary(summary, output)
@@ -123,6 +125,8 @@ def demo_command(
             _print_summary(summary, output / f"{name}.parquet")
     except DataError as error:
         _fail(str(error), FAILED)
+    except OSError as error:
+        _fail(f"cannot write to {output}: {error.strerror or error}", FAILED)
 
 
 def check_command(

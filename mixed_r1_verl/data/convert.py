@@ -192,7 +192,12 @@ def convert_dataset(
         _open_plan(partial, converter, raw, options)
         job = _Job(converter, raw, options, image_folder)
         writer = _ChunkWriter(partial, job, on_progress)
-        source_rows = writer.run()
+        try:
+            source_rows = writer.run()
+        except DataError:
+            if not writer.chunks:  # nothing to go on with later
+                shutil.rmtree(partial)
+            raise
         return _finish(output, partial, converter, options, writer, source_rows, single)
 
 

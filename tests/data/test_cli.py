@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from mixed_r1_verl.cli import app
 from mixed_r1_verl.data import cli
+from mixed_r1_verl.data import convert as core
 
 
 @pytest.fixture
@@ -115,7 +116,7 @@ def test_bad_usage_and_bad_input(run, tmp_path, monkeypatch, arguments, code, me
     found, output = run("data", *arguments)
     assert (found, message in output) == (code, True), output
     assert "Traceback" not in output
-    assert not list(tmp_path.glob("*.parquet"))
+    assert not list(tmp_path.glob("*.parquet*"))
 
 
 @pytest.mark.parametrize(
@@ -130,6 +131,15 @@ def test_check_bad_usage(run, arguments, message):
 def test_check_of_a_file_that_is_no_parquet(run):
     code, output = run("check", __file__)
     assert code == 1 and "not a readable parquet file" in output
+
+
+def test_full_disk(run, raw, tmp_path, monkeypatch):
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(core, "rows_to_table", full)
+    code, output = run("data", "convert", "easy_vqa", "--input", raw, "--output", tmp_path / "a.parquet")
+    assert code == 1 and "No space left on device" in output and "Traceback" not in output
 
 
 def test_interrupted(run, raw, tmp_path, monkeypatch):

@@ -175,18 +175,34 @@ def test_raccoon_against_its_csv(raw_root: Path, convert):
         assert sorted(json.loads(rows[name]["reward_model"]["ground_truth"])) == sorted(wanted)
 
 
-def test_every_sample_fits_into_one_training_set(raw_root: Path, convert):
+def test_every_sample_loads_in_verl_as_one_training_set(raw_root: Path, tmp_path: Path, convert, monkeypatch):
+    rl_dataset = pytest.importorskip("verl.utils.dataset.rl_dataset")
+    from omegaconf import OmegaConf
+
+    from mixed_r1_verl.tiny.qwen2_5_vl import build_processor
+
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
     paths: list[Path] = []
     for sample in (s for s in SAMPLES if s.written):
-        image_root = raw_root / sample.image_root if sample.image_root else None
         result = convert(
             sample.converter,
             raw_root / sample.folder,
             sample.split,
-            image_root=image_root,
+            image_root=raw_root / sample.image_root if sample.image_root else None,
             suffix=f"-{len(paths)}",
-            limit=40,
+            limit=40 if sample.reasons else 20,
             seed=1,
+            max_pixels=100_000,
         )
         paths.append(result.path)
-    assert [str(problem) for problem in check_files(paths).problems] == []
+    report = check_files(paths)
+    assert [str(problem) for problem in report.problems] == []
+    processor = build_processor()
+    settings = {"max_prompt_length": 4096, "filter_overlong_prompts": True, "cache_dir": str(tmp_path)}
+    dataset = rl_dataset.RLHFDataset(
+        data_files=[str(path) for path in paths],
+        tokenizer=processor.tokenizer,
+        config=OmegaConf.create(settings | {"filter_overlong_prompts_workers": None}),
+        processor=processor,
+    )
+    assert len(dataset) == report.rows  # verl drops, with a warning only, every row that it cannot process
