@@ -15,6 +15,9 @@ from mixed_r1_verl.rewards.verdict import GroundTruthError, Verdict
 PREDICTION_CHARS = 200
 """Characters of a prediction that are logged with each sample."""
 
+UNSCORED = frozenset({"timeout", "comparison_failed"})
+"""Reasons of a verdict that mean that the answer could not be judged, not that it is wrong."""
+
 Scorer = Callable[[str, str, Mapping[str, Any]], Verdict]
 
 
@@ -99,6 +102,8 @@ class MixedReward:
 
     def _weigh(self, kind: str, verdict: Verdict, format_score: float) -> dict[str, Any]:
         acc = float(verdict.acc)
+        if verdict.reason in UNSCORED:
+            return failure(kind, verdict.reason)
         if not math.isfinite(acc):
             return failure(kind, f"reward returned {acc}")
         acc = min(max(acc, 0.0), 1.0)
