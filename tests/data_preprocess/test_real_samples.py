@@ -91,8 +91,8 @@ def rejects_of(rejects: list[tuple[str, str, str, str]]) -> Counter[str]:
 
 
 def assert_sound(path: Path, rows: int) -> None:
-    """`check_files` scores every row's own ground truth, so this is also the gold test."""
-    report = check_files([path])
+    """The conversion has scored every row's own ground truth; the check looks at what was written."""
+    report = check_files([path], gold=False)
     assert report.rows == rows
     assert [str(problem) for problem in report.problems] == []
     assert quick_check([path], REWARD_KINDS) == []
@@ -132,17 +132,15 @@ def test_records_without_pictures_with_stand_ins(raw_root: Path, tmp_path: Path,
     images.mkdir()
     for _ in range(3):  # a record with two pictures names one missing picture at a time
         with suppress(DataError):
-            convert(sample.converter, folder, sample.split, image_root=images)
+            convert(sample.converter, folder, sample.split, image_root=images, check_gold=False)
         report = tmp_path / f"{sample.converter}-{sample.split}.rejects.jsonl"
-        for line in report.read_text(encoding="utf-8").splitlines():
-            reject = json.loads(line)
-            if reject["reason"] == "image_missing":
-                name = ast.literal_eval(reject["detail"].partition(" is not")[0]).rpartition("/")[2]
-                picture(
-                    images / name,
-                    sizes.get(name, (64, 48)),
-                    mode="L",
-                )
+        rejects = [json.loads(line) for line in report.read_text(encoding="utf-8").splitlines()]
+        details = [reject["detail"] for reject in rejects if reject["reason"] == "image_missing"]
+        if not details:
+            break
+        for detail in details:
+            name = ast.literal_eval(detail.partition(" is not")[0]).rpartition("/")[2]
+            picture(images / name, sizes.get(name, (64, 48)), mode="L")
     result = convert(sample.converter, folder, sample.split, image_root=images)
     written, reasons = sample.filled or (0, {})
     assert (len(result.rows), rejects_of(result.rejects)) == (written, reasons)
@@ -150,7 +148,8 @@ def test_records_without_pictures_with_stand_ins(raw_root: Path, tmp_path: Path,
 
 
 def test_chartqa_against_the_raw_records(raw_root: Path, convert):
-    rows = {row["extra_info"]["id"]: row for row in convert("chartqa", raw_root / "chartqa_split", "test").rows}
+    result = convert("chartqa", raw_root / "chartqa_split", "test", check_gold=False)
+    rows = {row["extra_info"]["id"]: row for row in result.rows}
     seen = 0
     for path in sorted((raw_root / "chartqa_split" / "dataset").glob("*/test_*.json")):
         for position, record in enumerate(json.loads(path.read_text(encoding="utf-8"))):
@@ -190,12 +189,13 @@ def test_every_sample_loads_in_verl_as_one_training_set(raw_root: Path, tmp_path
             sample.split,
             image_root=raw_root / sample.image_root if sample.image_root else None,
             suffix=f"-{len(paths)}",
-            limit=40 if sample.reasons else 20,
+            limit=60 if sample.reasons else 8,
             seed=1,
-            max_pixels=100_000,
+            max_pixels=50_000,
+            check_gold=False,
         )
         paths.append(result.path)
-    report = check_files(paths)
+    report = check_files(paths, gold=False)
     assert [str(problem) for problem in report.problems] == []
     processor = build_processor()
     settings = {"max_prompt_length": 4096, "filter_overlong_prompts": True, "cache_dir": str(tmp_path)}
