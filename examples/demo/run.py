@@ -28,7 +28,7 @@ from rich.table import Table
 matplotlib.use("Agg")
 from matplotlib import pyplot
 
-console = Console()
+console = Console(width=None if sys.stdout.isatty() else 110)
 
 KINDS = ("matching", "chart", "iou", "open_ended")
 PEARSON = "training/rollout_actor_probs_pearson_corr"
@@ -142,11 +142,11 @@ def mean_and_error(values: list[float]) -> tuple[float, float]:
     return mean, (variance / n) ** 0.5
 
 
-def group_results(rows: list[dict], key: str) -> dict[str, dict[str, float]]:
-    """Mean `acc` and `format` of validation rows, grouped by one of their fields."""
+def results_by_reward(rows: list[dict]) -> dict[str, dict[str, float]]:
+    """Mean `acc`, its standard error, and mean `format` of validation rows for each reward kind."""
     groups = defaultdict(list)
     for row in rows:
-        groups[row[key]].append(row)
+        groups[row["reward_kind"]].append(row)
     results = {}
     for name, members in sorted(groups.items()):
         acc, error = mean_and_error([row["acc"] for row in members])
@@ -159,21 +159,36 @@ def group_results(rows: list[dict], key: str) -> dict[str, dict[str, float]]:
     return results
 
 
-def read_curve(folder: Path, tag: str) -> list[tuple[int, float]]:
-    """One scalar over the steps, from TensorBoard's event files."""
+def read_curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    """Every scalar over the steps, from TensorBoard's event files."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     events = EventAccumulator(str(folder))
     events.Reload()
-    if tag not in events.Tags()["scalars"]:
-        return []
-    return sorted({event.step: event.value for event in events.Scalars(tag)}.items())
+    return {
+        tag: sorted({event.step: event.value for event in events.Scalars(tag)}.items())
+        for tag in events.Tags()["scalars"]
+    }
 
 
-def plot(validation: dict[int, list[dict]], tensorboard: Path, target: Path) -> None:
+def results_by_source(curves: dict[str, list[tuple[int, float]]]) -> dict[str, dict[str, dict[str, float]]]:
+    """Mean `acc` and `format` before and after for each data source, as verl logged them."""
+    results = {}
+    for tag, points in curves.items():
+        if tag.startswith("val-core/") and tag.endswith("/acc/mean@1"):
+            source = tag.removeprefix("val-core/").removesuffix("/acc/mean@1")
+            formats = curves[f"val-aux/{source}/format/mean@1"]
+            results[source] = {
+                when: {"acc": round(points[at][1], 4), "format": round(formats[at][1], 4)}
+                for when, at in (("before", 0), ("after", -1))
+            }
+    return dict(sorted(results.items()))
+
+
+def plot(validation: dict[int, list[dict]], score: list[tuple[int, float]], target: Path) -> None:
     """Curves of validation `acc` for each reward, of `format`, and of the training score."""
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, 4.2), constrained_layout=True)
-    by_step = {step: group_results(rows, "reward_kind") for step, rows in validation.items()}
+    by_step = {step: results_by_reward(rows) for step, rows in validation.items()}
     for kind in KINDS:
         points = [(step, groups[kind]) for step, groups in by_step.items() if kind in groups]
         left.errorbar(
@@ -188,9 +203,7 @@ def plot(validation: dict[int, list[dict]], tensorboard: Path, target: Path) -> 
     left.legend()
     formats = [(step, sum(row["format"] for row in rows) / len(rows)) for step, rows in validation.items()]
     right.plot(*zip(*formats, strict=True), marker="o", label="validation format")
-    score = read_curve(tensorboard, "critic/score/mean")
-    if score:
-        right.plot(*zip(*score, strict=True), label="training score")
+    right.plot(*zip(*score, strict=True), label="training score")
     right.set(title="format and training score", xlabel="step", ylim=(0, 1.02))
     right.legend()
     figure.savefig(target, dpi=120)
@@ -201,19 +214,15 @@ def show(summary: Summary) -> None:
     """Print the results before and after training."""
     for title, results in (("by reward", summary.validation), ("by source", summary.by_source)):
         table = Table(title=f"validation {title}", title_justify="left")
-        for column in ("", "rows", "acc before", "acc after", "change", "format before", "format after"):
+        for column in ("", "acc before", "acc after", "change", "format before", "format after"):
             table.add_column(column, justify="left" if not column else "right")
         for name, result in results.items():
             before, after = result["before"], result["after"]
-            table.add_row(
-                name,
-                str(after["rows"]),
-                f"{before['acc']:.3f} ± {before['standard_error']:.3f}",
-                f"{after['acc']:.3f} ± {after['standard_error']:.3f}",
-                f"{after['acc'] - before['acc']:+.3f}",
-                f"{before['format']:.3f}",
-                f"{after['format']:.3f}",
-            )
+            shown = [
+                f"{r['acc']:.3f}" + (f" ± {r['standard_error']:.3f}" if "rows" in r else "") for r in (before, after)
+            ]
+            change = f"{after['acc'] - before['acc']:+.3f}"
+            table.add_row(name, *shown, change, f"{before['format']:.3f}", f"{after['format']:.3f}")
         console.print(table)
     console.print("wall time in s:", summary.seconds)
     console.print(f"{PEARSON}:", summary.pearson)
@@ -257,13 +266,13 @@ def demo(
 
     validation = read_validation(output / "validation")
     first, last = validation[min(validation)], validation[steps]
-    for key, target in (("reward_kind", summary.validation), ("data_source", summary.by_source)):
-        before, after = group_results(first, key), group_results(last, key)
-        target.update({name: {"before": before[name], "after": after[name]} for name in after})
-    pearson = [value for _, value in read_curve(output / "tensorboard", PEARSON)]
-    if pearson:
-        summary.pearson = {"first": pearson[0], "last": pearson[-1], "lowest": min(pearson)}
-    plot(validation, output / "tensorboard", output / "curves.png")
+    before, after = results_by_reward(first), results_by_reward(last)
+    summary.validation = {kind: {"before": before[kind], "after": after[kind]} for kind in after}
+    curves = read_curves(output / "tensorboard")
+    summary.by_source = results_by_source(curves)
+    pearson = [value for _, value in curves[PEARSON]]
+    summary.pearson = {"first": pearson[0], "last": pearson[-1], "lowest": min(pearson)}
+    plot(validation, curves["critic/score/mean"], output / "curves.png")
     temporary = record.with_suffix(".tmp")
     temporary.write_text(json.dumps(summary.__dict__, indent=2) + "\n")
     temporary.replace(record)

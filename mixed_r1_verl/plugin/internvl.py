@@ -28,7 +28,7 @@ def accept_internvl_processor() -> None:
     hf_processor._mixed_r1 = True  # type: ignore[attr-defined]
     # verl re-exports the function; modules that import it by name do so after plugins are loaded.
     for namespace in (module, verl.utils.tokenizer, verl.utils):
-        namespace.hf_processor = hf_processor
+        vars(namespace)["hf_processor"] = hf_processor
 
 
 def load_internvl_processor(name_or_path: str, **kwargs: Any) -> Any | None:
@@ -47,7 +47,7 @@ def load_internvl_processor(name_or_path: str, **kwargs: Any) -> Any | None:
     return processor
 
 
-def _restoring_placeholders(processor_class: type) -> type:
+def _restoring_placeholders(processor_class: type[Any]) -> type[Any]:
     """A subclass that puts back the image placeholders which a prompt has lost.
 
     Only pixel values are taken from such a call, and their order is that of the images, so where in the text the
@@ -58,7 +58,6 @@ def _restoring_placeholders(processor_class: type) -> type:
         if images is not None and isinstance(text, list) and len(text) == 1:
             missing = len(images) - text[0].count(self.image_token)
             text = [self.image_token * missing + text[0]]
-        return super(restoring, self).__call__(images=images, text=text, **kwargs)
+        return processor_class.__call__(self, images=images, text=text, **kwargs)
 
-    restoring = type(processor_class.__name__, (processor_class,), {"__call__": call})
-    return restoring
+    return type(processor_class.__name__, (processor_class,), {"__call__": call})

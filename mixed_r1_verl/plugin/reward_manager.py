@@ -27,7 +27,8 @@ def reward_config(config: DictConfig) -> MixedRewardConfig:
         ConfigError: naming a misspelt key or a wrong value.
     """
     block = OmegaConf.select(config, BLOCK)
-    return MixedRewardConfig.from_mapping({} if block is None else OmegaConf.to_container(block, resolve=True))
+    mapping: Any = {} if block is None else OmegaConf.to_container(block, resolve=True)
+    return MixedRewardConfig.from_mapping(mapping)
 
 
 @register("mixed_r1")
@@ -48,6 +49,7 @@ class MixedRewardManager(RewardManagerBase):
         reward_model_tokenizer: Any = None,
     ):
         super().__init__(config, tokenizer, compute_score)
+        self.tokenizer: Any = tokenizer  # verl annotates it as its factory
         mixed = reward_config(config)
         MixedReward(mixed).prepare()  # a table that cannot be built must stop the run, not score 0
         self.pool = ScoringPool(mixed)

@@ -5,6 +5,9 @@ weight synchronisation then has nothing to load into, and a packed `lm_head` wou
 """
 
 
+from typing import Any
+
+
 def register() -> None:
     """Keep the plain weights of linear layers where vLLM runs on the CPU. Safe to call again."""
     from vllm.platforms import current_platform
@@ -14,7 +17,7 @@ def register() -> None:
     import torch
     from vllm.model_executor.layers import utils
 
-    def keep_plain_weight(layer: torch.nn.Module, remove_weight: bool) -> None:
+    def keep_plain_weight(layer: Any, remove_weight: bool) -> None:
         layer.cpu_linear = torch.nn.functional.linear
 
     utils.dispatch_cpu_unquantized_gemm = keep_plain_weight

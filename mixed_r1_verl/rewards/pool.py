@@ -72,7 +72,7 @@ class ScoringPool:
         return pool
 
     async def score(
-        self, data_source: str, solution_str: str, ground_truth: str, extra_info: Mapping[str, Any]
+        self, data_source: str, solution_str: str, ground_truth: str | None, extra_info: Mapping[str, Any]
     ) -> dict[str, Any]:
         """Score one response without blocking the event loop; never raises, same keys as `MixedReward.score`."""
         kind = str(extra_info.get("reward") or self.config.routes.get(data_source) or "")
