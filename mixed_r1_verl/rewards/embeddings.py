@@ -3,6 +3,7 @@
 import hashlib
 import json
 import threading
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 from pathlib import Path
@@ -40,6 +41,10 @@ NGRAM_LENGTHS = (2, 3, 4, 5)
 # --- memory of one process -------------------------------------------------------------------------------------------
 # Words whose vectors a process keeps at hand: 32,768 x 256 x 4 bytes = 32 MiB at most.
 REMEMBERED_WORDS = 32_768
+# References whose embeddings a process keeps at hand: the responses of one prompt come one after another.
+REMEMBERED_REFERENCES = 4
+# Tokens whose cosines with one reference are kept.
+REMEMBERED_TOKENS = 4_096
 # Characters of a text that are given to the tokenizer for each token that is asked for.
 CHARS_PER_TOKEN = 16
 
@@ -129,6 +134,8 @@ class EmbeddingTable:
         self._source = source
         self._recreate = recreate
         self._memory = _WordMemory(source)
+        self._references: OrderedDict[tuple[str, int], _Reference] = OrderedDict()
+        self._lock = threading.Lock()
 
     @staticmethod
     def load(model: str | None, cache_dir: str | None = None) -> "EmbeddingTable":
@@ -161,6 +168,22 @@ class EmbeddingTable:
         """Embeddings of tokens divided by their length, float32 [len(tokens), dim]; zero rows stay zero."""
         return self._source.unit_rows(tokens)
 
+    def cosines(self, tokens: Sequence[Token], reference: str, limit: int) -> tuple[np.ndarray, np.ndarray]:
+        """Cosines of n distinct tokens with the m distinct tokens of a reference, float32 [n, m], and how often each of
+        those m occurs in the reference, float32 [m].
+
+        The responses of a group share their reference and many of their tokens: what was computed for the last
+        references is remembered.
+        """
+        with self._lock:
+            known = self._references.pop((reference, limit), None)
+            if known is None:
+                known = _Reference(self._source, self._source.tokens(reference, limit))
+            self._references[reference, limit] = known
+            if len(self._references) > REMEMBERED_REFERENCES:
+                self._references.popitem(last=False)
+            return known.cosines(tokens), known.counts
+
     def words(self, words: Sequence[str]) -> WordFeatures:
         """Vectors and properties of words.
 
@@ -168,6 +191,30 @@ class EmbeddingTable:
         `REMOVED_DIRECTIONS` largest directions and projected to the next `KEPT_DIRECTIONS`.
         """
         return self._memory.look_up(words)
+
+
+class _Reference:
+    """The unit rows of a reference's distinct tokens, and their cosines with the tokens met so far."""
+
+    def __init__(self, source: EmbeddingSource, tokens: Sequence[Token]) -> None:
+        counted = Counter(tokens)
+        self._source = source
+        self.counts = np.fromiter(counted.values(), np.float32, len(counted))
+        self._columns = source.unit_rows(list(counted)).T
+        self._forget()
+
+    def _forget(self) -> None:
+        self._places: dict[Token, int] = {}
+        self._cosines = np.zeros((0, len(self.counts)), np.float32)
+
+    def cosines(self, tokens: Sequence[Token]) -> np.ndarray:
+        if len(self._places) > REMEMBERED_TOKENS:
+            self._forget()
+        new = [token for token in tokens if token not in self._places]
+        if new:
+            self._places.update(zip(new, range(len(self._places), len(self._places) + len(new)), strict=True))
+            self._cosines = np.concatenate([self._cosines, self._source.unit_rows(new) @ self._columns])
+        return self._cosines[[self._places[token] for token in tokens]]
 
 
 class _WordMemory:
@@ -295,8 +342,9 @@ class ModelTable:
 
     def tokens(self, text: str, limit: int) -> Sequence[Token]:
         cut = text[: limit * CHARS_PER_TOKEN].encode("utf-8", "replace").decode("utf-8")
-        ids = self._tokenizer.encode(cut, add_special_tokens=False).ids[:limit]
-        return [i for i in ids if i < self._tensor.rows]
+        # The form that does not keep character offsets.
+        ids = self._tokenizer.encode_batch_fast([cut], add_special_tokens=False)[0].ids[:limit]
+        return ids if max(ids, default=0) < self._tensor.rows else [i for i in ids if i < self._tensor.rows]
 
     def unit_rows(self, tokens: Sequence[Token]) -> np.ndarray:
         if self._exact is None:

@@ -99,14 +99,14 @@ def parse_ground_truth(ground_truth: str) -> tuple[str, ...]:
 
 def _best_matches(answer: str, reference: str, table: EmbeddingTable, limit: int) -> tuple[float, float]:
     """Mean best cosine of the answer's tokens (P) and of the reference's (R)."""
-    answer_counts = Counter(table.tokens(answer, limit))
-    reference_counts = Counter(table.tokens(reference, limit))
-    if not answer_counts or not reference_counts:
-        return 0.0, 0.0
     # Each distinct token is compared once and counted as often as it occurs.
-    cosines = table.unit_rows(list(answer_counts)) @ table.unit_rows(list(reference_counts)).T
-    precision = np.average(cosines.max(axis=1), weights=list(answer_counts.values()))
-    recall = np.average(cosines.max(axis=0), weights=list(reference_counts.values()))
+    counted = Counter(table.tokens(answer, limit))
+    cosines, reference_counts = table.cosines(list(counted), reference, limit)
+    if not cosines.size:
+        return 0.0, 0.0
+    answer_counts = np.fromiter(counted.values(), np.float32, len(counted))
+    precision = cosines.max(axis=1) @ answer_counts / answer_counts.sum()
+    recall = cosines.max(axis=0) @ reference_counts / reference_counts.sum()
     return float(precision), float(recall)
 
 
