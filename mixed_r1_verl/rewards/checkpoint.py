@@ -89,7 +89,7 @@ def find_input_embeddings(model_dir: Path) -> TensorOnDisk:
         try:
             weight_map = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
             files = {str(name): model_dir / str(shard) for name, shard in weight_map.items()}
-        except (ValueError, KeyError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise CheckpointError(f"{index} is not a safetensors index: {error!r}") from error
     else:
         for path in sorted(model_dir.glob("*.safetensors")):
@@ -125,7 +125,7 @@ def _read_header(path: Path) -> tuple[dict[str, Any], int]:
         header.pop("__metadata__", None)
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error}") from error
-    except (ValueError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError) as error:
         if isinstance(error, CheckpointError):
             raise
         raise CheckpointError(f"{path} is not a safetensors file: {error}") from error

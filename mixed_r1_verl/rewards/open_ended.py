@@ -35,6 +35,9 @@ LEAST_RHYTHM = 0.25
 RHYTHM_FROM_WORDS = 6
 EPSILON = 1e-6
 
+# Words' worth of text in which a reference must show its first word.
+REFERENCE_PROBE = 64
+
 Similarity = Callable[[str, str, EmbeddingTable, int], float]
 
 
@@ -92,7 +95,7 @@ def parse_ground_truth(ground_truth: str) -> tuple[str, ...]:
             if not isinstance(parsed, list) or not all(isinstance(item, str) for item in parsed):
                 raise GroundTruthError(f"open-ended ground truth must be a text or a JSON list of texts: {text[:80]!r}")
             references = [item.strip() for item in parsed]
-    if not references or not all(split_words(reference, 1) for reference in references):
+    if not references or not all(split_words(reference, REFERENCE_PROBE) for reference in references):
         raise GroundTruthError(f"open-ended ground truth holds an empty reference: {text[:80]!r}")
     return tuple(references)
 
