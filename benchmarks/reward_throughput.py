@@ -14,6 +14,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import argparse
 import json
 import random
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -80,7 +82,36 @@ def open_ended(seconds: float, folder: Path) -> Iterable[Row]:
     yield Row("plain bmas over torch", plain / naive, "x", "goal 4")
 
 
-def write_table(folder: Path) -> list[str]:
+def open_ended_memory(seconds: float, folder: Path) -> Iterable[Row]:
+    """Memory that a worker owns (anonymous pages, without mapped files) with a table of 152,064 x 3,584."""
+    write_table(folder / "model", 152_064, 3_584)
+    program = (
+        "import sys, threading, time, numpy, tokenizers\n"
+        "import mixed_r1_verl.rewards.open_ended as o\n"
+        "from mixed_r1_verl.rewards.embeddings import EmbeddingTable\n"
+        "def own():\n"
+        "    return int(next(x for x in open('/proc/self/status') if x.startswith('RssAnon')).split()[1]) / 1024\n"
+        "before, peak = own(), [0.0]\n"
+        "def watch():\n"
+        "    while True:\n"
+        "        peak[0] = max(peak[0], own())\n"
+        "        time.sleep(0.01)\n"
+        "threading.Thread(target=watch, daemon=True).start()\n"
+        "table = EmbeddingTable.load(sys.argv[1], sys.argv[2])\n"
+        "for variant in (o.robust, o.bmas):\n"
+        "    for start in range(0, 40000, 80):\n"
+        "        words = ' '.join(table._source._tokenizer.id_to_token(i) for i in range(start + 1, start + 161))\n"
+        "        variant(words, 'a man on a horse ' + words[:400], table, 1024)\n"
+        "print(own() - before, peak[0] - before)\n"
+    )
+    command = [sys.executable, "-c", program, str(folder / "model"), str(folder / "cache")]
+    for name in ("first worker, which builds", "every further worker"):
+        output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        owned, peak = map(float, output.split())
+        yield Row(name, owned, "MiB", f"peak {peak:.0f} MiB; goal 150")
+
+
+def write_table(folder: Path, rows: int = OPEN_ENDED_ROWS, dim: int = OPEN_ENDED_DIM) -> list[str]:
     """A model directory with a bfloat16 table and a word tokenizer; returns the words, the commonest first."""
     from tokenizers import Tokenizer, models, pre_tokenizers
 
@@ -90,18 +121,19 @@ def write_table(folder: Path) -> list[str]:
     folder.mkdir()
     words = dict.fromkeys(["[UNK]", *(word for word in sorted(FUNCTION_WORDS) if "'" not in word)])
     syllables = [c + v for c in "bcdfghjklmnprstvwz" for v in "aeiou"]
-    while len(words) < OPEN_ENDED_ROWS:
+    while len(words) < rows:
         words["".join(draw.choices(syllables, k=draw.randint(2, 4)))] = None
     tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.save(str(folder / "tokenizer.json"))
-    rows = np.random.default_rng(0).standard_normal((OPEN_ENDED_ROWS, OPEN_ENDED_DIM), np.float32)
-    data = (rows.view(np.uint32) >> 16).astype(np.uint16).tobytes()
-    shape = [OPEN_ENDED_ROWS, OPEN_ENDED_DIM]
-    entry = {"dtype": "BF16", "shape": shape, "data_offsets": [0, len(data)]}
+    entry = {"dtype": "BF16", "shape": [rows, dim], "data_offsets": [0, 2 * rows * dim]}
     header = json.dumps({"model.embed_tokens.weight": entry}).encode()
+    generator = np.random.default_rng(0)
     with (folder / "model.safetensors").open("wb") as file:
-        file.write(len(header).to_bytes(8, "little") + header + data)
+        file.write(len(header).to_bytes(8, "little") + header)
+        for start in range(0, rows, 1024):
+            block = generator.standard_normal((min(1024, rows - start), dim), np.float32)
+            file.write((block.view(np.uint32) >> 16).astype(np.uint16).tobytes())
     return list(words)[1:]
 
 
@@ -144,7 +176,10 @@ def torch_bmas(table: Any) -> Callable[[str, str], float]:
 
 
 # A part yields its rows; it may write to the folder that it is given.
-PARTS: dict[str, Callable[[float, Path], Iterable[Row]]] = {"open_ended": open_ended}
+PARTS: dict[str, Callable[[float, Path], Iterable[Row]]] = {
+    "open_ended": open_ended,
+    "open_ended_memory": open_ended_memory,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, list[Row]]:

@@ -22,7 +22,7 @@ INPUT_EMBEDDING_SUFFIXES = (
 TIED_HEAD_SUFFIXES = ("lm_head.weight", "embed_out.weight", "decoder.weight")
 # bfloat16 is read as raw 16-bit words, because numpy has no such type.
 STORAGE_TYPES = {"BF16": np.uint16, "F16": np.float16, "F32": np.float32}
-BLOCK_BYTES = 16 << 20
+BLOCK_BYTES = 8 << 20
 MAX_HEADER_BYTES = 100_000_000
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
+from scipy.linalg import blas
 from tokenizers import Tokenizer
 
 from mixed_r1_verl.rewards import lexicon
@@ -485,25 +486,29 @@ def principal_directions(tensor: TensorOnDisk) -> tuple[np.ndarray, np.ndarray]:
     k = min(dim, REMOVED_DIRECTIONS + KEPT_DIRECTIONS). Subspace iteration on the covariance of `SAMPLED_ROWS`.
     """
     total = np.zeros(tensor.dim, np.float64)
-    covariance = np.zeros((tensor.dim, tensor.dim), np.float32)
+    # Upper triangle of the sum of outer products, in place: a second matrix of this size would be 50 MB for dim 3,584.
+    products = np.zeros((tensor.dim, tensor.dim), np.float32, order="F")
     sampled = SAMPLED_ROWS if tensor.rows > 2 * SAMPLED_ROWS.start else slice(0, tensor.rows)
     count = start = 0
     for block in tensor.blocks():
         rows = _finite(to_float32(block[max(0, sampled.start - start) : max(0, sampled.stop - start)]))
-        total += rows.sum(axis=0, dtype=np.float64)
-        covariance += rows.T @ rows
-        count += len(rows)
+        if len(rows):
+            total += rows.sum(axis=0, dtype=np.float64)
+            products = blas.ssyrk(1.0, rows.T, beta=1.0, c=products, overwrite_c=True)
+            count += len(rows)
         start += len(block)
         if start >= sampled.stop:
             break
     mean = (total / count).astype(np.float32)
-    covariance /= count
-    covariance -= np.outer(mean, mean)
+
+    def covariance_times(vectors: np.ndarray) -> np.ndarray:
+        return blas.ssymm(1.0 / count, products, vectors) - np.outer(mean, mean @ vectors)
+
     k = min(tensor.dim, REMOVED_DIRECTIONS + KEPT_DIRECTIONS)
     basis = np.linalg.qr(np.random.default_rng(0).standard_normal((tensor.dim, k)).astype(np.float32))[0]
     for _ in range(SUBSPACE_ITERATIONS):
-        basis = np.linalg.qr(covariance @ basis)[0]
-    _, rotation = np.linalg.eigh(basis.T @ (covariance @ basis))
+        basis = np.linalg.qr(covariance_times(basis))[0]
+    _, rotation = np.linalg.eigh(basis.T @ covariance_times(basis))
     return mean, (basis @ rotation[:, ::-1]).astype(np.float32)
 
 
