@@ -72,12 +72,14 @@ class OpenEndedConfig:
     """Open-ended reward.
 
     Attributes:
-        variant: the similarity; see `mixed_r1_verl.rewards.open_ended`.
-        references: how several references combine.
+        variant: the similarity. `robust` (default) matches words in both directions and cannot be gamed cheaply; `bmas`
+            is the paper's as reconstructed from its name, `bmas_f1` its harmonic form; `rouge_l` and `bleu` are for
+            ablation and need the packages rouge-score and sacrebleu. See docs/rewards-open-ended.md.
+        references: how several references combine: the best one, or their mean.
         max_tokens: tokens of a text that are read; a longer answer is cut there and pays for its length.
     """
 
-    variant: str = "robust"
+    variant: Literal["robust", "bmas", "bmas_f1", "rouge_l", "bleu"] = "robust"
     references: Literal["max", "mean"] = "max"
     max_tokens: int = 1024
 
