@@ -46,7 +46,6 @@ setup(
         "numpy",
         "packaging",
         "pandas",
-        "pebble>=5.1",
         "pillow",
         "psutil",
         "pyarrow",

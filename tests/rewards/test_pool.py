@@ -1,13 +1,16 @@
 """Scoring processes: hanging and crashing samples end, and those beside and after them are scored."""
 
 import asyncio
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 
+import psutil
 import pytest
 
 from mixed_r1_verl.rewards.config import MixedRewardConfig
-from mixed_r1_verl.rewards.pool import ScoringPool
+from mixed_r1_verl.rewards.pool import Sample, ScoringPool
 
 LIMIT_S = 1.0
 
@@ -61,6 +64,53 @@ def test_the_event_loop_is_never_blocked(pool: ScoringPool) -> None:
 def test_a_row_that_cannot_be_sent_is_an_error_not_an_exception(pool: ScoringPool) -> None:
     result = asyncio.run(pool.score("s", RESPONSE, lambda: None, {"reward": "hostile"}))  # type: ignore[arg-type]
     assert (result["score"], result["error"]) == (0.0, 1.0)
+
+
+def test_the_time_limit_holds_for_each_sample_of_a_batch(pool: ScoringPool) -> None:
+    """All that waits travels together; many slow samples may take longer than one may, and only one hangs."""
+    results = score(pool, ["slow"] * 12 + ["hang"] + ["slow"] * 12)
+    assert [i for i, result in enumerate(results) if result["error"]] == [12]
+
+
+def test_what_waits_when_the_pool_is_closed_is_an_error() -> None:
+    pool = ScoringPool(MixedRewardConfig(custom={"hostile": "hostile_rewards:obey"}))
+    futures = [pool.submit(Sample("s", RESPONSE, order, {"reward": "hostile"})) for order in ["hang", "fine", "fine"]]
+    pool.close()
+    assert [future.result(10)["error"] for future in futures] == [1.0, 1.0, 1.0]
+    assert pool.submit(Sample("s", RESPONSE, "fine", {"reward": "hostile"})).result(1)["error"] == 1.0
+
+
+def test_a_sample_that_wants_all_memory_is_stopped(pool: ScoringPool) -> None:
+    results = score(pool, ["fine", "devour", "fine"])
+    assert [result["error"] for result in results] == [0.0, 1.0, 0.0]
+    assert "MemoryError" in results[1]["reason"]
+
+
+def test_scoring_processes_end_with_their_caller() -> None:
+    """Also when it is killed, and nobody tells them to."""
+    code = (
+        "import time\n"
+        "from mixed_r1_verl.rewards.config import MixedRewardConfig\n"
+        "from mixed_r1_verl.rewards.pool import ScoringPool\n"
+        "pool = ScoringPool(MixedRewardConfig())\n"
+        "print(pool.pids[0], flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as caller:
+        assert caller.stdout is not None
+        pid = int(caller.stdout.readline())
+        assert psutil.pid_exists(pid)
+        caller.kill()
+    psutil.wait_procs([process for process in [_process(pid)] if process], timeout=10)
+    assert _process(pid) is None
+
+
+def _process(pid: int) -> psutil.Process | None:
+    try:
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else process
+    except psutil.NoSuchProcess:
+        return None
 
 
 def test_a_pool_that_cannot_start_stops_the_run() -> None:
