@@ -2,9 +2,11 @@
 
 import typer
 
+from mixed_r1_verl.audit import audit_command
 from mixed_r1_verl.data.cli import app as data_app
 from mixed_r1_verl.data.cli import check_command
 from mixed_r1_verl.doctor import doctor
+from mixed_r1_verl.score import score_command
 
 app = typer.Typer(
     name="mixed-r1",
@@ -14,7 +16,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(data_app, name="data")
+app.command("score")(score_command)
 app.command("check")(check_command)
+app.command("audit")(audit_command)
 app.command()(doctor)
 
 
