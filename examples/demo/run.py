@@ -9,11 +9,13 @@ Qwen2.5-VL that `mixed_r1_verl.tiny.warm_start` made. Finished stages are kept u
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import time
 from collections import defaultdict
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,7 +58,7 @@ class Summary:
 
 
 @contextmanager
-def stage(summary: Summary, name: str, cached: bool):
+def stage(summary: Summary, name: str, cached: bool) -> Iterator[None]:
     """Announce a stage and record its wall time."""
     console.rule(f"{name}: {'cached' if cached else 'running'}", align="left")
     start = time.monotonic()
@@ -64,8 +66,17 @@ def stage(summary: Summary, name: str, cached: bool):
     summary.seconds[name] = 0.0 if cached else round(time.monotonic() - start, 1)
 
 
-def run(command: list[str], log: Path | None = None, **environment: str) -> None:
-    """Run a command with its output on the console, and in `log` too; a failure ends the demo with one line."""
+def run(
+    command: list[str], log: Path | None = None, shown: Callable[[str], str | None] = str, **environment: str
+) -> None:
+    """Run a command; a failure ends the demo with one line.
+
+    Args:
+        command: program and arguments.
+        log: file to which the whole output goes.
+        shown: what of a line of output is shown on the console; None for nothing.
+        environment: variables to set.
+    """
     console.print("$ " + " ".join(command), highlight=False, soft_wrap=True)
     process = subprocess.Popen(
         command, env={**os.environ, **environment}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -73,8 +84,10 @@ def run(command: list[str], log: Path | None = None, **environment: str) -> None
     assert process.stdout is not None
     with Path(log or os.devnull).open("a", encoding="utf-8") as copy:
         for line in process.stdout:
-            sys.stdout.write(line)
             copy.write(line)
+            if (text := shown(line)) is not None:
+                sys.stdout.write(text)
+                sys.stdout.flush()
     if process.wait():
         where = f"; its output is in {log}" if log else ""
         console.print(f"[red]demo: {command[2] if command[1] == '-m' else command[1]} failed{where}[/]")
@@ -95,6 +108,28 @@ def make_model(folder: Path, rebuild: bool, seed: int) -> None:
     import mixed_r1_verl.tiny as tiny
 
     shutil.copytree(Path(tiny.__file__).parent / "assets" / "qwen2_5_vl", folder, dirs_exist_ok=True)
+
+
+_STEP = re.compile(r"step:(\d+) - ")
+_METRIC = re.compile(r"(critic/score/mean|actor/entropy|response_length/mean|timing_s/step):([0-9.]+)")
+_SOURCE_ACC = re.compile(r"val-core/(\w+)/acc/mean@1:np\.float64\(([0-9.]+)\)")
+
+
+def training_line(line: str) -> str | None:
+    """One short line for each training step and validation, and every error; the rest is in train.log."""
+    if step := _STEP.search(line):
+        sources = ", ".join(f"{name} {float(value):.3f}" for name, value in _SOURCE_ACC.findall(line))
+        shown = f"  validation acc at step {step[1]}: {sources}\n" if sources else ""
+        metrics = {name: float(value) for name, value in _METRIC.findall(line)}
+        if "critic/score/mean" in metrics:
+            shown += (
+                f"  step {step[1]}: score {metrics['critic/score/mean']:.3f}, entropy {metrics['actor/entropy']:.2f}, "
+                f"response {metrics['response_length/mean']:.0f} tokens, {metrics['timing_s/step']:.1f} s\n"
+            )
+        return shown or None
+    if any(word in line for word in ("Error", "mixed_r1:", "mixed-r1", "could not be scored")):
+        return line
+    return None
 
 
 def train(output: Path, data: Path, model: Path, steps: int, seed: int) -> float:
@@ -121,7 +156,8 @@ def train(output: Path, data: Path, model: Path, steps: int, seed: int) -> float
         f"hydra.run.dir={output}/hydra",
     ]
     with PeakMemory() as peak:
-        run(command, output / "train.log", TENSORBOARD_DIR=str(output / "tensorboard"))
+        console.print(f"starting verl takes about a minute; its whole output goes to {output / 'train.log'}")
+        run(command, output / "train.log", training_line, TENSORBOARD_DIR=str(output / "tensorboard"))
     return peak.gib
 
 
