@@ -127,7 +127,7 @@ def training_line(line: str) -> str | None:
                 f"response {metrics['response_length/mean']:.0f} tokens, {metrics['timing_s/step']:.1f} s\n"
             )
         return shown or None
-    if any(word in line for word in ("Error", "mixed_r1:", "mixed-r1", "could not be scored")):
+    if "UserWarning" not in line and any(word in line for word in ("Error", "mixed-r1:", "mixed_r1:")):
         return line
     return None
 
