@@ -20,33 +20,12 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-
-
-class Row(NamedTuple):
-    """One line of the result: what was run, how fast, and what to compare it with."""
-
-    name: str
-    value: float
-    unit: str
-    note: str = ""
-
-
-def rate(function: Callable[..., Any], samples: Sequence[tuple[Any, ...]], seconds: float) -> float:
-    """Calls per second of one core's time over the samples in turn, after one warm-up pass; the best of three runs."""
-    for sample in samples:
-        function(*sample)
-    best = 0.0
-    for _ in range(3):
-        done, start = 0, time.process_time()
-        while (elapsed := time.process_time() - start) < seconds / 3:
-            function(*samples[done % len(samples)])
-            done += 1
-        best = max(best, done / elapsed)
-    return best
-
+from closed_rewards import chart, iou, matching
+from manager_batch import manager
+from measure import Row, rate
 
 # --- open-ended ------------------------------------------------------------------------------------------------------
 OPEN_ENDED_ROWS, OPEN_ENDED_DIM = 32_000, 2_048
@@ -80,6 +59,14 @@ def open_ended(seconds: float, folder: Path) -> Iterable[Row]:
     naive = rate(in_torch, pairs, seconds)
     yield Row("the same in torch", naive, "pairs/s", f"largest difference of results {difference:.1e}")
     yield Row("plain bmas over torch", plain / naive, "x", "goal 4")
+    try:
+        from rouge_score.rouge_scorer import RougeScorer
+    except ImportError:
+        print("skipped: comparison with ROUGE-L (package rouge-score is not installed)")
+        return
+    rouge = rate(lambda a, r: RougeScorer(["rougeL"]).score(r, a), pairs, seconds)
+    yield Row("ROUGE-L of rouge-score", rouge, "pairs/s")
+    yield Row("default over ROUGE-L", default / rouge, "x")
 
 
 def open_ended_memory(seconds: float, folder: Path) -> Iterable[Row]:
@@ -177,7 +164,11 @@ def torch_bmas(table: Any) -> Callable[[str, str], float]:
 
 # A part yields its rows; it may write to the folder that it is given.
 PARTS: dict[str, Callable[[float, Path], Iterable[Row]]] = {
+    "matching": matching,
+    "chart": chart,
+    "iou": iou,
     "open_ended": open_ended,
+    "manager": manager,
     "open_ended_memory": open_ended_memory,
 }
 
@@ -196,7 +187,10 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, list[Row]]:
             results[part] = []
             for row in PARTS[part](args.seconds, Path(folder)):
                 results[part].append(row)
-                print(f"{row.name:<28} {row.value:>12,.1f} {row.unit:<12} {row.note}", flush=True)
+                print(
+                    f"{row.name:<28} {row.value:>12,.{2 if row.unit in ('s', 'x') else 1}f} {row.unit:<12} {row.note}",
+                    flush=True,
+                )
     if args.json:
         args.json.write_text(json.dumps({part: [row._asdict() for row in rows] for part, rows in results.items()}))
     return results
