@@ -113,7 +113,7 @@ def test_qwen2_5_vl_trains_saves_and_resumes_with_hostile_samples(
     first = run.start("trainer.total_training_steps=2")
     second = run.start("trainer.total_training_steps=3")
     assert "could not be scored (timeout" in first and "could not be scored (crash" in first
-    assert "global_step_2" in second and "Setting global step to 2" in second
+    assert "setting global step to 2" in second
 
     rows = run.validation(0)
     assert {row["reward_kind"] for row in rows} == KINDS | {"hostile"}
@@ -148,7 +148,7 @@ def test_internvl_trains_saves_and_resumes(demo_data: Path, tmp_path: Path, tiny
     )
     run.start("trainer.total_training_steps=2")
     second = run.start("trainer.total_training_steps=3")
-    assert "Setting global step to 2" in second
+    assert "setting global step to 2" in second
     assert {row["reward_kind"] for row in run.validation(0)} == KINDS
     assert all(row["error"] == 0 for row in run.validation(0))
     assert sorted(run.scalars("critic/score/mean")) == [1, 2, 3]
@@ -197,7 +197,10 @@ def test_real_samples_train_through_the_custom_reward_function(tmp_path: Path, r
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("+reward.reward_kwargs.mixed_r1.fromat_weight=0.2", "unknown key 'fromat_weight'; did you mean 'format_weight'"),
+        (
+            "+reward.reward_kwargs.mixed_r1.fromat_weight=0.2",
+            "unknown key 'fromat_weight'; did you mean 'format_weight'",
+        ),
         ("actor_rollout_ref.model.path=/no/such/model", "/no/such/model is neither a directory nor a hub id"),
     ],
     ids=["misspelt key", "missing model"],
