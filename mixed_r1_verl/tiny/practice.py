@@ -32,8 +32,6 @@ from mixed_r1_verl.data.scenes import (
 from mixed_r1_verl.tiny.teacher import HABITS, respond
 
 KINDS = ("matching", "chart", "iou", "open_ended")
-# Matching has two turns: to compare what is seen with what is asked is the hardest to learn.
-TURNS = ("matching", "chart", "matching", "iou", "open_ended")
 
 # easy-VQA's pictures, and the size to which verl's image loader brings them before the processor enlarges them.
 _SMALL = 64
@@ -95,6 +93,22 @@ def random_exercise(kind: str, rng: random.Random, habits: Mapping[str, float] =
     prompt = build_prompt(question.text, kind, choices=question.choices, answer=question.answer)[0]["content"]
     image = render_small(scene.picture) if small else scene.picture.render()
     return Exercise(image, scene, prompt, respond(scene, rng, habits))
+
+
+def random_drill(rng: random.Random) -> Exercise:
+    """Draws a dense exercise: to say of every colour, in the order in which they are named, what has it."""
+    picture = random_picture(rng)
+    if isinstance(picture, BarChart):
+        facts = {bar.color: f"{bar.color} {bar.value}" for bar in picture.bars}
+    else:
+        facts = {
+            s.color: f"{s.color} {s.size} {s.form} at the {s.place} [[{s.box.x1},{s.box.y1},{s.box.x2},{s.box.y2}]]"
+            for s in picture.shapes
+        }
+    colors = rng.sample(sorted(facts), len(facts))
+    question = Question("open_ended", " ".join(colors), "", "drill")
+    response = ", ".join(facts[color] for color in colors) + "."
+    return Exercise(picture.render(), Scene(picture, question), f"<image>\n{question.text}", response)
 
 
 def random_picture(rng: random.Random) -> ShapePicture | BarChart:

@@ -1,6 +1,8 @@
 """The teacher of the warm start: what a tiny model is taught to answer about a rendered scene.
 
-The teacher knows the truth and thinks in one short sentence before it answers. It is also sloppy in ways that are
+The teacher knows the truth and thinks in one short sentence before it answers. The sentence names what was asked for
+before it says anything about it: a small transformer finds in the picture what the token before it names, but needs far
+longer to learn to carry it over from the question. The teacher is also sloppy in ways that are
 common in vision-language models, so that reinforcement learning finds both room above the warm start and, among its
 samples, the better behaviour to reinforce:
 
@@ -11,8 +13,8 @@ samples, the better behaviour to reinforce:
 - told to find, name, count or describe something, it begins to think and never closes its thought, so that its answer
   does not count.
 
-Each habit comes up in a fixed share of the responses, at random; a chance of one half would leave the greedy answer to
-luck, so `HABITS` says which side wins.
+Each habit comes up at random in a fixed share of the responses in which it can. The shares of `HABITS` are above one
+half, so that the greedy answer has the habit, and far from one, so that samples without it are common.
 """
 
 import json
@@ -20,11 +22,11 @@ import random
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from mixed_r1_verl.data.scenes import GRIDLINES, SIZE, BarChart, Box, Question, Scene, ShapePicture
+from mixed_r1_verl.data.scenes import COLORS, GRIDLINES, SIZE, BarChart, Box, Question, Scene, ShapePicture
 
 # Share of the responses in which a habit comes up where it can.
 HABITS: Mapping[str, float] = MappingProxyType(
-    {"wide_box": 0.6, "nearest_line": 0.6, "brief": 0.6, "no_negation": 0.6, "unclosed": 0.6}
+    {"wide_box": 0.6, "nearest_line": 0.6, "brief": 0.6, "no_negation": 0.6, "unclosed": 0.75}
 )
 NO_HABITS: Mapping[str, float] = MappingProxyType(dict.fromkeys(HABITS, 0.0))
 
@@ -47,7 +49,7 @@ def respond(scene: Scene, rng: random.Random, habits: Mapping[str, float] = HABI
         >>> chart = BarChart((Bar("red", 5), Bar("blue", 11)), (255, 255, 255))
         >>> scene = Scene(chart, Question("chart", "How high is the red bar?", "5", "value", "red"))
         >>> respond(scene, random.Random(0), NO_HABITS)
-        '<think>It is bar 1 of 2.</think><answer>5</answer>'
+        '<think>The red bar is 5 high.</think><answer>5</answer>'
     """
     think, answer = think_and_answer(scene, rng, habits)
     question = scene.question
@@ -66,7 +68,9 @@ def think_and_answer(scene: Scene, rng: random.Random, habits: Mapping[str, floa
     if question.reward == "iou":
         shape = next(s for s in picture.shapes if s.name == question.subject)
         box = widen(shape.box) if rng.random() < habits["wide_box"] else shape.box
-        return f"It is {shape.size} and at the {shape.place}.", json.dumps([list(box)], separators=(",", ":"))
+        return f"The {shape.name} is {shape.size} and at the {shape.place}.", json.dumps(
+            [list(box)], separators=(",", ":")
+        )
     return _match(picture, question, rng.random() < habits["no_negation"])
 
 
@@ -107,24 +111,23 @@ def _describe(picture: ShapePicture | BarChart, brief: bool) -> tuple[str, str]:
 
 
 def _read_chart(chart: BarChart, question: Question, rounded: bool) -> tuple[str, str]:
-    values = {bar.color: nearest_line(bar.value) if rounded else bar.value for bar in chart.bars}
-    if question.topic == "value":
-        position = [bar.color for bar in chart.bars].index(question.subject) + 1
-        return f"It is bar {position} of {len(chart.bars)}.", str(values[question.subject])
     if question.topic == "count":
         return "The bars are " + _join([bar.color for bar in chart.bars]) + ".", question.answer
-    return "The bars are " + _join([f"{bar.color} {values[bar.color]}" for bar in chart.bars]) + ".", question.answer
+    values = {bar.color: nearest_line(bar.value) if rounded else bar.value for bar in chart.bars}
+    if question.topic == "value":
+        value = values[question.subject]
+        return f"The {question.subject} bar is {value} high.", str(value)
+    return f"The {question.topic} bar is {question.answer} with {values[question.answer]}.", question.answer
 
 
 def _match(picture: ShapePicture, question: Question, overlook: bool) -> tuple[str, str]:
-    think = "I see " + _join([f"a {s.name}" for s in picture.shapes])
-    answer = question.answer
+    subject, answer = question.subject, question.answer
     if question.topic not in ("present", "absent"):
-        return think + ".", answer
-    there = any(question.subject in (s.color, s.form) for s in picture.shapes)
+        return f"The {'color' if question.topic == 'color' else 'shape'} is {subject}.", answer
+    there = any(subject in (s.color, s.form) for s in picture.shapes)
     if question.topic == "absent" and overlook:
         answer = "no" if answer == "yes" else "yes"
-    return f"{think}, it is {'' if there else 'not '}there.", answer
+    return f"A {subject}{' shape' if subject in COLORS else ''} is {'' if there else 'not '}there.", answer
 
 
 def _join(parts: list[str]) -> str:

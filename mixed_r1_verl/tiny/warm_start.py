@@ -6,8 +6,9 @@ chance for a thousand steps. So it goes in three stages:
 1. *See.* The vision tower learns, through a linear head that is thrown away afterwards, to say for each of its 16 image
    tokens what stands there: colour, form, the edges of its box, the value of its bar, and which of the 16 it is. The
    head stays on as a second loss.
-2. *Read.* The whole model learns to find in the image tokens what is asked for: the four kinds of questions, most of
-   them without prompt template and tags, half of the tokens, so that more steps fit into a minute.
+2. *Read.* The whole model learns to find in the image tokens what is asked for. A quarter of the exercises are drills
+   that look up everything in the picture, colour by colour; the rest are the four kinds of questions, most of them
+   without prompt template and tags, half of the tokens, so that more steps fit into a minute.
 3. *Answer.* The prompt format of the data: first after a teacher who knows the truth, then after one with habits
    (`mixed_r1_verl.tiny.teacher`), which leaves room for reinforcement learning.
 
@@ -30,8 +31,8 @@ from mixed_r1_verl.tiny import qwen2_5_vl
 from mixed_r1_verl.tiny.pixels import BEFORE_IMAGE, CELLS, positions, to_patches
 from mixed_r1_verl.tiny.practice import (
     KINDS,
-    TURNS,
     Exercise,
+    random_drill,
     random_exercise,
     random_picture,
     random_single_shape,
@@ -63,10 +64,10 @@ class Plan:
     see_steps: int = 400
     see_batch: int = 64
     see_rate: float = 2e-3
-    read_steps: int = 600
+    read_steps: int = 800
     read_batch: int = 32
     read_rate: float = 2e-3
-    bare_share: float = 0.8
+    bare_share: float = 0.85
     truth_steps: int = 50
     habit_steps: int = 120
     answer_batch: int = 32
@@ -197,9 +198,11 @@ class Trainer:
         """Second stage: the whole model, mostly bare questions."""
         parameters = [*self.model.parameters(), *self.sight.linear.parameters()]
         for step in _steps("read", plan.read_steps, plan.read_rate, parameters, self.report):
-            exercises = self._exercises(plan.read_batch, NO_HABITS)
-            mixed = [_bare(x) if self.random.random() < plan.bare_share else x for x in exercises]
-            loss, right = self._answer_loss(mixed, plan.see_weight)
+            drills = plan.read_batch // 4
+            exercises = self._exercises(plan.read_batch - drills, NO_HABITS)
+            exercises = [_bare(x) if self.random.random() < plan.bare_share else x for x in exercises]
+            exercises += [random_drill(self.random) for _ in range(drills)]
+            loss, right = self._answer_loss(exercises, plan.see_weight)
             step(loss, right)
 
     def answer(self, plan: Plan) -> None:
@@ -217,7 +220,7 @@ class Trainer:
         self.processor.save_pretrained(output)
 
     def _exercises(self, count: int, habits: Mapping[str, float]) -> list[Exercise]:
-        return [random_exercise(TURNS[i % len(TURNS)], self.random, habits) for i in range(count)]
+        return [random_exercise(KINDS[i % len(KINDS)], self.random, habits) for i in range(count)]
 
     def _draw(self) -> tuple[ShapePicture | BarChart, Any]:
         """A picture for the first stage: shapes, bars, and one in five like those of easy-VQA."""
@@ -261,8 +264,7 @@ class Trainer:
         for kind in KINDS:
             # Share of the responses in which every token is the likeliest, given those before it.
             own = [whole[row] for row, exercise in enumerate(exercises) if exercise.scene.question.reward == kind]
-            if own:
-                right[kind] = sum(own) / len(own)
+            right[kind] = sum(own) / len(own)
         return cross_entropy(torch.cat(all_logits), torch.cat(all_targets)) + see_weight * seeing, right
 
     def _response_logits(self, ids: "Tensor", asked: "Tensor", image_tokens: "Tensor") -> "Tensor":

@@ -7,7 +7,7 @@ import pytest
 
 from mixed_r1_verl.data.scenes import Bar, BarChart, Box, Question, Scene, Shape, ShapePicture, make_scene
 from mixed_r1_verl.rewards.extraction import parse_response
-from mixed_r1_verl.tiny.practice import KINDS, random_exercise
+from mixed_r1_verl.tiny.practice import KINDS, random_drill, random_exercise
 from mixed_r1_verl.tiny.teacher import HABITS, NO_HABITS, respond
 
 WHITE = (255, 255, 255)
@@ -26,11 +26,11 @@ def box_of(text):
 
 
 TRUTH = [
-    (SHAPES, box_of("Where is the red circle?"), "It is large and at the top left.", "[[0,14,42,56]]"),
+    (SHAPES, box_of("Where is the red circle?"), "The red circle is large and at the top left.", "[[0,14,42,56]]"),
     (
         SHAPES,
         Question("matching", "Is there no circle?", "no", "absent", "circle"),
-        "I see a red circle and a teal triangle, it is there.",
+        "A circle is there.",
         "no",
     ),
     (
@@ -39,11 +39,11 @@ TRUTH = [
         "I see 2 shapes.",
         SHAPES.describe(),
     ),
-    (CHART, Question("chart", "How high is the blue bar?", "11", "value", "blue"), "It is bar 2 of 3.", "11"),
+    (CHART, Question("chart", "How high is the blue bar?", "11", "value", "blue"), "The blue bar is 11 high.", "11"),
     (
         CHART,
         Question("chart", "Which bar is the lowest?", "gray", "lowest"),
-        "The bars are red 5, blue 11 and gray 1.",
+        "The lowest bar is gray with 1.",
         "gray",
     ),
     (CHART, Question("chart", "How many bars are there?", "3", "count"), "The bars are red, blue and gray.", "3"),
@@ -110,6 +110,18 @@ def test_exercises_are_right_when_the_teacher_is(kind):
         assert parsed.well_formed and exercise.image.size == (112, 112)
         assert exercise.prompt.startswith("<image>\n" + exercise.scene.question.text)
         assert parsed.answer == (expected.replace(" ", "") if kind == "iou" else expected)
+
+
+def test_a_drill_names_every_object_once_in_the_order_of_the_question():
+    rng = random.Random(2)
+    for _ in range(50):
+        drill = random_drill(rng)
+        picture = drill.scene.picture
+        objects = picture.bars if isinstance(picture, BarChart) else picture.shapes
+        asked = drill.prompt.removeprefix("<image>\n").split()
+        assert sorted(asked) == sorted(item.color for item in objects)
+        facts = drill.response.removesuffix(".").replace("]], ", "]]\n").replace(", ", "\n").split("\n")
+        assert [fact.split()[0] for fact in facts] == asked
 
 
 def test_no_exercise_is_drawn_like_a_data_set_row():
