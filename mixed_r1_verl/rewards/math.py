@@ -28,17 +28,6 @@ from mixed_r1_verl.rewards.text import boxed_contents
 from mixed_r1_verl.rewards.verdict import GroundTruthError, Verdict
 
 _DEFAULT = MathConfig()
-_inline = False
-
-
-def run_in_this_process(enabled: bool = True) -> None:
-    """Compare in the calling process from now on, without processes of its own and without a time limit.
-
-    For a process that is itself killed when a sample takes too long, such as a scoring worker: a second process
-    behind it would only cost time, and would outlive it.
-    """
-    global _inline
-    _inline = enabled
 
 
 def math_reward(answer: str, ground_truth: str, *, config: MathConfig = _DEFAULT) -> Verdict:
@@ -289,8 +278,6 @@ def to_latex(expression: str) -> str:
 
 def _ask(gold: str, expression: str, config: MathConfig) -> dict[str, Any]:
     gold, expression = to_latex(gold), to_latex(expression)
-    if _inline:
-        return warm_up()(gold, expression)
     try:
         return math_pool.shared_pool(config.processes).ask({"gold": gold, "answer": expression}, config.timeout_s)
     except TimeoutError:

@@ -2,7 +2,8 @@
 
 A thread cannot be stopped, and sympy, a custom reward or a defect of ours may hang, exhaust memory or crash. So a
 training run scores in worker processes: one that runs over its time limit is killed and replaced, and its sample
-scores 0 with `error` 1.
+scores 0 with `error` 1. Expressions are compared in processes behind these, which have a shorter limit and are replaced
+in milliseconds (`math_pool`), so that the commonest bombs do not even end a scoring process.
 
     score() --queue--> one thread a process --pipe, many samples at once--> process
                               <--pipe, one result as soon as there is one--
@@ -30,6 +31,7 @@ from multiprocessing.connection import Connection, Pipe
 from typing import Any, NamedTuple
 
 from mixed_r1_verl.rewards.config import MixedRewardConfig
+from mixed_r1_verl.rewards.math import math_reward
 from mixed_r1_verl.rewards.mixed import MixedReward, failure
 
 STARTUP_S = 600.0
@@ -54,6 +56,11 @@ class Sample(NamedTuple):
     solution_str: str
     ground_truth: str | None
     extra_info: Mapping[str, Any]
+
+
+def _kind(sample: Sample, config: MixedRewardConfig) -> str:
+    """The reward that a sample asks for, known or not."""
+    return str(sample.extra_info.get("reward") or config.routes.get(sample.data_source) or "")
 
 
 class _Task(NamedTuple):
@@ -116,7 +123,7 @@ class ScoringPool:
     def submit(self, sample: Sample) -> "Future[dict[str, Any]]":
         """Queue one sample; the future's result has the keys of `MixedReward.score`, and it never has an exception."""
         future: Future[dict[str, Any]] = Future()
-        kind = str(sample.extra_info.get("reward") or self.config.routes.get(sample.data_source) or "")
+        kind = _kind(sample, self.config)
         try:
             task = _Task(kind, pickle.dumps(tuple(sample), pickle.HIGHEST_PROTOCOL), future)
         except Exception as error:  # a row that cannot be sent to another process
@@ -226,13 +233,17 @@ class _Worker:
         try:
             self.wait_until_ready()
             self._connection.send_bytes(pickle.dumps([task.payload for task in tasks], pickle.HIGHEST_PROTOCOL))
+            patience = limit_s
             while tasks:
                 # From here the first task is in progress: the one before it is done, and messages do not wait.
-                if not self._connection.poll(limit_s):
+                if not self._connection.poll(patience):
                     self._end()
                     return f"timeout: scoring took more than {limit_s} s"
-                result = self._connection.recv()
-                tasks.popleft().finish(result)
+                message = self._connection.recv()
+                if isinstance(message, float):
+                    patience = message
+                else:
+                    tasks.popleft().finish(message)
         except RuntimeError as error:
             self._end()
             return f"crash: {error}"
@@ -264,7 +275,10 @@ class _Worker:
 
 
 def serve(descriptor: int) -> None:
-    """Main loop of a scoring process: configuration in, readiness out, then samples in and results out."""
+    """Main loop of a scoring process: configuration in, readiness out, then samples in and results out.
+
+    A number among the results says how long the next message may take.
+    """
     caller = Connection(descriptor)
     with contextlib.suppress(EOFError, OSError):  # the caller has gone
         config = caller.recv()
@@ -274,24 +288,29 @@ def serve(descriptor: int) -> None:
             caller.send(f"{type(error).__name__}: {error}")
             return
         caller.send("")
+        can_compare = False
         while True:
             for payload in pickle.loads(caller.recv_bytes()):
+                fields = pickle.loads(payload)
+                if not can_compare and _kind(Sample(*fields), config) == "math":
+                    # The first expression waits for SymPy to be imported, which is not its own fault.
+                    caller.send(STARTUP_S)
+                    math_reward("x + 1", "1 + x", config=config.math)
+                    caller.send(config.time_limit_s)
+                    can_compare = True
                 # A process whose caller was killed while it hung is ended by the kernel.
                 signal.setitimer(signal.ITIMER_REAL, 2 * config.time_limit_s + 60)
-                caller.send(reward.score(*pickle.loads(payload)))
+                caller.send(reward.score(*fields))
             signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def _prepared(config: MixedRewardConfig) -> MixedReward:
     import resource
 
-    from mixed_r1_verl.rewards import math
-
     # Counts what the process owns, unlike the address space, in which mapped tables lie.
     hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
     limit = MEMORY_BYTES if hard == resource.RLIM_INFINITY else min(MEMORY_BYTES, hard)
     resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
-    math.run_in_this_process()
     reward = MixedReward(config)
     reward.prepare()
     return reward

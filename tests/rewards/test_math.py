@@ -22,7 +22,6 @@ from mixed_r1_verl.rewards.math import (
     math_reward,
     parse_ground_truth,
     read_expression,
-    run_in_this_process,
     to_latex,
     too_complex,
 )
@@ -351,21 +350,6 @@ def test_processes_end_with_the_one_that_started_them(tmp_path: Path) -> None:
         time.sleep(0.05)
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
-
-
-def test_inline_comparison_starts_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(size: int) -> math_pool.Pool:
-        raise AssertionError("a process was asked for")
-
-    monkeypatch.setattr(math_pool, "shared_pool", refuse)
-    run_in_this_process()
-    try:
-        assert math_reward("2(x+3)", "2x+6").acc == 1
-        assert math_reward("2(x+4)", "2x+6") == (0.0, "2(x+4)", "wrong")
-        with pytest.raises(GroundTruthError):
-            math_reward("1", r"\frac{3}{")
-    finally:
-        run_in_this_process(False)
 
 
 # --- properties -----------------------------------------------------------------------------------------------------

@@ -113,6 +113,18 @@ def _process(pid: int) -> psutil.Process | None:
         return None
 
 
+def test_the_first_expression_is_not_blamed_for_the_import_of_sympy() -> None:
+    """That takes longer than this limit, in every new process."""
+    pool = ScoringPool(MixedRewardConfig(time_limit_s=0.3))
+    try:
+        response = "<think>x</think><answer>x^2 + 1</answer>"
+        results = [pool.submit(Sample("s", response, "1+x^2", {"reward": "math"})).result(120) for _ in range(8)]
+        # The process was never killed, though one comparison or the other may be late on a busy machine.
+        assert sum(result["acc"] for result in results) >= 4
+    finally:
+        pool.close()
+
+
 def test_a_pool_that_cannot_start_stops_the_run() -> None:
     with pytest.raises(RuntimeError, match="the scoring processes do not start"):
         ScoringPool(MixedRewardConfig(custom={"mine": "no_such_module:f"}))
