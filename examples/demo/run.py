@@ -269,7 +269,7 @@ def demo(
     output: Annotated[Path, typer.Option(help="Folder of the run; finished stages in it are kept.")] = Path(
         "outputs/demo"
     ),
-    steps: Annotated[int, typer.Option(min=1, help="Training steps.")] = 60,
+    steps: Annotated[int, typer.Option(min=1, help="Training steps.")] = 40,
     rows: Annotated[int, typer.Option(min=64, help="Rows of demo data, training and validation together.")] = 4000,
     seed: Annotated[int, typer.Option(help="Seed of data, shuffling and sampling.")] = 0,
     rebuild_model: Annotated[
@@ -278,7 +278,7 @@ def demo(
 ) -> None:
     """Train the tiny Qwen2.5-VL with Mixed-Reward and show validation before and after.
 
-    Example: python examples/demo/run.py --steps 60
+    Example: python examples/demo/run.py --steps 40
     """
     output = output.resolve()
     output.mkdir(parents=True, exist_ok=True)
