@@ -160,18 +160,16 @@ def test_internvl_trains_saves_and_resumes(demo_data: Path, tmp_path: Path, tiny
 def test_real_samples_train_through_the_custom_reward_function(tmp_path: Path, raw: Path, warm_model: Path) -> None:
     """Charts, choices, boxes and captions of real datasets, scored by `compute_score` under verl's own manager."""
     sources = {
-        "chartqa": raw / "chartqa_split",
-        "clevr": raw / "clevr_mini",
-        "voc": raw / "raccoon",
-        "coco_captions": raw / "coco_captions",
+        "chartqa": (raw / "chartqa_split", "--split", "test", "--limit", "8"),
+        "clevr": (raw / "clevr_mini", "--limit", "8"),
+        "voc": (raw / "raccoon", "--limit", "8"),
+        # pictures of most captions are not in the sample, so the limit would draw rows without one
+        "coco_captions": (raw / "coco_captions", "--split", "val2017", "--image-root", str(raw / "coco_mini")),
     }
     mixed_r1 = str(Path(sys.executable).with_name("mixed-r1"))
-    for name, folder in sources.items():
+    for name, (folder, *options) in sources.items():
         command = [mixed_r1, "data", "convert", name, "--input", str(folder), "--output", f"{tmp_path}/{name}.parquet"]
-        command += ["--limit", "8", "--max-pixels", "12544"]
-        if name == "coco_captions":
-            command += ["--image-root", str(raw / "coco_mini")]
-        subprocess.run(command, check=True, capture_output=True)
+        subprocess.run([*command, "--max-pixels", "12544", *options], check=True, capture_output=True)
     files = ",".join(f"{tmp_path}/{name}.parquet" for name in sources)
     run = Run(
         tmp_path,
@@ -180,6 +178,10 @@ def test_real_samples_train_through_the_custom_reward_function(tmp_path: Path, r
             f"data.val_files=[{files}]",
             f"actor_rollout_ref.model.path={warm_model}",
             "data.max_prompt_length=400",
+            "data.train_batch_size=16",
+            "actor_rollout_ref.actor.ppo_mini_batch_size=16",
+            "data.val_max_samples=64",
+            "data.validation_shuffle=true",
             "reward.reward_manager.name=naive",
             "reward.custom_reward_function.path=pkg://mixed_r1_verl",
             "reward.custom_reward_function.name=compute_score",

@@ -4,7 +4,6 @@ After loading, vLLM's CPU linear layers pack their weights for the matrix kernel
 weight synchronisation then has nothing to load into, and a packed `lm_head` would keep answering with old weights.
 """
 
-
 from typing import Any
 
 
