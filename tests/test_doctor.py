@@ -12,6 +12,8 @@ from typer.testing import CliRunner
 from mixed_r1_verl import doctor
 from mixed_r1_verl.cli import app
 
+pytestmark = pytest.mark.verl
+
 
 def test_all_green_here() -> None:
     result = CliRunner().invoke(app, ["doctor"], env={"COLUMNS": "200"})

@@ -7,7 +7,10 @@ from importlib import metadata
 import pytest
 import torch
 
-pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has an accelerator")
+pytestmark = [
+    pytest.mark.verl,
+    pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has an accelerator"),
+]
 
 
 def run(code: str) -> str:

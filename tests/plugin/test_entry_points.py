@@ -11,6 +11,8 @@ from omegaconf import OmegaConf
 
 from mixed_r1_verl.doctor import RECIPES
 
+pytestmark = pytest.mark.verl
+
 
 def compose(recipe: str | None):
     from hydra import compose, initialize_config_module
