@@ -18,6 +18,7 @@ module once more: inside a Ray actor that is Ray itself.
 
 import asyncio
 import contextlib
+import dataclasses
 import os
 import pickle
 import signal
@@ -33,6 +34,7 @@ from typing import Any, NamedTuple
 from mixed_r1_verl.rewards.config import MixedRewardConfig
 from mixed_r1_verl.rewards.math import math_reward
 from mixed_r1_verl.rewards.mixed import MixedReward, failure
+from mixed_r1_verl.rewards.verdict import GroundTruthError
 
 STARTUP_S = 600.0
 """Seconds that a process may take to start; another process may just be preparing a large embedding table."""
@@ -295,13 +297,20 @@ def serve(descriptor: int) -> None:
                 if not can_compare and _kind(Sample(*fields), config) == "math":
                     # The first expression waits for SymPy to be imported, which is not its own fault.
                     caller.send(STARTUP_S)
-                    math_reward("x + 1", "1 + x", config=config.math)
+                    _start_comparing(config)
                     caller.send(config.time_limit_s)
                     can_compare = True
                 # A process whose caller was killed while it hung is ended by the kernel.
                 signal.setitimer(signal.ITIMER_REAL, 2 * config.time_limit_s + 60)
                 caller.send(reward.score(*fields))
             signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _start_comparing(config: MixedRewardConfig) -> None:
+    """Start the process behind this one that compares expressions; samples say it themselves if that fails."""
+    patient = dataclasses.replace(config.math, timeout_s=STARTUP_S)
+    with contextlib.suppress(GroundTruthError):
+        math_reward("x + 1", "1 + x", config=patient)
 
 
 def _prepared(config: MixedRewardConfig) -> MixedReward:
