@@ -252,6 +252,7 @@ def fix() -> str:
         return "nothing to fix"
     from mixed_r1_verl.plugin import torchvision_ops
 
+    torchvision_ops.watch()  # the file acts from the next interpreter on; the checks that follow run in this one
     return f"wrote {torchvision_ops.install(Path(sysconfig.get_path('purelib')))}"
 
 
