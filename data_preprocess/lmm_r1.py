@@ -11,7 +11,7 @@ Raw row:
 
     {"question": "Which number should be written in place of the question mark?\\n", "answer": "$\\\\boxed{60}$",
      "message": "[{\\"role\\": \\"system\\", …}, {\\"role\\": \\"user\\", \\"content\\": [{\\"type\\": \\"text\\",
-                 \\"text\\": \\"…\\"}, {\\"type\\": \\"image\\", \\"image\\": \\"/root/…/images/1.jpg\\"}]}]"}
+                 \\"text\\": \\"…\\"}, {\\"type\\": \\"image\\", \\"image\\": \\"/home/…/images/1.jpg\\"}]}]"}
 
 What each field becomes: `question` the question, options at its end the choices; `answer` without `$\\boxed{…}$` the
 ground truth, matched where there are options and `math` where not; the pictures of `message` the pictures. Its system

@@ -138,7 +138,7 @@ def test_lmm_r1(tmp_path, convert, picture, expected, write_json):
     message = json.dumps(
         [
             {"role": "system", "content": "Solve <think>"},
-            {"role": "user", "content": [{"type": "text", "text": "x"}, {"type": "image", "image": "/root/a//1.jpg"}]},
+            {"role": "user", "content": [{"type": "text", "text": "x"}, {"type": "image", "image": "/home/a//1.jpg"}]},
         ]
     )
     write_json(
