@@ -6,6 +6,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# Property tests draw the same examples everywhere, so that a red run can be repeated; to look for new ones:
+# pytest --hypothesis-profile=default
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.load_profile("repeatable")
 
 REPOSITORY = Path(__file__).parent.parent
 RAW = Path(os.environ.get("MIXED_R1_RAW", REPOSITORY.parent / "shared" / "data" / "raw"))

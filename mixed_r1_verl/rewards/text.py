@@ -403,6 +403,7 @@ def text_key(text: str) -> str:
     >>> text_key("The  Dominican Republic."), text_key("18–29"), text_key("18 to 29"), text_key("A")
     ('dominican republic', '18 - 29', '18 - 29', 'a')
     """
+    text = text.strip()
     if len(text) <= 24 and text.isalpha() and text.isascii():
         lowered = text.lower()
         return _WORDS.get(lowered, lowered)

@@ -140,9 +140,11 @@ def test_deep_latex_is_left_alone() -> None:
 
 
 @given(st.text(max_size=200))
-def test_normalising_never_raises_and_is_idempotent(text: str) -> None:
+def test_a_key_is_tidy_and_blind_to_white_space_around(text: str) -> None:
     key = text_key(text)
-    assert text_key(key) == key or not key.isascii()
+    assert key == " ".join(key.split())
+    assert key == key.lower() or not key.isascii()
+    assert text_key(f"  {text}\n") == key
     clean(text)
 
 
