@@ -92,7 +92,9 @@ class ModelTable:
             self._exact = rows, np.load(directory / "inverse_lengths.npy", mmap_mode="r")
         rows, inverse_lengths = self._exact
         ids = np.asarray(tokens, np.intp)
-        return to_float32(rows[ids]) * inverse_lengths[ids][:, None]
+        chosen = to_float32(rows[ids])
+        chosen *= inverse_lengths[ids][:, None]
+        return chosen
 
     def word_vector(self, word: str) -> np.ndarray:
         ids = self._word_ids(word)
