@@ -151,7 +151,7 @@ def resolve_model(model: str) -> Path:
         return Path(snapshot_download(model, local_files_only=True))
     except Exception as error:
         raise FileNotFoundError(
-            f"embedding_model {model!r} is neither a directory nor a model in the local Hugging Face cache; "
+            f"model {model!r} is neither a directory nor a model in the local Hugging Face cache; "
             f"download it first (hf download {model})"
         ) from error
 

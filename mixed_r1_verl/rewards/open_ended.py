@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -39,13 +40,12 @@ def open_ended_reward(
         GroundTruthError: the ground truth holds no reference with a word in it.
         ValueError: `config.variant` is unknown.
         ImportError: the variant needs a package that is not installed.
+        JudgeError: the judge gave no mark.
     """
     references = parse_ground_truth(ground_truth)
-    if config.variant not in VARIANTS:
-        raise ValueError(f"unknown open-ended variant {config.variant!r}; known: {', '.join(VARIANTS)}")
+    similarity = similarity_of(config)
     if not answer.strip():
         return Verdict(0.0, "", "empty")
-    similarity = VARIANTS[config.variant]
     scores = [similarity(answer, reference, table, config.max_tokens) for reference in references]
     combined = max(scores) if config.references == "max" else sum(scores) / len(scores)
     return Verdict(min(1.0, max(0.0, combined)), answer.strip())
@@ -121,3 +121,22 @@ VARIANTS: dict[str, Similarity] = {
     "rouge_l": lexical.rouge_l,
     "bleu": lexical.bleu,
 }
+
+
+def similarity_of(config: OpenEndedConfig) -> Similarity:
+    """The similarity that a configuration asks for.
+
+    Raises:
+        ValueError: `config.variant` is unknown.
+    """
+    if config.variant == "encoder" and config.encoder:
+        from mixed_r1_verl.rewards.encoder import encoder_cosine
+
+        return partial(encoder_cosine, model=config.encoder)
+    if config.variant == "judge":
+        from mixed_r1_verl.rewards.judge import judge_mark
+
+        return partial(judge_mark, config=config.judge)
+    if config.variant not in VARIANTS:
+        raise ValueError(f"unknown open-ended variant {config.variant!r}; known: {', '.join(VARIANTS)}, encoder, judge")
+    return VARIANTS[config.variant]
