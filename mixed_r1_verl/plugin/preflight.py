@@ -46,13 +46,21 @@ def check(config: DictConfig) -> list[str]:
             reward = MixedReward(reward_config(config))
         except ConfigError as error:
             problems.append(f"{BLOCK}: {error}")
+        else:
+            judged = reward.config.open_ended.variant == "judge" and not reward.config.open_ended.judge.address
+            if judged and not OmegaConf.select(config, "reward.reward_model.enable"):
+                problems.append(
+                    f"{BLOCK}.open_ended.variant is judge, but there is no judge: set reward.reward_model.enable=true "
+                    "with reward.reward_model.model_path, or open_ended.judge.address"
+                )
     problems += _check_model(config)
     problems += _check_data(config, reward)
     if not problems and reward:
         try:
             reward.prepare()
-        except (OSError, ValueError) as error:
-            problems.append(f"{BLOCK}.embedding_model: {error}")
+        except (OSError, ValueError, ImportError) as error:
+            key = "open_ended.encoder" if reward.config.open_ended.variant == "encoder" else "embedding_model"
+            problems.append(f"{BLOCK}.{key}: {error}")
     return problems
 
 

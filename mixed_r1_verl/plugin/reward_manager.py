@@ -11,7 +11,7 @@ from verl.experimental.reward_loop.reward_manager import register
 from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 
 from mixed_r1_verl.rewards.config import MixedRewardConfig
-from mixed_r1_verl.rewards.mixed import MixedReward
+from mixed_r1_verl.rewards.mixed import MixedReward, with_router
 from mixed_r1_verl.rewards.pool import ScoringPool
 
 logger = logging.getLogger(__name__)
@@ -50,7 +50,9 @@ class MixedRewardManager(RewardManagerBase):
     ):
         super().__init__(config, tokenizer, compute_score)
         self.tokenizer: Any = tokenizer  # verl annotates it as its factory
-        mixed = reward_config(config)
+        mixed = with_router(
+            reward_config(config), reward_router_address, OmegaConf.select(config, "reward.reward_model.model_path")
+        )
         MixedReward(mixed).prepare()  # a table that cannot be built must stop the run, not score 0
         self.pool = ScoringPool(mixed)
         self.errors = 0

@@ -68,20 +68,46 @@ class IoUConfig:
 
 
 @dataclass(frozen=True)
+class JudgeConfig:
+    """The judge of the open-ended variant `judge`.
+
+    Attributes:
+        address: `host:port` or URL of a server of the OpenAI chat protocol; None is verl's reward router, when
+            `reward.reward_model.enable` is set.
+        model: the name under which the server knows the judge; None is verl's `reward.reward_model.model_path`, or the
+            first model that the server names.
+        timeout_s: seconds that the server may take to reply; a sample whose judge is late has `error` 1.
+    """
+
+    address: str | None = None
+    model: str | None = None
+    timeout_s: float = 8.0
+
+
+@dataclass(frozen=True)
 class OpenEndedConfig:
     """Open-ended reward.
 
     Attributes:
         variant: the similarity. `robust` (default) matches words in both directions and cannot be gamed cheaply; `bmas`
-            is the paper's as reconstructed from its name, `bmas_f1` its harmonic form; `rouge_l` and `bleu` are for
-            ablation and need the packages rouge-score and sacrebleu. See docs/rewards-open-ended.md.
+            is the paper's as reconstructed from its name, `bmas_f1` its harmonic form. For ablation: `rouge_l` and
+            `bleu` need the packages rouge-score and sacrebleu, `encoder` is the cosine of sentence vectors, `judge` the
+            mark of a language model. See docs/rewards-open-ended.md.
         references: how several references combine: the best one, or their mean.
         max_tokens: tokens of a text that are read; a longer answer is cut there and pays for its length.
+        encoder: directory or hub id of the Hugging Face encoder of the variant `encoder`.
+        judge: the judge of the variant `judge`.
     """
 
-    variant: Literal["robust", "bmas", "bmas_f1", "rouge_l", "bleu"] = "robust"
+    variant: Literal["robust", "bmas", "bmas_f1", "rouge_l", "bleu", "encoder", "judge"] = "robust"
     references: Literal["max", "mean"] = "max"
     max_tokens: int = 1024
+    encoder: str | None = None
+    judge: JudgeConfig = field(default_factory=JudgeConfig)
+
+    def __post_init__(self) -> None:
+        if self.variant == "encoder" and not self.encoder:
+            raise ConfigError("open_ended.variant is encoder; open_ended.encoder must name a model directory or hub id")
 
 
 @dataclass(frozen=True)
@@ -153,6 +179,12 @@ class MixedRewardConfig:
                 raise ConfigError(f"routes.{source}: unknown reward {kind!r}{_suggestion(kind, REWARD_KINDS)}")
         if self.time_limit_s <= 0 or self.processes < 1:
             raise ConfigError("time_limit_s must be above 0 and processes at least 1")
+        judge = self.open_ended.judge
+        if self.open_ended.variant == "judge" and not 0 < judge.timeout_s < self.time_limit_s:
+            raise ConfigError(
+                f"open_ended.judge.timeout_s is {judge.timeout_s}; it must lie between 0 and time_limit_s "
+                f"({self.time_limit_s}), after which the sample is given up"
+            )
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any]) -> "MixedRewardConfig":

@@ -67,6 +67,42 @@ PEOPLE_WORDS = _split(
     """
 )
 
+# What captions of photographs say most: a text earns only what it matches beyond these.
+GENERIC_CAPTIONS = (
+    "A man in a blue shirt is standing on a street.",
+    "A woman in a red dress is walking down the sidewalk.",
+    "Two young boys are playing in the grass.",
+    "A group of people are sitting around a table.",
+    "A little girl in a pink shirt is playing with a toy.",
+    "A man and a woman are talking to each other outside.",
+    "Several people are standing in front of a building.",
+    "A man is riding a bicycle on the road.",
+    "Two dogs are running through a field.",
+    "A young man in a black jacket is jumping in the air.",
+    "A man wearing a hat is working with tools.",
+    "A woman is holding a child in her arms.",
+    "People are walking in a crowded city street.",
+    "A boy is jumping into the water.",
+    "A man is playing a guitar on stage.",
+    "Three women are smiling and posing for a picture.",
+    "An old man is sitting on a bench.",
+    "A person is climbing a large rock.",
+    "A football player in a white uniform is running with the ball.",
+    "A woman is cooking food in a kitchen.",
+    "Children are playing at the beach.",
+    "A man in a suit is talking on a phone.",
+    "A car is parked next to a house.",
+    "A brown and white dog with a ball in its mouth.",
+    "A girl with long hair is looking at something.",
+    "Two men in orange vests are working on a building.",
+    "A cat is lying on a bed near a window.",
+    "A plate of food on a wooden table.",
+    "A bus is driving down a street with cars.",
+    "A crowd of people is watching a game.",
+    "A woman with glasses is reading a book.",
+    "A man on a boat in the water with a mountain in the background.",
+)
+
 # Families of words that lie close together in every embedding table and yet exclude each other.
 COLOURS = (
     "red maroon scarlet crimson",

@@ -4,6 +4,7 @@ import importlib
 import json
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -147,12 +148,18 @@ class MixedReward:
         return math_reward(answer, ground_truth, config=self.config.math)
 
     def prepare(self) -> None:
-        """Do now what the first sample would otherwise wait for: build or map the embedding table.
+        """Do now what the first sample would otherwise wait for: build or map the embedding table, load the encoder.
 
         Raises:
-            OSError, ValueError: when the embedding model cannot be read.
+            OSError, ValueError: when a model cannot be read.
+            ImportError: when a package is missing, naming it.
         """
         _ = self.embedding_table
+        options = self.config.open_ended
+        if options.variant == "encoder" and options.encoder:
+            from mixed_r1_verl.rewards.encoder import load_encoder
+
+            load_encoder(options.encoder)
 
     @cached_property
     def embedding_table(self) -> Any:
@@ -215,8 +222,17 @@ def failure(kind: str, reason: str) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=8)
-def _reward_for(frozen_options: str) -> MixedReward:
-    return MixedReward(MixedRewardConfig.from_mapping(json.loads(frozen_options)))
+def _reward_for(frozen_options: str, router: str) -> MixedReward:
+    return MixedReward(with_router(MixedRewardConfig.from_mapping(json.loads(frozen_options)), router))
+
+
+def with_router(config: MixedRewardConfig, address: str | None, model: str | None = None) -> MixedRewardConfig:
+    """The configuration whose judge is served at verl's reward router, unless it names an address of its own."""
+    judge = config.open_ended.judge
+    if not address or judge.address:
+        return config
+    judge = replace(judge, address=address, model=judge.model or model)
+    return replace(config, open_ended=replace(config.open_ended, judge=judge))
 
 
 def compute_score(
@@ -248,11 +264,13 @@ def compute_score(
     1.0
     """
     options = {key: value for key, value in kwargs.items() if key not in _VERL_KEYWORDS}
-    reward = _reward_for(json.dumps(options, sort_keys=True, default=_plain))
+    reward = _reward_for(
+        json.dumps(options, sort_keys=True, default=_plain), str(kwargs.get("reward_router_address") or "")
+    )
     return reward.score(data_source, solution_str, ground_truth, extra_info)
 
 
-# verl passes these to every custom reward function when a reward model is served; the rule-based rewards need neither.
+# verl passes these to every custom reward function when a reward model is served; the first is the judge's address.
 _VERL_KEYWORDS = frozenset({"reward_router_address", "reward_model_tokenizer"})
 
 
@@ -265,4 +283,4 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
-__all__ = ["REWARD_KINDS", "MixedReward", "UnknownRewardError", "compute_score", "failure", "result"]
+__all__ = ["REWARD_KINDS", "MixedReward", "UnknownRewardError", "compute_score", "failure", "result", "with_router"]

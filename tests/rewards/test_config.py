@@ -1,6 +1,8 @@
 """The reward block: every key and value is checked, and the message names the nearest right one."""
 
 import dataclasses
+import functools
+import operator
 from importlib import resources
 
 import pytest
@@ -75,7 +77,13 @@ def test_recipe_lists_every_key_at_its_default() -> None:
     def listed(mapping: dict, prefix: str = "") -> set[str]:
         found = set()
         for key, value in mapping.items():
-            nested = isinstance(value, dict) and f"{prefix}{key}" in ("chart", "iou", "open_ended", "math")
+            nested = isinstance(value, dict) and f"{prefix}{key}" in (
+                "chart",
+                "iou",
+                "open_ended",
+                "open_ended.judge",
+                "math",
+            )
             found |= listed(value, f"{prefix}{key}.") if nested else {prefix + key}
         return found
 
@@ -83,7 +91,5 @@ def test_recipe_lists_every_key_at_its_default() -> None:
     model_settings = {"embedding_model", "iou.box_frame"}
     default = dataclasses.asdict(MixedRewardConfig())
     for key in listed(block) - model_settings:
-        section, _, name = key.rpartition(".")
-        wanted = default[section][name] if section else default[key]
-        given = block[section][name] if section else block[key]
+        wanted, given = (functools.reduce(operator.getitem, key.split("."), tree) for tree in (default, block))
         assert given == (list(wanted) if isinstance(wanted, tuple) else wanted), key

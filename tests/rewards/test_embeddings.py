@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from mixed_r1_verl.rewards import embeddings
+from mixed_r1_verl.rewards import model_table, word_memory
 from mixed_r1_verl.rewards.checkpoint import CheckpointError, find_input_embeddings, to_float32
-from mixed_r1_verl.rewards.embeddings import EmbeddingTable, load_tokenizer, resolve_model
+from mixed_r1_verl.rewards.embeddings import EmbeddingTable
+from mixed_r1_verl.rewards.model_table import load_tokenizer, resolve_model
 from mixed_r1_verl.rewards.table_cache import CHECKSUMS, CacheError, is_intact, prepared_directory
 
 WORDS = "[UNK] the of and to in is for on with that by at from as it are dog cat puppy runs grass".split()  # noqa: SIM905
@@ -308,8 +309,8 @@ def test_principal_directions_agree_with_a_full_decomposition(tmp_path: Path) ->
     model = write_model(tmp_path)
     spread = np.random.default_rng(0).standard_normal((3000, 40)).astype(np.float32) * np.linspace(4, 0.2, 40)
     write_safetensors(model / "model.safetensors", {"wte.weight": ("F32", spread.astype(np.float32))})
-    mean, directions = embeddings.principal_directions(find_input_embeddings(model))
-    used = spread[embeddings.SAMPLED_ROWS]
+    mean, directions = model_table.principal_directions(find_input_embeddings(model))
+    used = spread[model_table.SAMPLED_ROWS]
     np.testing.assert_allclose(mean, used.mean(axis=0), atol=1e-4)
     _, expected = np.linalg.eigh(np.cov(used.T))
     overlap = np.abs(np.sum(directions[:, :3] * expected[:, ::-1][:, :3], axis=0))
@@ -325,7 +326,7 @@ def test_hashed_letters_are_the_same_everywhere() -> None:
 
 
 def test_memory_of_words_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embeddings, "REMEMBERED_WORDS", 2000)
+    monkeypatch.setattr(word_memory, "REMEMBERED_WORDS", 2000)
     table = EmbeddingTable.load(None)
     first = table.words(["dog"]).vectors.copy()
     for start in range(0, 6000, 500):
