@@ -21,9 +21,9 @@ def raw() -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder with random-weight tiny models `qwen2_5_vl` and `internvl`."""
+    """Folder with random-weight tiny models `qwen2_5_vl`, `qwen3_vl` and `internvl`."""
     folder = tmp_path_factory.mktemp("tiny")
-    for name in ("qwen2_5_vl", "internvl"):
+    for name in ("qwen2_5_vl", "qwen3_vl", "internvl"):
         subprocess.run(
             [sys.executable, "-m", "mixed_r1_verl.tiny", name, "--output", str(folder / name)],
             check=True,
