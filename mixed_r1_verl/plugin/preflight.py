@@ -4,6 +4,7 @@ A run that fails inside a Ray actor fails minutes later and with a long trace. S
 the model path and the data files first, and stops with one message.
 """
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +47,8 @@ def check(config: DictConfig) -> list[str]:
             reward = MixedReward(reward_config(config))
         except ConfigError as error:
             problems.append(f"{BLOCK}: {error}")
-    problems += _check_model(config)
+    model_problems = _check_model(config)
+    problems += model_problems or _check_family(config, reward)
     problems += _check_data(config, reward)
     if not problems and reward:
         try:
@@ -66,6 +68,51 @@ def _check_model(config: DictConfig) -> list[str]:
     if path.startswith(("/", ".", "~")) or path.count("/") != 1:
         return [f"actor_rollout_ref.model.path: {path} is neither a directory nor a hub id"]
     return []
+
+
+def _check_family(config: DictConfig, reward: "MixedReward | None") -> list[str]:
+    """One line when recipe and model are of different families: boxes would be read in the wrong frame.
+
+    A model of a family that is not known here is left to its user.
+    """
+    from mixed_r1_verl.families import UnknownFamilyError, get_family
+
+    path = config.actor_rollout_ref.model.path
+    model = _model_config(path)
+    try:
+        family = get_family(str(model.get("model_type")))
+    except UnknownFamilyError:
+        return []
+    patch = (model.get("vision_config") or {}).get("patch_size", family.patch_size)
+    patch = patch[0] if isinstance(patch, list) else patch
+    wanted = {"data.image_patch_size": patch}
+    found = {"data.image_patch_size": OmegaConf.select(config, "data.image_patch_size") or patch}
+    if reward is not None:
+        from mixed_r1_verl.plugin.reward_manager import BLOCK
+
+        key = f"{BLOCK}.iou.family"
+        wanted[key] = family.name
+        found[key] = get_family(reward.config.iou.family).name
+    wrong = [f"{key} is {found[key]}, not {value}" for key, value in wanted.items() if found[key] != value]
+    if not wrong:
+        return []
+    return [
+        f"the model in {path} is of family {family.name}, which answers with boxes in the frame {family.box_frame}, "
+        f"but {' and '.join(wrong)}: use a recipe of its family, or add +recipe/family={family.name}"
+    ]
+
+
+def _model_config(path: str) -> dict[str, Any]:
+    """`config.json` of a directory or of a hub id; empty where the hub cannot be reached from here."""
+    local = Path(path).expanduser() / "config.json"
+    if local.is_file():
+        return dict(json.loads(local.read_text(encoding="utf-8")))
+    from transformers import PretrainedConfig
+
+    try:
+        return PretrainedConfig.get_config_dict(path)[0]
+    except OSError:
+        return {}
 
 
 def _check_data(config: DictConfig, reward: "MixedReward | None") -> list[str]:

@@ -61,6 +61,35 @@ def test_one_clear_message(config, key: str, value: object, message: str) -> Non
 
 
 @pytest.mark.parametrize(
+    ("model", "key", "value", "message"),
+    [
+        ("qwen3_vl", None, None, "mixed_r1.iou.family is qwen2_5_vl, not qwen3_vl: use a recipe of its family, or add"),
+        ("internvl", None, None, "is of family internvl, which answers with boxes in the frame norm1000"),
+        ("qwen2_5_vl", "data.image_patch_size", 16, "data.image_patch_size is 16, not 14"),
+        ("internvl", "data.image_patch_size", 16, "data.image_patch_size is 16, not 14 and reward"),
+        ("qwen2_5_vl", "reward.reward_kwargs.mixed_r1.iou.family", "qwen3_vl", "iou.family is qwen3_vl, not qwen2_5"),
+    ],
+)
+def test_a_recipe_of_another_family_is_one_message(
+    config, tiny_models: Path, model: str, key: str | None, value: object, message: str
+) -> None:
+    config.actor_rollout_ref.model.path = str(tiny_models / model)
+    if key:
+        OmegaConf.update(config, key, value, force_add=True)
+    (problem,) = check(config)
+    assert message in problem and f"+recipe/family={model}" in problem
+
+
+def test_a_model_of_an_unknown_family_is_left_to_its_user(config, tmp_path: Path, tiny_models: Path) -> None:
+    for file in (tiny_models / "qwen2_5_vl").iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    text = (tmp_path / "config.json").read_text().replace('"model_type": "qwen2_5_vl"', '"model_type": "their_own"')
+    (tmp_path / "config.json").write_text(text)
+    config.actor_rollout_ref.model.path = str(tmp_path)
+    assert check(config) == []
+
+
+@pytest.mark.parametrize(
     ("reward", "truth", "message"),
     [("matchin", "yes", "matchin"), ("matching", None, "no ground_truth"), ("", "yes", "name no reward")],
 )
