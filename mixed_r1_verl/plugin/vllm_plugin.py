@@ -22,7 +22,7 @@ def name_adapter_mapping_as_verl_does() -> None:
     from vllm.model_executor.models.utils import WeightsMapper
 
     if not hasattr(WeightsMapper, "get_unstacked_mapper") and hasattr(WeightsMapper, "get_rename_mapper"):
-        WeightsMapper.get_unstacked_mapper = WeightsMapper.get_rename_mapper
+        WeightsMapper.get_unstacked_mapper = WeightsMapper.get_rename_mapper  # type: ignore[attr-defined]
 
 
 def keep_plain_weights() -> None:

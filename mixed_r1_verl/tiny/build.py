@@ -65,7 +65,7 @@ def text_config(processor: "ProcessorMixin", rope: dict[str, Any] | None = None,
     }
 
 
-def token_ids(processor: "ProcessorMixin", **names: str) -> dict[str, int]:
+def token_ids(processor: "ProcessorMixin", **names: str) -> dict[str, Any]:
     """Ids of tokens by the name of the configuration key."""
     return {key: processor.tokenizer.convert_tokens_to_ids(token) for key, token in names.items()}
 

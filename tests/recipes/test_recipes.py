@@ -79,7 +79,7 @@ def fits(name: str, adapter: str, gpus: int) -> bool:
 CASES = [(name, adapter) for name in NAMES for adapter in ADAPTERS]
 
 
-@pytest.mark.parametrize(("name", "adapter"), CASES, ids="-".join)
+@pytest.mark.parametrize(("name", "adapter"), CASES, ids=map("-".join, CASES))
 def test_verl_takes_it_on_every_number_of_gpus_that_it_allows(name: str, adapter: str) -> None:
     from verl.trainer.ppo.utils import need_critic, need_reference_policy
     from verl.utils.config import omega_conf_to_dataclass, validate_config
@@ -129,7 +129,8 @@ def test_it_differs_from_mixed_r1_only_in_what_the_model_needs(name: str) -> Non
         "trainer.nnodes",
     }
     ours, base = (dict(_leaves(composed(recipe))) for recipe in (name, "mixed_r1"))
-    assert ours.keys() == base.keys()
+    # mixed_r1's own keys are held to verl's by tests/plugin/test_entry_points.py; a part that adds one misspells it
+    assert ours.keys() == base.keys() == dict(_leaves(composed(name, "lora"))).keys()
     assert {key for key in ours if ours[key] != base[key]} <= allowed
 
 
