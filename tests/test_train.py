@@ -213,7 +213,7 @@ def test_lora_trains_and_its_merged_model_answers_as_the_adapter_does(
     moved = float((logits(start, warm_model) - with_adapter).abs().max())
     apart = float((logits(merged, warm_model) - with_adapter).abs().max())
     print(f"LoRA: merged and adapter differ by at most {apart:.1e} in the logits, training moved them by {moved:.1e}")
-    assert apart < 1e-4 < 0.1 < moved
+    assert apart < 1e-4 < 0.05 < moved
 
     # The trainer's own fp32 checkpoint, merged by hand: the same but for the bf16 that verl's merger writes.
     state = start.state_dict()
