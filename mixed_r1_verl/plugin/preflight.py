@@ -4,7 +4,6 @@ A run that fails inside a Ray actor fails minutes later and with a long trace. S
 the model path and the data files first, and stops with one message.
 """
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,10 +74,20 @@ def _check_family(config: DictConfig, reward: "MixedReward | None") -> list[str]
 
     A model of a family that is not known here is left to its user.
     """
+    from transformers import PretrainedConfig
+
     from mixed_r1_verl.families import UnknownFamilyError, get_family
 
     path = config.actor_rollout_ref.model.path
-    model = _model_config(path)
+    local = Path(path).expanduser()
+    try:
+        model = PretrainedConfig.get_config_dict(str(local) if local.is_dir() else path)[0]
+    except OSError as error:  # a hub that cannot be reached from here may be reachable from the workers
+        return [f"actor_rollout_ref.model.path: {error}"] if local.is_dir() else []
+    if model.get("model_type") == "internvl_chat":
+        return [
+            f"{path} is an InternVL in its original format, which verl cannot load: take the one named …-hf or …-HF"
+        ]
     try:
         family = get_family(str(model.get("model_type")))
     except UnknownFamilyError:
@@ -91,8 +100,11 @@ def _check_family(config: DictConfig, reward: "MixedReward | None") -> list[str]
         from mixed_r1_verl.plugin.reward_manager import BLOCK
 
         key = f"{BLOCK}.iou.family"
+        try:
+            found[key] = get_family(reward.config.iou.family).name
+        except UnknownFamilyError as error:
+            return [f"{key}: {error}"]
         wanted[key] = family.name
-        found[key] = get_family(reward.config.iou.family).name
     wrong = [f"{key} is {found[key]}, not {value}" for key, value in wanted.items() if found[key] != value]
     if not wrong:
         return []
@@ -100,19 +112,6 @@ def _check_family(config: DictConfig, reward: "MixedReward | None") -> list[str]
         f"the model in {path} is of family {family.name}, which answers with boxes in the frame {family.box_frame}, "
         f"but {' and '.join(wrong)}: use a recipe of its family, or add +recipe/family={family.name}"
     ]
-
-
-def _model_config(path: str) -> dict[str, Any]:
-    """`config.json` of a directory or of a hub id; empty where the hub cannot be reached from here."""
-    local = Path(path).expanduser() / "config.json"
-    if local.is_file():
-        return dict(json.loads(local.read_text(encoding="utf-8")))
-    from transformers import PretrainedConfig
-
-    try:
-        return PretrainedConfig.get_config_dict(path)[0]
-    except OSError:
-        return {}
 
 
 def _check_data(config: DictConfig, reward: "MixedReward | None") -> list[str]:

@@ -46,6 +46,7 @@ def test_a_sound_run_starts(config) -> None:
             "unknown key 'fromat_weight'; did you mean 'format_weight'",
         ),
         ("reward.reward_kwargs.mixed_r1.embedding_model", "/no/such/model", "embedding_model: "),
+        ("reward.reward_kwargs.mixed_r1.iou.family", "llava", "iou.family: unknown model family 'llava'; known: qwen2"),
         ("actor_rollout_ref.model.path", "/no/such/model", "/no/such/model is neither a directory nor a hub id"),
         ("actor_rollout_ref.model.path", None, "model.path is empty"),
         ("data.train_files", "/no/such.parquet", "/no/such.parquet does not exist"),
@@ -80,13 +81,37 @@ def test_a_recipe_of_another_family_is_one_message(
     assert message in problem and f"+recipe/family={model}" in problem
 
 
-def test_a_model_of_an_unknown_family_is_left_to_its_user(config, tmp_path: Path, tiny_models: Path) -> None:
-    for file in (tiny_models / "qwen2_5_vl").iterdir():
-        (tmp_path / file.name).write_bytes(file.read_bytes())
-    text = (tmp_path / "config.json").read_text().replace('"model_type": "qwen2_5_vl"', '"model_type": "their_own"')
-    (tmp_path / "config.json").write_text(text)
-    config.actor_rollout_ref.model.path = str(tmp_path)
-    assert check(config) == []
+@pytest.fixture
+def config_of_another_model(config, tmp_path: Path, tiny_models: Path):
+    """A run whose model directory has another `config.json`."""
+
+    def write_config(text: str):
+        folder = tmp_path / "model"
+        folder.mkdir()
+        for file in (tiny_models / "qwen2_5_vl").iterdir():
+            (folder / file.name).write_bytes(file.read_bytes())
+        (folder / "config.json").write_text(text)
+        config.actor_rollout_ref.model.path = str(folder)
+        return config
+
+    return write_config
+
+
+def test_a_model_of_an_unknown_family_is_left_to_its_user(config_of_another_model) -> None:
+    assert check(config_of_another_model('{"model_type": "their_own"}')) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"model_type": "internvl_chat"}', "original format, which verl cannot load: take the one named"),
+        ('{"model_type": ', "actor_rollout_ref.model.path: "),
+    ],
+    ids=["InternVL's own format", "no JSON"],
+)
+def test_a_model_that_cannot_be_loaded_is_one_message(config_of_another_model, text: str, message: str) -> None:
+    (problem,) = check(config_of_another_model(text))
+    assert message in problem
 
 
 @pytest.mark.parametrize(
