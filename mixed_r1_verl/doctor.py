@@ -17,12 +17,14 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+from packaging.requirements import Requirement
 from rich.console import Console
 from rich.table import Table
 
 Status = Literal["ok", "note", "fail"]
 
 RECIPES = ("mixed_r1", "mixed_r1_cpu")
+"""Those that it composes; the others are made of the same parts."""
 
 
 @dataclass(frozen=True)
@@ -210,12 +212,48 @@ def check_gpu() -> Check:
     return Check("GPU", "ok", f"{torch.cuda.device_count()} × {torch.cuda.get_device_name(0)}")
 
 
-def check_flash_attention() -> Check:
-    if importlib.util.find_spec("flash_attn") is not None:
-        return Check("flash-attn", "ok", metadata.version("flash-attn"))
-    if has_gpu():
-        return Check("flash-attn", "fail", "not installed", "pip install flash-attn==2.8.3 --no-build-isolation")
-    return Check("flash-attn", "note", "not installed, not needed without a GPU")
+GPU_STACK = ("torch", "torchvision", "vllm", "transformers", "flash-attn")
+
+
+def upstream_pins() -> dict[str, str]:
+    """Versions of `GPU_STACK` that the installed verl pins in its extras `vllm` and `fsdp`."""
+    pins = {}
+    extras = ["vllm", "fsdp"]
+    requirements = [Requirement(line) for line in metadata.requires("verl") or ()]
+    for extra in extras:
+        for requirement in requirements:
+            if requirement.marker is None or not requirement.marker.evaluate({"extra": extra}):
+                continue
+            if requirement.name == "verl":
+                extras += requirement.extras - set(extras)
+            for pin in requirement.specifier:
+                if requirement.name in GPU_STACK and pin.operator == "==":
+                    pins[requirement.name] = pin.version
+    return {name: pins[name] for name in GPU_STACK if name in pins}
+
+
+def check_gpu_stack() -> Check:
+    """With a GPU: the versions that upstream tests together, flash-attn among them."""
+    pins = upstream_pins()
+    listed = ", ".join(f"{name} {version}" for name, version in pins.items())
+    if not has_gpu():
+        return Check("GPU stack", "note", f"not needed without a GPU; upstream pins {listed}")
+    found = {name: _installed(name) for name in pins}
+    if found.get("flash-attn") is None:
+        advice = f"pip install flash-attn=={pins['flash-attn']} --no-build-isolation"
+        return Check("GPU stack", "fail", "flash-attn is not installed", advice)
+    other = [f"{name} {found[name]}" for name in pins if (found[name] or "").partition("+")[0] != pins[name]]
+    if other:
+        advice = "known to work together: pip install 'mixed-r1-verl[gpu]'"
+        return Check("GPU stack", "note", f"{', '.join(other)}; upstream pins {listed}", advice)
+    return Check("GPU stack", "ok", listed)
+
+
+def _installed(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 _REINSTALL = "reinstall: pip install --force-reinstall --no-deps mixed-r1-verl"
@@ -233,7 +271,7 @@ CHECKS: tuple[Callable[[], Check], ...] = (
     *(lambda name=name: check_recipe(name) for name in RECIPES),  # type: ignore[misc]
     check_scoring,
     check_gpu,
-    check_flash_attention,
+    check_gpu_stack,
 )
 
 

@@ -17,7 +17,7 @@ Example:
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import MappingProxyType
 
@@ -55,6 +55,8 @@ class ModelFamily:
         end_tokens: special tokens that may stand at the end of a decoded response.
         box_tokens: the markers that the family writes around a box, and around the phrase that the box is for.
         default_system: the system message that the chat template adds to a prompt without one; None if it adds none.
+        vision_modules: regular expression of the modules that LoRA leaves alone: the vision tower and what connects it,
+            because vLLM takes adapters of the language model only.
     """
 
     name: str
@@ -68,6 +70,7 @@ class ModelFamily:
     image_end: str
     end_tokens: tuple[str, ...]
     box_tokens: tuple[str, ...]
+    vision_modules: str
     default_system: str | None = None
     tile_size: int | None = None
 
@@ -162,12 +165,22 @@ class ModelFamily:
         return tile_grid(width, height, self.tile_size, least, most)
 
 
-def smart_resize(width: int, height: int, factor: int, min_pixels: int, max_pixels: int) -> tuple[int, int]:
+def smart_resize(
+    width: int, height: int, factor: int, min_pixels: int, max_pixels: int, *, least_side: int = 0
+) -> tuple[int, int]:
     """Qwen's resize rule, as `transformers` 5.10 has it: (width, height) of the resized picture.
 
     Both sides become multiples of `factor`, the area is brought into [`min_pixels`, `max_pixels`], and the aspect ratio
     is kept as nearly as that allows. `round` is Python's, which rounds a half to the even neighbour; the processors
     rely on it.
+
+    Args:
+        width: of the picture in pixels.
+        height: of the picture in pixels.
+        factor: pixels of the side of one image token.
+        min_pixels: least area.
+        max_pixels: largest area.
+        least_side: a side that rounds to less becomes this long before the area is looked at.
 
     Raises:
         ImageSizeError: if one side is more than 200 times the other.
@@ -182,16 +195,13 @@ def smart_resize(width: int, height: int, factor: int, min_pixels: int, max_pixe
             f"a picture of {width} x {height} pixels is {ratio:.0f} times as long as wide; "
             f"the processor takes at most {MAX_ASPECT_RATIO}"
         )
-    new_width = round(width / factor) * factor
-    new_height = round(height / factor) * factor
+    new_width, new_height = (max(least_side, round(side / factor) * factor) for side in (width, height))
     if new_width * new_height > max_pixels:
         shrink = math.sqrt((height * width) / max_pixels)
-        new_width = max(factor, math.floor(width / shrink / factor) * factor)
-        new_height = max(factor, math.floor(height / shrink / factor) * factor)
+        new_width, new_height = (max(factor, math.floor(side / shrink / factor) * factor) for side in (width, height))
     elif new_width * new_height < min_pixels:
         grow = math.sqrt(min_pixels / (height * width))
-        new_width = math.ceil(width * grow / factor) * factor
-        new_height = math.ceil(height * grow / factor) * factor
+        new_width, new_height = (math.ceil(side * grow / factor) * factor for side in (width, height))
     return new_width, new_height
 
 
@@ -211,10 +221,7 @@ def fetched_size(
     """
     least = 4 * factor**2 if min_pixels is None else min_pixels
     most = 16384 * factor**2 if max_pixels is None else max_pixels
-    rounded = max(factor, round(width / factor) * factor), max(factor, round(height / factor) * factor)
-    if least <= rounded[0] * rounded[1] <= most and max(width, height) <= MAX_ASPECT_RATIO * min(width, height):
-        return rounded
-    return smart_resize(width, height, factor, least, most)
+    return smart_resize(width, height, factor, least, most, least_side=factor)
 
 
 @lru_cache(maxsize=64)
@@ -248,70 +255,53 @@ def tile_grid(width: int, height: int, tile_size: int, least: int, most: int) ->
     return best
 
 
-_QWEN_END = ("<|im_end|>", "<|endoftext|>")
-_QWEN_BOXES = ("<|object_ref_start|>", "<|object_ref_end|>", "<|box_start|>", "<|box_end|>")
+_END_TOKENS = ("<|im_end|>", "<|endoftext|>")
+
+_QWEN2_VL = ModelFamily(
+    name="qwen2_vl",
+    patch_size=14,
+    merge_size=2,
+    min_pixels=4 * 28 * 28,
+    max_pixels=16384 * 28 * 28,
+    box_frame="norm1000",
+    image_token="<|image_pad|>",
+    image_start="<|vision_start|>",
+    image_end="<|vision_end|>",
+    end_tokens=_END_TOKENS,
+    box_tokens=("<|object_ref_start|>", "<|object_ref_end|>", "<|box_start|>", "<|box_end|>"),
+    vision_modules=".*visual.*",
+    default_system="You are a helpful assistant.",
+)
+_QWEN2_5_VL = replace(_QWEN2_VL, name="qwen2_5_vl", box_frame="resized")
+# The template of the Thinking checkpoints ends the prompt with an opened <think>: the response then lacks the opening
+# tag, and the format reward with it. The recipes take the Instruct ones.
+_QWEN3_VL = replace(
+    _QWEN2_VL,
+    name="qwen3_vl",
+    patch_size=16,
+    min_pixels=64 * 32 * 32,
+    max_pixels=16384 * 32 * 32,
+    default_system=None,
+)
+# verl 0.9.1 does not know its processor and strips its placeholders: `mixed_r1_verl.plugin.internvl`.
+_INTERNVL = ModelFamily(
+    name="internvl",
+    patch_size=14,
+    merge_size=2,
+    min_pixels=448 * 448,
+    max_pixels=12 * 448 * 448,
+    box_frame="norm1000",
+    image_token="<IMG_CONTEXT>",
+    image_start="<img>",
+    image_end="</img>",
+    end_tokens=_END_TOKENS,
+    box_tokens=("<ref>", "</ref>", "<box>", "</box>"),
+    vision_modules=".*(vision_tower|multi_modal_projector).*",
+    tile_size=448,
+)
 
 FAMILIES: Mapping[str, ModelFamily] = MappingProxyType(
-    {
-        family.name: family
-        for family in (
-            ModelFamily(
-                name="qwen2_vl",
-                patch_size=14,
-                merge_size=2,
-                min_pixels=4 * 28 * 28,
-                max_pixels=16384 * 28 * 28,
-                box_frame="norm1000",
-                image_token="<|image_pad|>",
-                image_start="<|vision_start|>",
-                image_end="<|vision_end|>",
-                end_tokens=_QWEN_END,
-                box_tokens=_QWEN_BOXES,
-                default_system="You are a helpful assistant.",
-            ),
-            ModelFamily(
-                name="qwen2_5_vl",
-                patch_size=14,
-                merge_size=2,
-                min_pixels=4 * 28 * 28,
-                max_pixels=16384 * 28 * 28,
-                box_frame="resized",
-                image_token="<|image_pad|>",
-                image_start="<|vision_start|>",
-                image_end="<|vision_end|>",
-                end_tokens=_QWEN_END,
-                box_tokens=_QWEN_BOXES,
-                default_system="You are a helpful assistant.",
-            ),
-            ModelFamily(
-                name="qwen3_vl",
-                patch_size=16,
-                merge_size=2,
-                min_pixels=64 * 32 * 32,
-                max_pixels=16384 * 32 * 32,
-                box_frame="norm1000",
-                image_token="<|image_pad|>",
-                image_start="<|vision_start|>",
-                image_end="<|vision_end|>",
-                end_tokens=_QWEN_END,
-                box_tokens=_QWEN_BOXES,
-            ),
-            ModelFamily(
-                name="internvl",
-                patch_size=14,
-                merge_size=2,
-                min_pixels=448 * 448,
-                max_pixels=12 * 448 * 448,
-                box_frame="norm1000",
-                image_token="<IMG_CONTEXT>",
-                image_start="<img>",
-                image_end="</img>",
-                end_tokens=_QWEN_END,
-                box_tokens=("<ref>", "</ref>", "<box>", "</box>"),
-                tile_size=448,
-            ),
-        )
-    }
+    {family.name: family for family in (_QWEN2_VL, _QWEN2_5_VL, _QWEN3_VL, _INTERNVL)}
 )
 
 _ALIASES: Mapping[str, str] = MappingProxyType(

@@ -27,14 +27,13 @@ def raw() -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder with random-weight tiny models `qwen2_5_vl` and `internvl`."""
+    """Folder with random-weight tiny models `qwen2_5_vl`, `qwen3_vl` and `internvl`."""
     folder = tmp_path_factory.mktemp("tiny")
-    for name in ("qwen2_5_vl", "internvl"):
-        subprocess.run(
-            [sys.executable, "-m", "mixed_r1_verl.tiny", name, "--output", str(folder / name)],
-            check=True,
-            capture_output=True,
-        )
+    code = (
+        "import sys; from mixed_r1_verl.tiny.__main__ import FAMILIES, main\n"
+        "for name in FAMILIES: main([name, '--output', f'{sys.argv[1]}/{name}'])"
+    )
+    subprocess.run([sys.executable, "-c", code, str(folder)], check=True, capture_output=True)
     return folder
 
 

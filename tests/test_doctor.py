@@ -71,3 +71,33 @@ def test_every_red_line_says_what_to_do() -> None:
     assert metadata.version("verl")
     for check in doctor.diagnose():
         assert check.status != "fail" or check.advice
+
+
+def test_the_pins_of_the_gpu_stack_are_those_of_the_installed_verl() -> None:
+    """verl 0.9.1; another verl brings its own, and these numbers are then out of date everywhere."""
+    assert doctor.upstream_pins() == {
+        "torch": "2.11.0",
+        "torchvision": "0.26.0",
+        "vllm": "0.24.0",
+        "transformers": "5.9.0",
+        "flash-attn": "2.8.3",
+    }
+
+
+@pytest.mark.parametrize(
+    ("installed", "status", "said"),
+    [
+        ({"flash-attn": None}, "fail", "pip install flash-attn==2.8.3 --no-build-isolation"),
+        ({"vllm": "0.30.0"}, "note", "vllm 0.30.0; upstream pins torch 2.11.0"),
+        ({"torch": "2.11.0+cu130"}, "ok", "flash-attn 2.8.3"),
+    ],
+    ids=["no flash-attn", "another vLLM", "upstream's pins"],
+)
+def test_the_gpu_stack_is_compared_with_upstreams_pins(
+    monkeypatch: pytest.MonkeyPatch, installed: dict[str, str | None], status: str, said: str
+) -> None:
+    stack = doctor.upstream_pins() | installed
+    monkeypatch.setattr(doctor, "has_gpu", lambda: True)
+    monkeypatch.setattr(doctor, "_installed", stack.get)
+    check = doctor.check_gpu_stack()
+    assert check.status == status and said in f"{check.detail} {check.advice}"

@@ -1,7 +1,8 @@
 """Real runs of `python -m verl.trainer.main_ppo` with the tiny models: verl's trainer, FSDP2, vLLM, Ray.
 
 Each run is started outside the repository, as a user would start it, and read afterwards from what verl itself wrote:
-the console, TensorBoard's event files, the dumped rollouts and the checkpoints.
+the console, TensorBoard's event files, the dumped rollouts and the checkpoints. Each family goes through its own
+recipe, with the CPU part and overrides of sizes.
 """
 
 import json
@@ -18,6 +19,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from mixed_r1_verl.data.demo import build_demo
+from mixed_r1_verl.data.scenes import make_scene
 from mixed_r1_verl.data.schema import row_schema
 
 pytestmark = [pytest.mark.verl, pytest.mark.timeout(900)]
@@ -25,6 +27,9 @@ pytestmark = [pytest.mark.verl, pytest.mark.timeout(900)]
 KINDS = {"matching", "chart", "iou", "open_ended"}
 PEARSON = "training/rollout_actor_probs_pearson_corr"
 HELPERS = Path(__file__).parent / "helpers"
+# Random weights never earn a reward; pushing the entropy down changes them, and makes the policy decided enough for a
+# correlation of probabilities to mean something.
+DECIDE = ("actor_rollout_ref.actor.entropy_coeff=-0.5", "actor_rollout_ref.actor.optim.lr=1e-2")
 
 
 @dataclass(frozen=True)
@@ -33,11 +38,13 @@ class Run:
 
     folder: Path
     overrides: tuple[str, ...]
+    recipe: tuple[str, ...] = ("+recipe=mixed_r1_cpu",)
 
     def start(self, *more: str) -> str:
         """Run to the end and return the console output; a failure fails the test with its last lines."""
         command = [
-            *(sys.executable, "-m", "verl.trainer.main_ppo", "+recipe=mixed_r1_cpu"),
+            *(sys.executable, "-m", "verl.trainer.main_ppo"),
+            *self.recipe,
             "data.train_batch_size=8",
             "actor_rollout_ref.actor.ppo_mini_batch_size=8",
             "actor_rollout_ref.rollout.n=4",
@@ -109,6 +116,7 @@ def test_qwen2_5_vl_trains_saves_and_resumes_with_hostile_samples(
             "reward.reward_kwargs.mixed_r1.time_limit_s=1.0",
             "trainer.save_freq=1",
         ),
+        ("+recipe=mixed_r1_qwen2_5_vl_3b", "+recipe/device=cpu"),
     )
     first = run.start("trainer.total_training_steps=2")
     second = run.start("trainer.total_training_steps=3")
@@ -131,30 +139,102 @@ def test_qwen2_5_vl_trains_saves_and_resumes_with_hostile_samples(
     assert run.scalars(PEARSON)[3] > 0.98
 
 
-def test_internvl_trains_saves_and_resumes(demo_data: Path, tmp_path: Path, tiny_models: Path) -> None:
+@pytest.mark.parametrize(
+    ("family", "recipe"), [("qwen3_vl", "mixed_r1_qwen3_vl_4b"), ("internvl", "mixed_r1_internvl3_1b")]
+)
+def test_a_family_trains_three_steps_through_its_own_recipe(
+    demo_data: Path, tmp_path: Path, tiny_models: Path, family: str, recipe: str
+) -> None:
     run = Run(
         tmp_path,
         (
             f"data.train_files={demo_data}/train.parquet",
             f"data.val_files={demo_data}/val.parquet",
-            f"actor_rollout_ref.model.path={tiny_models}/internvl",
-            "data.max_prompt_length=512",
-            # Random weights never earn a reward; pushing the entropy down changes them, and makes the policy decided
-            # enough for a correlation of probabilities to mean something.
-            "actor_rollout_ref.actor.entropy_coeff=-0.5",
-            "actor_rollout_ref.actor.optim.lr=1e-2",
+            f"actor_rollout_ref.model.path={tiny_models / family}",
+            *DECIDE,
             "trainer.save_freq=1",
         ),
+        (f"+recipe={recipe}", "+recipe/device=cpu"),
     )
-    run.start("trainer.total_training_steps=2")
-    second = run.start("trainer.total_training_steps=3")
-    assert "setting global step to 2" in second
+    run.start("trainer.total_training_steps=3")
     assert {row["reward_kind"] for row in run.validation(0)} == KINDS
     assert all(row["error"] == 0 for row in run.validation(0))
     assert sorted(run.scalars("critic/score/mean")) == [1, 2, 3]
     before, after = run.weights(2), run.weights(3)
     assert any(not torch.equal(before[name], after[name]) for name in before)
+    # The rollout of step 3 was sampled with the weights of step 2: the actor agrees with them, so vLLM has them.
     assert run.scalars(PEARSON)[3] > 0.98
+
+
+def test_lora_trains_and_its_merged_model_answers_as_the_adapter_does(
+    demo_data: Path, tmp_path: Path, warm_model: Path
+) -> None:
+    from peft import PeftModel
+    from transformers import AutoModelForImageTextToText
+
+    rank, alpha = 8, 16
+    run = Run(
+        tmp_path,
+        (
+            f"data.train_files={demo_data}/train.parquet",
+            f"data.val_files={demo_data}/val.parquet",
+            f"actor_rollout_ref.model.path={warm_model}",
+            f"actor_rollout_ref.model.lora_rank={rank}",
+            f"actor_rollout_ref.model.lora_alpha={alpha}",
+            "actor_rollout_ref.actor.optim.lr=1e-2",  # large, so that a stale adapter in vLLM would show
+            "trainer.save_freq=3",
+        ),
+        ("+recipe=mixed_r1_qwen2_5_vl_3b", "+recipe/adapter=lora", "+recipe/device=cpu"),
+    )
+    run.start("trainer.total_training_steps=3")
+    assert sorted(run.scalars("critic/score/mean")) == [1, 2, 3]
+    # The rollout of step 3 was sampled with the adapter of step 2.
+    assert run.scalars(PEARSON)[3] > 0.98
+
+    weights = run.weights(3)
+    adapted = [name for name in weights if "lora_B" in name]
+    assert len(adapted) == 4 * 7 and not any("visual" in name for name in adapted)
+    assert all(weights[name].any() for name in adapted)
+
+    merger = [sys.executable, "-m", "verl.model_merger", "merge", "--backend", "fsdp"]
+    checkpoint = tmp_path / "checkpoints" / "global_step_3" / "actor"
+    subprocess.run(
+        [*merger, "--local_dir", str(checkpoint), "--target_dir", str(tmp_path / "base")],
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+    )
+    base = AutoModelForImageTextToText.from_pretrained(tmp_path / "base", dtype=torch.float32)
+    adapter = PeftModel.from_pretrained(base, tmp_path / "base" / "lora_adapter")
+    with_adapter = logits(adapter, warm_model)
+    adapter.merge_and_unload().save_pretrained(tmp_path / "merged")
+    merged = AutoModelForImageTextToText.from_pretrained(tmp_path / "merged", dtype=torch.float32)
+    start = AutoModelForImageTextToText.from_pretrained(warm_model, dtype=torch.float32)
+    moved = float((logits(start, warm_model) - with_adapter).abs().max())
+    apart = float((logits(merged, warm_model) - with_adapter).abs().max())
+    print(f"LoRA: merged and adapter differ by at most {apart:.1e} in the logits, training moved them by {moved:.1e}")
+    assert apart < 1e-4 < 0.05 < moved
+
+    # The trainer's own fp32 checkpoint, merged by hand: the same but for the bf16 that verl's merger writes.
+    state = start.state_dict()
+    for name in adapted:
+        target = name.removeprefix("base_model.model.").replace("lora_B.default.weight", "weight")
+        delta = weights[name].float() @ weights[name.replace("lora_B", "lora_A")].float()
+        torch.testing.assert_close(
+            merged.state_dict()[target], state[target] + alpha / rank * delta, atol=0.02, rtol=0.02
+        )
+
+
+def logits(model: torch.nn.Module, processor_folder: Path) -> torch.Tensor:
+    """Of one picture with a question."""
+    from transformers import AutoProcessor
+
+    processor = AutoProcessor.from_pretrained(processor_folder)
+    content = [{"type": "image"}, {"type": "text", "text": "Where is the red circle?"}]
+    chat = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
+    inputs = processor(text=[chat], images=[make_scene("iou", 1).picture.render()], return_tensors="pt")
+    with torch.no_grad():
+        return model.eval()(**inputs).logits
 
 
 def test_real_samples_train_through_the_custom_reward_function(tmp_path: Path, raw: Path, warm_model: Path) -> None:

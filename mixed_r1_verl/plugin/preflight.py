@@ -53,7 +53,8 @@ def check(config: DictConfig) -> list[str]:
                     f"{BLOCK}.open_ended.variant is judge, but there is no judge: set reward.reward_model.enable=true "
                     "with reward.reward_model.model_path, or open_ended.judge.address"
                 )
-    problems += _check_model(config)
+    model_problems = _check_model(config)
+    problems += model_problems or _check_family(config, reward)
     problems += _check_data(config, reward)
     if not problems and reward:
         try:
@@ -74,6 +75,51 @@ def _check_model(config: DictConfig) -> list[str]:
     if path.startswith(("/", ".", "~")) or path.count("/") != 1:
         return [f"actor_rollout_ref.model.path: {path} is neither a directory nor a hub id"]
     return []
+
+
+def _check_family(config: DictConfig, reward: "MixedReward | None") -> list[str]:
+    """One line when recipe and model are of different families: boxes would be read in the wrong frame.
+
+    A model of a family that is not known here is left to its user.
+    """
+    from transformers import PretrainedConfig
+
+    from mixed_r1_verl.families import UnknownFamilyError, get_family
+
+    path = config.actor_rollout_ref.model.path
+    local = Path(path).expanduser()
+    try:
+        model = PretrainedConfig.get_config_dict(str(local) if local.is_dir() else path)[0]
+    except OSError as error:  # a hub that cannot be reached from here may be reachable from the workers
+        return [f"actor_rollout_ref.model.path: {error}"] if local.is_dir() else []
+    if model.get("model_type") == "internvl_chat":
+        return [
+            f"{path} is an InternVL in its original format, which verl cannot load: take the one named …-hf or …-HF"
+        ]
+    try:
+        family = get_family(str(model.get("model_type")))
+    except UnknownFamilyError:
+        return []
+    patch = (model.get("vision_config") or {}).get("patch_size", family.patch_size)
+    patch = patch[0] if isinstance(patch, list) else patch
+    wanted = {"data.image_patch_size": patch}
+    found = {"data.image_patch_size": OmegaConf.select(config, "data.image_patch_size") or patch}
+    if reward is not None:
+        from mixed_r1_verl.plugin.reward_manager import BLOCK
+
+        key = f"{BLOCK}.iou.family"
+        try:
+            found[key] = get_family(reward.config.iou.family).name
+        except UnknownFamilyError as error:
+            return [f"{key}: {error}"]
+        wanted[key] = family.name
+    wrong = [f"{key} is {found[key]}, not {value}" for key, value in wanted.items() if found[key] != value]
+    if not wrong:
+        return []
+    return [
+        f"the model in {path} is of family {family.name}, which answers with boxes in the frame {family.box_frame}, "
+        f"but {' and '.join(wrong)}: use a recipe of its family, or add +recipe/family={family.name}"
+    ]
 
 
 def _check_data(config: DictConfig, reward: "MixedReward | None") -> list[str]:

@@ -1,12 +1,12 @@
-"""`python -m mixed_r1_verl.tiny {qwen2_5_vl,internvl} --output DIR`: a tiny model with random weights."""
+"""`python -m mixed_r1_verl.tiny {qwen2_5_vl,qwen3_vl,internvl} --output DIR`: a tiny model with random weights."""
 
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from mixed_r1_verl.tiny import internvl, qwen2_5_vl
+from mixed_r1_verl.tiny import internvl, qwen2_5_vl, qwen3_vl
 
-FAMILIES = {"qwen2_5_vl": qwen2_5_vl.build, "internvl": internvl.build}
+FAMILIES = {"qwen2_5_vl": qwen2_5_vl.build, "qwen3_vl": qwen3_vl.build, "internvl": internvl.build}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -8,34 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mixed_r1_verl.data.scenes import SIZE
-from mixed_r1_verl.tiny.tokenizer import VOCAB_SIZE, build_tokenizer
+from mixed_r1_verl.tiny.build import CHAT_TOKENS, chat_template, random_model, save, text_config, token_ids
+from mixed_r1_verl.tiny.tokenizer import build_tokenizer
 
 if TYPE_CHECKING:
     from transformers import InternVLConfig, InternVLForConditionalGeneration, InternVLProcessor
 
-# Order and meaning as in InternVL3.
-SPECIAL_TOKENS = (
-    "<|endoftext|>",
-    "<|im_start|>",
-    "<|im_end|>",
-    "<img>",
-    "</img>",
-    "<IMG_CONTEXT>",
-    "<video>",
-)
-
-CHAT_TEMPLATE = (
-    "{% for message in messages %}"
-    "<|im_start|>{{ message['role'] }}\n"
-    "{% if message['content'] is string %}{{ message['content'] }}"
-    "{% else %}{% for content in message['content'] %}"
-    "{% if content['type'] == 'image' %}<IMG_CONTEXT>\n"
-    "{% elif content['type'] == 'video' %}<video>\n"
-    "{% elif content['type'] == 'text' %}{{ content['text'] }}{% endif %}"
-    "{% endfor %}{% endif %}<|im_end|>\n"
-    "{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-)
+SPECIAL_TOKENS = (*CHAT_TOKENS, "<img>", "</img>", "<IMG_CONTEXT>", "<video>")
+CHAT_TEMPLATE = chat_template("<IMG_CONTEXT>\n", "<video>\n")
 
 PATCH = 14
 # (112 / 14)² patches, four of which become one token.
@@ -72,26 +52,9 @@ def build_config(processor: "InternVLProcessor") -> "InternVLConfig":
     """The configuration of the tiny model: text 4 layers of width 192, vision 3 layers of width 96."""
     from transformers import InternVLConfig
 
-    token = processor.tokenizer.convert_tokens_to_ids
     return InternVLConfig(
         architectures=["InternVLForConditionalGeneration"],
-        text_config={
-            "model_type": "qwen2",
-            "architectures": ["Qwen2ForCausalLM"],
-            "vocab_size": VOCAB_SIZE,
-            "hidden_size": 192,
-            "intermediate_size": 512,
-            "num_hidden_layers": 4,
-            "num_attention_heads": 6,
-            "num_key_value_heads": 2,
-            "max_position_embeddings": 4096,
-            "rms_norm_eps": 1e-6,
-            "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0},
-            "tie_word_embeddings": True,
-            "bos_token_id": token("<|endoftext|>"),
-            "eos_token_id": token("<|im_end|>"),
-            "pad_token_id": token("<|endoftext|>"),
-        },
+        text_config=text_config(processor, model_type="qwen2", architectures=["Qwen2ForCausalLM"]),
         vision_config={
             "hidden_size": 96,
             "intermediate_size": 256,
@@ -101,30 +64,20 @@ def build_config(processor: "InternVLProcessor") -> "InternVLConfig":
             "image_size": [SIZE, SIZE],
             "patch_size": [PATCH, PATCH],
         },
-        image_token_id=token("<IMG_CONTEXT>"),
         image_seq_length=IMAGE_TOKENS,
         tie_word_embeddings=True,
+        **token_ids(processor, image_token_id="<IMG_CONTEXT>"),
     )
 
 
 def build_model(processor: "InternVLProcessor", *, seed: int = 0) -> "InternVLForConditionalGeneration":
     """A float32 model with random weights; the same seed gives the same weights."""
-    import torch
-    from transformers import GenerationConfig, InternVLForConditionalGeneration
+    from transformers import InternVLForConditionalGeneration
 
-    config = build_config(processor)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = InternVLForConditionalGeneration._from_config(config, dtype=torch.float32)
-    end, padding = processor.tokenizer.eos_token_id, processor.tokenizer.pad_token_id
-    model.generation_config = GenerationConfig(bos_token_id=padding, eos_token_id=[end, padding], pad_token_id=padding)
-    return model
+    return random_model(InternVLForConditionalGeneration, build_config(processor), processor, seed)
 
 
 def build(output: Path, *, seed: int = 0) -> Path:
     """Writes a model with random weights and its processor into a directory, and returns the directory."""
     processor = build_processor()
-    model = build_model(processor, seed=seed)
-    model.save_pretrained(output)
-    processor.save_pretrained(output)
-    return output
+    return save(output, build_model(processor, seed=seed), processor)

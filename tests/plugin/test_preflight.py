@@ -46,6 +46,7 @@ def test_a_sound_run_starts(config) -> None:
             "unknown key 'fromat_weight'; did you mean 'format_weight'",
         ),
         ("reward.reward_kwargs.mixed_r1.embedding_model", "/no/such/model", "embedding_model: "),
+        ("reward.reward_kwargs.mixed_r1.iou.family", "llava", "iou.family: unknown model family 'llava'; known: qwen2"),
         ("actor_rollout_ref.model.path", "/no/such/model", "/no/such/model is neither a directory nor a hub id"),
         ("actor_rollout_ref.model.path", None, "model.path is empty"),
         ("data.train_files", "/no/such.parquet", "/no/such.parquet does not exist"),
@@ -58,6 +59,59 @@ def test_one_clear_message(config, key: str, value: object, message: str) -> Non
     with pytest.raises(PreflightError) as stopped:
         Preflight().on_job_start(config)
     assert message in str(stopped.value) and "this run cannot start" in str(stopped.value)
+
+
+@pytest.mark.parametrize(
+    ("model", "key", "value", "message"),
+    [
+        ("qwen3_vl", None, None, "mixed_r1.iou.family is qwen2_5_vl, not qwen3_vl: use a recipe of its family, or add"),
+        ("internvl", None, None, "is of family internvl, which answers with boxes in the frame norm1000"),
+        ("qwen2_5_vl", "data.image_patch_size", 16, "data.image_patch_size is 16, not 14"),
+        ("internvl", "data.image_patch_size", 16, "data.image_patch_size is 16, not 14 and reward"),
+        ("qwen2_5_vl", "reward.reward_kwargs.mixed_r1.iou.family", "qwen3_vl", "iou.family is qwen3_vl, not qwen2_5"),
+    ],
+)
+def test_a_recipe_of_another_family_is_one_message(
+    config, tiny_models: Path, model: str, key: str | None, value: object, message: str
+) -> None:
+    config.actor_rollout_ref.model.path = str(tiny_models / model)
+    if key:
+        OmegaConf.update(config, key, value, force_add=True)
+    (problem,) = check(config)
+    assert message in problem and f"+recipe/family={model}" in problem
+
+
+@pytest.fixture
+def config_of_another_model(config, tmp_path: Path, tiny_models: Path):
+    """A run whose model directory has another `config.json`."""
+
+    def write_config(text: str):
+        folder = tmp_path / "model"
+        folder.mkdir()
+        for file in (tiny_models / "qwen2_5_vl").iterdir():
+            (folder / file.name).write_bytes(file.read_bytes())
+        (folder / "config.json").write_text(text)
+        config.actor_rollout_ref.model.path = str(folder)
+        return config
+
+    return write_config
+
+
+def test_a_model_of_an_unknown_family_is_left_to_its_user(config_of_another_model) -> None:
+    assert check(config_of_another_model('{"model_type": "their_own"}')) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"model_type": "internvl_chat"}', "original format, which verl cannot load: take the one named"),
+        ('{"model_type": ', "actor_rollout_ref.model.path: "),
+    ],
+    ids=["InternVL's own format", "no JSON"],
+)
+def test_a_model_that_cannot_be_loaded_is_one_message(config_of_another_model, text: str, message: str) -> None:
+    (problem,) = check(config_of_another_model(text))
+    assert message in problem
 
 
 @pytest.mark.parametrize(

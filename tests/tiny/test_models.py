@@ -15,6 +15,7 @@ transformers = pytest.importorskip("transformers")
 
 CLASSES = {
     "qwen2_5_vl": ("Qwen2_5_VLForConditionalGeneration", "Qwen2_5_VLProcessor", "<|image_pad|>"),
+    "qwen3_vl": ("Qwen3VLForConditionalGeneration", "Qwen3VLProcessor", "<|image_pad|>"),
     "internvl": ("InternVLForConditionalGeneration", "InternVLProcessor", "<IMG_CONTEXT>"),
 }
 
@@ -58,10 +59,10 @@ def test_classes_and_size(family, model, processor):
 @pytest.mark.parametrize(
     ("size", "tokens"),
     [
-        ((112, 112), {"qwen2_5_vl": 16, "internvl": 16}),
-        ((64, 64), {"qwen2_5_vl": 16, "internvl": 16}),
-        ((224, 112), {"qwen2_5_vl": 32, "internvl": 3 * 16}),
-        ((640, 480), {"qwen2_5_vl": 24, "internvl": 5 * 16}),
+        ((112, 112), {"qwen2_5_vl": 16, "qwen3_vl": 16, "internvl": 16}),
+        ((64, 64), {"qwen2_5_vl": 16, "qwen3_vl": 16, "internvl": 16}),
+        ((224, 112), {"qwen2_5_vl": 32, "qwen3_vl": 28, "internvl": 3 * 16}),
+        ((640, 480), {"qwen2_5_vl": 24, "qwen3_vl": 24, "internvl": 5 * 16}),
     ],
     ids=str,
 )
