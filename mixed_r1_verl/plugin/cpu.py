@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable
 from functools import partial, wraps
 from importlib import metadata
+from types import ModuleType
 from typing import Any
 
 from mixed_r1_verl.plugin.after_import import after_import
@@ -37,6 +38,11 @@ def register() -> None:
     _alias_vllm_distribution()
     after_import("verl.utils.distributed", use_plain_gloo)
     after_import("verl.workers.rollout.vllm_rollout.bucketed_weight_transfer", copy_received_weights)
+    after_import("verl.checkpoint_engine.base", _register_checkpoint_engine)
+
+
+def _register_checkpoint_engine(engines: ModuleType) -> None:
+    from mixed_r1_verl.plugin import cpu_checkpoint_engine  # noqa: F401  (registers itself as `cpu`)
 
 
 def _replace_platform_chosen_during_import() -> None:

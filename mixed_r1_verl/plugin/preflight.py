@@ -46,6 +46,12 @@ def check(config: DictConfig) -> list[str]:
             reward = MixedReward(reward_config(config))
         except ConfigError as error:
             problems.append(f"{BLOCK}: {error}")
+    from mixed_r1_verl.plugin.balance import BalanceConfig
+
+    try:
+        BalanceConfig.from_config(config)
+    except ConfigError as error:
+        problems.append(str(error))
     problems += _check_model(config)
     problems += _check_data(config, reward)
     if not problems and reward:

@@ -1,0 +1,98 @@
+"""Task balance: rescales the advantages so that no task drowns another.
+
+verl's estimators see scores and group ids, not tasks, so this cannot be an advantage estimator. It acts on what the
+configured estimator has computed, in `PPOTrainer._compute_advantage`, for every trainer mode and every estimator.
+"""
+
+from dataclasses import dataclass
+from functools import wraps
+from types import ModuleType
+from typing import Any, Literal
+
+from omegaconf import OmegaConf
+
+from mixed_r1_verl.metrics import balance_factors, gradient_signal
+from mixed_r1_verl.rewards.config import ConfigError, read_dataclass
+
+BLOCK = "algorithm.mixed_r1"
+"""Where a recipe keeps the options of this module."""
+
+
+@dataclass(frozen=True)
+class BalanceConfig:
+    """Options of `algorithm.mixed_r1`.
+
+    Attributes:
+        task_balance: `none`: the estimator's advantages as they are. `samples`: each kind of reward gets the share of
+            the gradient signal that it has of the responses, see `mixed_r1_verl.metrics.balance_factors`.
+        task_balance_limit: a task's advantages are multiplied by no more than this, and by no less than its inverse.
+    """
+
+    task_balance: Literal["none", "samples"] = "none"
+    task_balance_limit: float = 4.0
+
+    def __post_init__(self) -> None:
+        if not self.task_balance_limit >= 1:
+            raise ConfigError(f"{BLOCK}.task_balance_limit is {self.task_balance_limit}; it must be at least 1")
+
+    @classmethod
+    def from_config(cls, config: Any) -> "BalanceConfig":
+        """The options of a verl configuration; the defaults where there are none.
+
+        Raises:
+            ConfigError: naming a misspelt key or a wrong value.
+        """
+        return read_dataclass(cls, OmegaConf.select(config, BLOCK) or {}, BLOCK)
+
+
+def install(trainer_base: ModuleType) -> None:
+    """Add task balance to `verl.trainer.ppo.v1.trainer_base`. Safe to call again."""
+    trainer = trainer_base.PPOTrainer
+    compute_advantage = trainer._compute_advantage
+    if hasattr(compute_advantage, "__wrapped__"):
+        return
+
+    @wraps(compute_advantage)
+    def with_balance(self: Any, batch: Any, metrics: dict[str, Any]) -> Any:
+        result = compute_advantage(self, batch, metrics)
+        options = BalanceConfig.from_config(self.config)
+        if options.task_balance == "samples":
+            metrics.update(
+                balance(result, options.task_balance_limit, self.config.actor_rollout_ref.actor.loss_agg_mode)
+            )
+        return result
+
+    trainer._compute_advantage = with_balance
+
+
+def balance(batch: Any, limit: float, loss_agg_mode: str) -> dict[str, float]:
+    """Rescale the advantages of a batch in TransferQueue, and return the factors as metrics.
+
+    Raises:
+        ConfigError: when the responses were not scored by Mixed-Reward, so that their tasks are not known.
+    """
+    import torch
+    import transfer_queue as tq
+    from tensordict import TensorDict
+
+    keys = [key for key, tag in zip(batch.keys, batch.tags, strict=True) if not tag.get("is_padding", False)]
+    data = tq.kv_batch_get(
+        keys=keys, partition_id=batch.partition_id, select_fields=["extra_fields", "response_mask", "advantages"]
+    )
+    results = [fields.get("reward_extra_info") or {} for fields in data["extra_fields"].tolist()]
+    if not all("reward_kind" in result for result in results):
+        raise ConfigError(f"{BLOCK}.task_balance needs rewards that return `reward_kind`, as mixed_r1's do")
+    kinds = [str(result["reward_kind"]) for result in results]
+    advantages = data["advantages"]
+    mask = data["response_mask"].to_padded_tensor(0).numpy()
+    signal = gradient_signal(advantages.to_padded_tensor(0.0).float().numpy(), mask, loss_agg_mode)
+    factors = balance_factors(kinds, signal, limit)
+    scaled = [row * factors[kind] for row, kind in zip(advantages.unbind(), kinds, strict=True)]
+    tq.kv_batch_put(
+        keys=keys,
+        partition_id=batch.partition_id,
+        fields=TensorDict(
+            {"advantages": torch.nested.as_nested_tensor(scaled, layout=torch.jagged)}, batch_size=len(keys)
+        ),
+    )
+    return {f"mixed_r1/reward/{kind}/balance_factor": factor for kind, factor in factors.items()}
