@@ -12,6 +12,7 @@ from typing import Any, Literal
 from omegaconf import OmegaConf
 
 from mixed_r1_verl.metrics import balance_factors, gradient_signal
+from mixed_r1_verl.plugin.curves import reward_results
 from mixed_r1_verl.rewards.config import ConfigError, read_dataclass
 
 BLOCK = "algorithm.mixed_r1"
@@ -79,8 +80,8 @@ def balance(batch: Any, limit: float, loss_agg_mode: str) -> dict[str, float]:
     data = tq.kv_batch_get(
         keys=keys, partition_id=batch.partition_id, select_fields=["extra_fields", "response_mask", "advantages"]
     )
-    results = [fields.get("reward_extra_info") or {} for fields in data["extra_fields"].tolist()]
-    if not all("reward_kind" in result for result in results):
+    results = reward_results(data)
+    if results is None:
         raise ConfigError(f"{BLOCK}.task_balance needs rewards that return `reward_kind`, as mixed_r1's do")
     kinds = [str(result["reward_kind"]) for result in results]
     advantages = data["advantages"]

@@ -68,8 +68,8 @@ def read_rollouts(batch: Any, config: Any) -> Rollouts | None:
     if not keys:
         return None
     data = tq.kv_batch_get(keys=keys, partition_id=batch.partition_id, select_fields=FIELDS)
-    results = [dict(fields.get("reward_extra_info") or {}) for fields in data["extra_fields"].tolist()]
-    if not all("reward_kind" in result for result in results):
+    results = reward_results(data)
+    if results is None:
         return None
     mask = data["response_mask"].to_padded_tensor(0).numpy()
     advantages = data["advantages"].to_padded_tensor(0.0).float().numpy()
@@ -81,9 +81,9 @@ def read_rollouts(batch: Any, config: Any) -> Rollouts | None:
         return np.array([results[row][name] for row in last])
 
     return Rollouts(
-        source=np.array(data["data_source"].tolist(), dtype=str)[last],
+        source=np.array(as_list(data["data_source"]), dtype=str)[last],
         reward=column("reward_kind"),
-        group=np.array(data["uid"].tolist(), dtype=str)[last],
+        group=np.array(as_list(data["uid"]), dtype=str)[last],
         score=data["rm_scores"].to_padded_tensor(0.0).sum(dim=1).double().numpy()[last],
         acc=column("acc"),
         format=column("format"),
@@ -94,6 +94,17 @@ def read_rollouts(batch: Any, config: Any) -> Rollouts | None:
         advantage=gradient_signal(advantages, mask, "seq-mean-token-mean")[last],
         signal=np.bincount(session, signal),
     )
+
+
+def reward_results(data: Any) -> list[dict[str, Any]] | None:
+    """What Mixed-Reward returned for each row, out of the field `extra_fields`; None where other rewards scored."""
+    results = [fields.get("reward_extra_info") or {} for fields in as_list(data["extra_fields"])]
+    return results if all("reward_kind" in result for result in results) else None
+
+
+def as_list(values: Any) -> list[Any]:
+    """A field that holds no tensors: of TransferQueue's batches, a tensordict stack or a list of its own."""
+    return values.tolist() if hasattr(values, "tolist") else list(values)
 
 
 def last_outputs(keys: Sequence[str]) -> tuple[NDArray, NDArray]:

@@ -1,1 +1,0 @@
-"""Task balance on verl's own trainer method and TransferQueue, without a training run."""
