@@ -4,14 +4,15 @@ verl's estimators see scores and group ids, not tasks, so this cannot be an adva
 configured estimator has computed, in `PPOTrainer._compute_advantage`, for every trainer mode and every estimator.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import wraps
 from types import ModuleType
 from typing import Any, Literal
 
 from omegaconf import OmegaConf
 
 from mixed_r1_verl.metrics import balance_factors, gradient_signal
+from mixed_r1_verl.plugin.after_import import wrap_once
 from mixed_r1_verl.plugin.curves import reward_results
 from mixed_r1_verl.rewards.config import ConfigError, read_dataclass
 
@@ -48,22 +49,19 @@ class BalanceConfig:
 
 def install(trainer_base: ModuleType) -> None:
     """Add task balance to `verl.trainer.ppo.v1.trainer_base`. Safe to call again."""
-    trainer = trainer_base.PPOTrainer
-    compute_advantage = trainer._compute_advantage
-    if hasattr(compute_advantage, "__wrapped__"):
-        return
+    wrap_once(trainer_base.PPOTrainer, "_compute_advantage", _with_balance)
 
-    @wraps(compute_advantage)
-    def with_balance(self: Any, batch: Any, metrics: dict[str, Any]) -> Any:
-        result = compute_advantage(self, batch, metrics)
+
+def _with_balance(compute_advantage: Callable[..., Any]) -> Callable[..., Any]:
+    def compute_balanced_advantage(self: Any, batch: Any, metrics: dict[str, Any]) -> Any:
+        batch = compute_advantage(self, batch, metrics)
         options = BalanceConfig.from_config(self.config)
         if options.task_balance == "samples":
-            metrics.update(
-                balance(result, options.task_balance_limit, self.config.actor_rollout_ref.actor.loss_agg_mode)
-            )
-        return result
+            loss_agg_mode = self.config.actor_rollout_ref.actor.loss_agg_mode
+            metrics.update(balance(batch, options.task_balance_limit, loss_agg_mode))
+        return batch
 
-    trainer._compute_advantage = with_balance
+    return compute_balanced_advantage
 
 
 def balance(batch: Any, limit: float, loss_agg_mode: str) -> dict[str, float]:

@@ -32,10 +32,10 @@ class CPUCheckpointEngine(CheckpointEngine):
     def prepare(self) -> dict[str, Any]:
         """Open the receiving socket and return its address. Sockets that an actor worker opens are never sent to."""
         socket = self.context.socket(zmq.PULL)
-        address = ray.util.get_node_ip_address().strip("[]")
-        port = socket.bind_to_random_port("tcp://*")
+        host = f"tcp://{ray.util.get_node_ip_address()}"
+        port = socket.bind_to_random_port(host)
         self.sockets = [socket]
-        return {"address": f"tcp://{address}:{port}"}
+        return {"address": f"{host}:{port}"}
 
     @classmethod
     def build_topology(

@@ -8,8 +8,7 @@ verl's own step number, and nothing else of the trainer is touched. A run whose 
 
 import logging
 import time
-from collections.abc import Sequence
-from functools import wraps
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixed_r1_verl.metrics import Rollouts, curves, gradient_signal
+from mixed_r1_verl.plugin.after_import import wrap_once
 
 logger = logging.getLogger(__name__)
 
@@ -25,14 +25,13 @@ FIELDS = ["uid", "data_source", "extra_fields", "rm_scores", "response_mask", "a
 
 def install(trainer_base: ModuleType) -> None:
     """Add the curves to `verl.trainer.ppo.v1.trainer_base`. Safe to call again."""
-    trainer = trainer_base.PPOTrainer
-    compute_metrics = trainer._compute_metrics
-    if hasattr(compute_metrics, "__wrapped__"):
-        return
+    wrap_once(trainer_base.PPOTrainer, "_compute_metrics", _with_curves)
+
+
+def _with_curves(compute_metrics: Callable[..., None]) -> Callable[..., None]:
     warned = False
 
-    @wraps(compute_metrics)
-    def with_curves(self: Any, batch: Any, metrics: dict[str, Any], *args: Any, **kwargs: Any) -> None:
+    def compute_metrics_and_curves(self: Any, batch: Any, metrics: dict[str, Any], *args: Any, **kwargs: Any) -> None:
         nonlocal warned
         compute_metrics(self, batch, metrics, *args, **kwargs)
         start = time.perf_counter()
@@ -49,7 +48,7 @@ def install(trainer_base: ModuleType) -> None:
                     exc_info=True,
                 )
 
-    trainer._compute_metrics = with_curves
+    return compute_metrics_and_curves
 
 
 def read_rollouts(batch: Any, config: Any) -> Rollouts | None:

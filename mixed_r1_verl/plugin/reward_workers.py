@@ -4,9 +4,11 @@ verl 0.9.1 starts its reward workers without restarts. When one dies, of memory 
 to it fails from then on, its group is trained on without it or not at all, and the run goes on with what is left.
 """
 
-from functools import wraps
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
+
+from mixed_r1_verl.plugin.after_import import wrap_once
 
 MAX_TASK_RETRIES = 3
 
@@ -16,18 +18,16 @@ def restart_killed_workers(reward_loop: ModuleType) -> None:
 
     Scoring is a pure function of the sample, so that a sample may be scored twice.
     """
-    manager = reward_loop.RewardLoopManager
-    init_workers = manager._init_reward_loop_workers
-    if hasattr(init_workers, "__wrapped__"):
-        return
 
-    @wraps(init_workers)
-    def init_restartable_workers(self: Any) -> None:
-        if self.config.reward.reward_manager.name == "mixed_r1":
-            import ray
+    def restartable(init_workers: Callable[[Any], None]) -> Callable[[Any], None]:
+        def init_restartable_workers(self: Any) -> None:
+            if self.config.reward.reward_manager.name == "mixed_r1":
+                import ray
 
-            restartable = ray.remote(max_restarts=-1, max_task_retries=MAX_TASK_RETRIES)
-            self.reward_loop_workers_class = restartable(reward_loop.RewardLoopWorker)
-        init_workers(self)
+                remote = ray.remote(max_restarts=-1, max_task_retries=MAX_TASK_RETRIES)
+                self.reward_loop_workers_class = remote(reward_loop.RewardLoopWorker)
+            init_workers(self)
 
-    manager._init_reward_loop_workers = init_restartable_workers
+        return init_restartable_workers
+
+    wrap_once(reward_loop.RewardLoopManager, "_init_reward_loop_workers", restartable)

@@ -7,21 +7,21 @@ goes on, and replace what was recorded after it. W&B does the same by itself whe
 set.
 """
 
+import json
 import os
-from collections.abc import Mapping
-from functools import wraps
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import orjson
+from mixed_r1_verl.plugin.after_import import wrap_once
 
 
 def install(tracking: ModuleType) -> None:
     """Mend the two trackers of `verl.utils.tracking`. Safe to call again."""
-    if not hasattr(tracking._TensorboardAdapter.log, "__wrapped__"):
-        _continue_tensorboard(tracking._TensorboardAdapter)
-        _continue_file(tracking.FileLogger)
+    wrap_once(tracking._TensorboardAdapter, "log", _log_events)
+    wrap_once(tracking.FileLogger, "__init__", _init_and_keep_lines)
+    wrap_once(tracking.FileLogger, "log", _log_after_kept_lines)
 
 
 def completed_steps(data: Mapping[str, Any], step: int) -> int:
@@ -33,10 +33,7 @@ def completed_steps(data: Mapping[str, Any], step: int) -> int:
     return step - 1 if "training/global_step" in data else step
 
 
-def _continue_tensorboard(adapter: Any) -> None:
-    log = adapter.log
-
-    @wraps(log)
+def _log_events(log: Callable[..., None]) -> Callable[..., None]:
     def log_and_flush(self: Any, data: Mapping[str, Any], step: int) -> None:
         if not hasattr(self, "_mixed_r1_started"):
             from tensorboard.compat.proto.event_pb2 import Event, SessionLog
@@ -49,22 +46,22 @@ def _continue_tensorboard(adapter: Any) -> None:
         log(self, data, step)
         self.writer.flush()
 
-    adapter.log = log_and_flush
+    return log_and_flush
 
 
-def _continue_file(logger: Any) -> None:
-    init, log = logger.__init__, logger.log
-
-    @wraps(init)
-    def init_and_keep(self: Any, project_name: str, experiment_name: str) -> None:
+def _init_and_keep_lines(init: Callable[..., None]) -> Callable[..., None]:
+    def init_and_keep_lines(self: Any, project_name: str, experiment_name: str) -> None:
         folder = Path(os.getenv("VERL_FILE_LOGGER_ROOT", ".")).expanduser() / project_name
         path = Path(os.getenv("VERL_FILE_LOGGER_PATH") or folder / f"{experiment_name}.jsonl")
         self._mixed_r1_earlier = path.read_bytes().splitlines(keepends=True) if path.is_file() else []
         init(self, project_name, experiment_name)
         self.fp.write(b"".join(self._mixed_r1_earlier))
 
-    @wraps(log)
-    def log_after_earlier(self: Any, data: Mapping[str, Any], step: int) -> None:
+    return init_and_keep_lines
+
+
+def _log_after_kept_lines(log: Callable[..., None]) -> Callable[..., None]:
+    def log_after_kept_lines(self: Any, data: Mapping[str, Any], step: int) -> None:
         if self._mixed_r1_earlier is not None:
             done = completed_steps(data, step)
             self.fp.seek(0)
@@ -74,13 +71,12 @@ def _continue_file(logger: Any) -> None:
             self._mixed_r1_earlier = None
         log(self, data, step)
 
-    logger.__init__ = init_and_keep
-    logger.log = log_after_earlier
+    return log_after_kept_lines
 
 
 def _step(line: bytes) -> float:
     """The step of a line; infinite for one that a crash cut short."""
     try:
-        return float(orjson.loads(line)["step"])
+        return float(json.loads(line)["step"])
     except (ValueError, KeyError, TypeError):
         return float("inf")
