@@ -53,8 +53,8 @@ def after_import(name: str, action: Action) -> None:
         sys.meta_path.insert(0, _Finder(name, action))
 
 
-def wrap_once(owner: type, name: str, around: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
-    """Replace a method of a class by `around(method)`; a method that is already replaced stays as it is.
+def wrap_once(owner: type | ModuleType, name: str, around: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+    """Replace a function of a class or module by `around(function)`; one that is already replaced stays as it is.
 
     >>> class Greeter:
     ...     def greet(self, name):
@@ -66,8 +66,8 @@ def wrap_once(owner: type, name: str, around: Callable[[Callable[..., Any]], Cal
     >>> Greeter().greet("Ada")
     'Hello Ada!'
     """
-    method = getattr(owner, name)
-    if not hasattr(method, "_mixed_r1"):
-        replacement: Any = wraps(method)(around(method))
+    function = getattr(owner, name)
+    if not hasattr(function, "_mixed_r1"):
+        replacement: Any = wraps(function)(around(function))
         replacement._mixed_r1 = True
         setattr(owner, name, replacement)
