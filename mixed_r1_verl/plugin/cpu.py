@@ -113,7 +113,7 @@ def copy_received_weights(transfer: Any) -> None:
 
 
 def copy_saved_weights(fsdp_utils: Any) -> None:
-    """`separate_async` sets the old policy aside with `.cpu()`, which here is no copy and would change with training."""
+    """`separate_async` sets the old policy aside with `.cpu()`, which here is no copy and changes with training."""
 
     def copying(save: Any) -> Any:
         def save_copies(model: Any) -> Any:
