@@ -237,7 +237,7 @@ def demo(
     output: Annotated[Path, typer.Option(help="Folder of the run; finished stages in it are kept.")] = Path(
         "outputs/demo"
     ),
-    steps: Annotated[int, typer.Option(min=1, help="Training steps.")] = 120,
+    steps: Annotated[int, typer.Option(min=1, help="Training steps.")] = 100,
     rows: Annotated[int, typer.Option(min=64, help="Rows of training data.")] = 4000,
     val_rows: Annotated[
         int, typer.Option(min=64, help="Rows of validation data; 768 give an error of about 0.03.")
@@ -249,7 +249,7 @@ def demo(
 ) -> None:
     """Train the tiny Qwen2.5-VL with Mixed-Reward and show validation before and after.
 
-    Example: python examples/demo/run.py --steps 120
+    Example: python examples/demo/run.py --steps 100
     """
     output = output.resolve()
     output.mkdir(parents=True, exist_ok=True)
