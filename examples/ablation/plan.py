@@ -25,7 +25,7 @@ class Variant:
 
 @dataclass(frozen=True)
 class Budget:
-    """How much each run trains. The defaults end in about four hours on 2 cores.
+    """How much each run trains. The defaults are meant to end within about four hours on 2 cores.
 
     Attributes:
         steps: training steps of a run.

@@ -1,6 +1,6 @@
 """The ablations: every reward alone, one left out, all four, other open-ended rewards, no format reward, task balance.
 
-    python -m examples.ablation.run                  # everything, about four hours on 2 cores
+    python -m examples.ablation.run                  # all 26 runs, some hours on 2 cores
     python -m examples.ablation.run --only all --only bmas --seeds 0
     python -m examples.ablation.run --report-only    # write docs/experiments.md from the runs that are there
 
