@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 READY := $(VENV)/.ready
-STEPS ?= 40
+STEPS ?= 100
 SEED ?= 0
 OUTPUT ?= outputs/demo
 

@@ -130,6 +130,12 @@ def test_qwen2_5_vl_trains_saves_and_resumes_with_hostile_samples(
         assert row["error"] == 0 or row["score"] == 0
     assert run.scalars("val-aux/hostile/error/mean@1")[0] == 1.0
 
+    # Curves by reward and source, on the console and in TensorBoard: each of the 8 × 4 responses of a step is in one.
+    assert "mixed_r1/reward/chart/gradient_share:" in first
+    samples = [run.scalars(f"mixed_r1/reward/{kind}/samples") for kind in KINDS | {"hostile"}]
+    assert [sum(curve.get(step, 0) for curve in samples) for step in (1, 2, 3)] == [32, 32, 32]
+    assert set(run.scalars("mixed_r1/source/hostile/error").values()) == {1.0}
+
     assert sorted(run.scalars("critic/score/mean")) == [1, 2, 3]
     before, after = run.weights(2), run.weights(3)
     assert before.keys() == after.keys()

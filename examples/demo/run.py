@@ -14,8 +14,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +23,7 @@ from typing import Annotated
 import matplotlib
 import typer
 from memory import PeakMemory
+from results import read_curves, read_validation, results_by_reward, results_by_source
 from rich.console import Console
 from rich.table import Table
 
@@ -94,10 +94,11 @@ def run(
         raise typer.Exit(1)
 
 
-def make_data(folder: Path, rows: int, seed: int) -> None:
+def make_data(folder: Path, rows: int, val_rows: int, seed: int) -> None:
     """Write train.parquet and val.parquet: every batch mixes the four rewards."""
     mixed_r1 = str(Path(sys.executable).with_name("mixed-r1"))
-    run([mixed_r1, "data", "demo", "--output", str(folder), "--rows", str(rows), "--seed", str(seed)])
+    sizes = ["--rows", str(rows), "--val-rows", str(val_rows)]
+    run([mixed_r1, "data", "demo", "--output", str(folder), *sizes, "--seed", str(seed)])
 
 
 def make_model(folder: Path, rebuild: bool, seed: int) -> None:
@@ -146,8 +147,10 @@ def train(output: Path, data: Path, model: Path, steps: int, seed: int) -> float
         f"actor_rollout_ref.rollout.seed={seed}",
         f"trainer.total_training_steps={steps}",
         "trainer.total_epochs=1000",
-        "trainer.test_freq=10",
+        "trainer.test_freq=20",
         "trainer.save_freq=20",
+        # a resumed run begins where the last validation was
+        f"trainer.val_before_train={not (output / 'checkpoints' / 'latest_checkpointed_iteration.txt').exists()}",
         "trainer.max_actor_ckpt_to_keep=1",
         "trainer.experiment_name=demo",
         f"trainer.default_local_dir={output}/checkpoints",
@@ -161,69 +164,18 @@ def train(output: Path, data: Path, model: Path, steps: int, seed: int) -> float
     return peak.gib
 
 
-def read_validation(folder: Path) -> dict[int, list[dict]]:
-    """Validation rows by training step, as verl wrote them."""
-    rows = {}
-    for file in folder.glob("*.jsonl"):
-        with file.open(encoding="utf-8") as lines:
-            rows[int(file.stem)] = [json.loads(line) for line in lines]
-    return dict(sorted(rows.items()))
+TRAINING_CURVES = {
+    "acc/mean": "training acc by reward",
+    "zero_variance": "share of groups without variance",
+    "gradient_share": "share of the gradient signal",
+    "response_length/mean": "tokens of a response",
+}
 
 
-def mean_and_error(values: list[float]) -> tuple[float, float]:
-    """Mean and its standard error."""
-    n = len(values)
-    mean = sum(values) / n
-    variance = sum((value - mean) ** 2 for value in values) / max(n - 1, 1)
-    return mean, (variance / n) ** 0.5
-
-
-def results_by_reward(rows: list[dict]) -> dict[str, dict[str, float]]:
-    """Mean `acc`, its standard error, and mean `format` of validation rows for each reward kind."""
-    groups = defaultdict(list)
-    for row in rows:
-        groups[row["reward_kind"]].append(row)
-    results = {}
-    for name, members in sorted(groups.items()):
-        acc, error = mean_and_error([row["acc"] for row in members])
-        results[name] = {
-            "acc": round(acc, 4),
-            "standard_error": round(error, 4),
-            "format": round(sum(row["format"] for row in members) / len(members), 4),
-            "rows": len(members),
-        }
-    return results
-
-
-def read_curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
-    """Every scalar over the steps, from TensorBoard's event files."""
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    events = EventAccumulator(str(folder))
-    events.Reload()
-    return {
-        tag: sorted({event.step: event.value for event in events.Scalars(tag)}.items())
-        for tag in events.Tags()["scalars"]
-    }
-
-
-def results_by_source(curves: dict[str, list[tuple[int, float]]]) -> dict[str, dict[str, dict[str, float]]]:
-    """Mean `acc` and `format` before and after for each data source, as verl logged them."""
-    results = {}
-    for tag, points in curves.items():
-        if tag.startswith("val-core/") and tag.endswith("/acc/mean@1"):
-            source = tag.removeprefix("val-core/").removesuffix("/acc/mean@1")
-            formats = curves[f"val-aux/{source}/format/mean@1"]
-            results[source] = {
-                when: {"acc": round(points[at][1], 4), "format": round(formats[at][1], 4)}
-                for when, at in (("before", 0), ("after", -1))
-            }
-    return dict(sorted(results.items()))
-
-
-def plot(validation: dict[int, list[dict]], score: list[tuple[int, float]], target: Path) -> None:
-    """Curves of validation `acc` for each reward, of `format`, and of the training score."""
-    figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, 4.2), constrained_layout=True)
+def plot(validation: dict[int, list[dict]], curves: dict[str, list[tuple[int, float]]], target: Path) -> None:
+    """Validation `acc` for each reward and `format`, and the plugin's curves of each reward during training."""
+    figure, axes = pyplot.subplots(2, 3, figsize=(15, 8), constrained_layout=True)
+    left, right, *rest = axes.flat
     by_step = {step: results_by_reward(rows) for step, rows in validation.items()}
     for kind in KINDS:
         points = [(step, groups[kind]) for step, groups in by_step.items() if kind in groups]
@@ -239,11 +191,25 @@ def plot(validation: dict[int, list[dict]], score: list[tuple[int, float]], targ
     left.legend()
     formats = [(step, sum(row["format"] for row in rows) / len(rows)) for step, rows in validation.items()]
     right.plot(*zip(*formats, strict=True), marker="o", label="validation format")
-    right.plot(*zip(*score, strict=True), label="training score")
+    right.plot(*zip(*curves["critic/score/mean"], strict=True), label="training score")
     right.set(title="format and training score", xlabel="step", ylim=(0, 1.02))
     right.legend()
+    for axis, (name, title) in zip(rest, TRAINING_CURVES.items(), strict=True):
+        for number, kind in enumerate(KINDS):
+            steps, values = zip(*curves[f"mixed_r1/reward/{kind}/{name}"], strict=True)
+            axis.plot(steps, values, color=f"C{number}", alpha=0.25)
+            axis.plot(steps, smooth(values), color=f"C{number}", label=kind)
+        axis.set(title=title, xlabel="step")
+        axis.legend()
     figure.savefig(target, dpi=120)
     pyplot.close(figure)
+
+
+def smooth(values: Sequence[float], width: int = 9) -> list[float]:
+    """Mean over a window around each step, cut off at both ends."""
+    half = width // 2
+    windows = [values[max(0, i - half) : i + half + 1] for i in range(len(values))]
+    return [sum(window) / len(window) for window in windows]
 
 
 def show(summary: Summary) -> None:
@@ -258,6 +224,8 @@ def show(summary: Summary) -> None:
                 f"{r['acc']:.3f}" + (f" ± {r['standard_error']:.3f}" if "rows" in r else "") for r in (before, after)
             ]
             change = f"{after['acc'] - before['acc']:+.3f}"
+            if "rows" in after:
+                change += f" ± {(before['standard_error'] ** 2 + after['standard_error'] ** 2) ** 0.5:.3f}"
             table.add_row(name, *shown, change, f"{before['format']:.3f}", f"{after['format']:.3f}")
         console.print(table)
     console.print("wall time in s:", summary.seconds)
@@ -269,8 +237,11 @@ def demo(
     output: Annotated[Path, typer.Option(help="Folder of the run; finished stages in it are kept.")] = Path(
         "outputs/demo"
     ),
-    steps: Annotated[int, typer.Option(min=1, help="Training steps.")] = 40,
-    rows: Annotated[int, typer.Option(min=64, help="Rows of demo data, training and validation together.")] = 4000,
+    steps: Annotated[int, typer.Option(min=1, help="Training steps.")] = 100,
+    rows: Annotated[int, typer.Option(min=64, help="Rows of training data.")] = 4000,
+    val_rows: Annotated[
+        int, typer.Option(min=64, help="Rows of validation data; 768 give an error of about 0.03.")
+    ] = 768,
     seed: Annotated[int, typer.Option(help="Seed of data, shuffling and sampling.")] = 0,
     rebuild_model: Annotated[
         bool, typer.Option(help="Run the warm start (minutes) instead of taking the embedded model.")
@@ -278,7 +249,7 @@ def demo(
 ) -> None:
     """Train the tiny Qwen2.5-VL with Mixed-Reward and show validation before and after.
 
-    Example: python examples/demo/run.py --steps 40
+    Example: python examples/demo/run.py --steps 100
     """
     output = output.resolve()
     output.mkdir(parents=True, exist_ok=True)
@@ -290,7 +261,7 @@ def demo(
     ready = (data / "train.parquet").exists() and (data / "val.parquet").exists()
     with stage(summary, "data", ready):
         if not ready:
-            make_data(data, rows, seed)
+            make_data(data, rows, val_rows, seed)
     ready = (model / "model.safetensors").exists()
     with stage(summary, "model", ready):
         if not ready:
@@ -308,7 +279,7 @@ def demo(
     summary.by_source = results_by_source(curves)
     pearson = [value for _, value in curves[PEARSON]]
     summary.pearson = {"first": pearson[0], "last": pearson[-1], "lowest": min(pearson)}
-    plot(validation, curves["critic/score/mean"], output / "curves.png")
+    plot(validation, curves, output / "curves.png")
     temporary = record.with_suffix(".tmp")
     temporary.write_text(json.dumps(summary.__dict__, indent=2) + "\n")
     temporary.replace(record)

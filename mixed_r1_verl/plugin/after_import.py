@@ -6,10 +6,12 @@ something in it, would add seconds and hundreds of megabytes to each.
 
 import sys
 from collections.abc import Callable, Sequence
+from functools import wraps
 from importlib import machinery
 from importlib.abc import MetaPathFinder
 from importlib.util import find_spec
 from types import ModuleType
+from typing import Any
 
 Action = Callable[[ModuleType], None]
 
@@ -49,3 +51,23 @@ def after_import(name: str, action: Action) -> None:
         action(sys.modules[name])
     elif not any(isinstance(finder, _Finder) and finder.name == name for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder(name, action))
+
+
+def wrap_once(owner: type | ModuleType, name: str, around: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+    """Replace a function of a class or module by `around(function)`; one that is already replaced stays as it is.
+
+    >>> class Greeter:
+    ...     def greet(self, name):
+    ...         return f"Hello {name}"
+    >>> def loud(greet):
+    ...     return lambda self, name: greet(self, name) + "!"
+    >>> wrap_once(Greeter, "greet", loud)
+    >>> wrap_once(Greeter, "greet", loud)
+    >>> Greeter().greet("Ada")
+    'Hello Ada!'
+    """
+    function = getattr(owner, name)
+    if not hasattr(function, "_mixed_r1"):
+        replacement: Any = wraps(function)(around(function))
+        replacement._mixed_r1 = True
+        setattr(owner, name, replacement)

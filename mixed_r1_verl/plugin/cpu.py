@@ -8,9 +8,10 @@ import sys
 from collections.abc import Iterable
 from functools import partial, wraps
 from importlib import metadata
+from types import ModuleType
 from typing import Any
 
-from mixed_r1_verl.plugin.after_import import after_import
+from mixed_r1_verl.plugin.after_import import after_import, wrap_once
 
 
 def is_wanted() -> bool:
@@ -37,6 +38,12 @@ def register() -> None:
     _alias_vllm_distribution()
     after_import("verl.utils.distributed", use_plain_gloo)
     after_import("verl.workers.rollout.vllm_rollout.bucketed_weight_transfer", copy_received_weights)
+    after_import("verl.checkpoint_engine.base", _register_checkpoint_engine)
+    after_import("verl.utils.fsdp_utils", copy_saved_weights)
+
+
+def _register_checkpoint_engine(engines: ModuleType) -> None:
+    from mixed_r1_verl.plugin import cpu_checkpoint_engine  # noqa: F401  (registers itself as `cpu`)
 
 
 def _replace_platform_chosen_during_import() -> None:
@@ -103,3 +110,16 @@ def copy_received_weights(transfer: Any) -> None:
 
     receive_copies._mixed_r1 = True  # type: ignore[attr-defined]
     receiver.receive_weights = receive_copies
+
+
+def copy_saved_weights(fsdp_utils: Any) -> None:
+    """`separate_async` sets the old policy aside with `.cpu()`, which here is no copy and changes with training."""
+
+    def copying(save: Any) -> Any:
+        def save_copies(model: Any) -> Any:
+            saved, spec = save(model)
+            return {name: (tensor.clone(), placement) for name, (tensor, placement) in saved.items()}, spec
+
+        return save_copies
+
+    wrap_once(fsdp_utils, "fsdp2_sharded_save_to_cpu", copying)

@@ -46,13 +46,7 @@ def check(config: DictConfig) -> list[str]:
             reward = MixedReward(reward_config(config))
         except ConfigError as error:
             problems.append(f"{BLOCK}: {error}")
-        else:
-            judged = reward.config.open_ended.variant == "judge" and not reward.config.open_ended.judge.address
-            if judged and not OmegaConf.select(config, "reward.reward_model.enable"):
-                problems.append(
-                    f"{BLOCK}.open_ended.variant is judge, but there is no judge: set reward.reward_model.enable=true "
-                    "with reward.reward_model.model_path, or open_ended.judge.address"
-                )
+    problems += _check_judge(config, reward) + _check_balance(config)
     model_problems = _check_model(config)
     problems += model_problems or _check_family(config, reward)
     problems += _check_data(config, reward)
@@ -63,6 +57,30 @@ def check(config: DictConfig) -> list[str]:
             key = "open_ended.encoder" if reward.config.open_ended.variant == "encoder" else "embedding_model"
             problems.append(f"{BLOCK}.{key}: {error}")
     return problems
+
+
+def _check_judge(config: DictConfig, reward: "MixedReward | None") -> list[str]:
+    if reward is None or reward.config.open_ended.variant != "judge" or reward.config.open_ended.judge.address:
+        return []
+    if OmegaConf.select(config, "reward.reward_model.enable"):
+        return []
+    from mixed_r1_verl.plugin.reward_manager import BLOCK
+
+    return [
+        f"{BLOCK}.open_ended.variant is judge, but there is no judge: set reward.reward_model.enable=true "
+        "with reward.reward_model.model_path, or open_ended.judge.address"
+    ]
+
+
+def _check_balance(config: DictConfig) -> list[str]:
+    from mixed_r1_verl.plugin.balance import BalanceConfig
+    from mixed_r1_verl.rewards.config import ConfigError
+
+    try:
+        BalanceConfig.from_config(config)
+    except ConfigError as error:
+        return [str(error)]
+    return []
 
 
 def _check_model(config: DictConfig) -> list[str]:

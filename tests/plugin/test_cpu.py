@@ -89,3 +89,23 @@ def test_vllm_linear_layers_keep_their_plain_weights() -> None:
 def test_torchvision_imports_in_a_bare_interpreter() -> None:
     """vLLM's engine process imports it before any plugin runs."""
     run("import torchvision; from torchvision.transforms.v2 import functional")
+
+
+def test_weights_that_are_set_aside_do_not_change_with_training() -> None:
+    """What `separate_async` does with the old policy between the updates of a step, on a real FSDP2 model."""
+    run(
+        "import os, verl, torch, torch.distributed as dist\n"
+        "os.environ.update(MASTER_ADDR='127.0.0.1', MASTER_PORT='29873', RANK='0', WORLD_SIZE='1')\n"
+        "dist.init_process_group('gloo')\n"
+        "from torch.distributed.fsdp import fully_shard\n"
+        "from torch.distributed.device_mesh import init_device_mesh\n"
+        "from verl.utils.fsdp_utils import fsdp2_sharded_load_from_cpu as load, fsdp2_sharded_save_to_cpu as save\n"
+        "model = torch.nn.Linear(2, 2, bias=False)\n"
+        "fully_shard(model, mesh=init_device_mesh('cpu', (1,)))\n"
+        "old = model.weight.full_tensor().clone()\n"
+        "state, spec = save(model)\n"
+        "with torch.no_grad(): model.weight.add_(1)\n"
+        "load(model, state, spec)\n"
+        "assert torch.equal(model.weight.full_tensor(), old)\n"
+        "dist.destroy_process_group()"
+    )

@@ -1,0 +1,82 @@
+"""Which runs the ablation consists of."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+KINDS = ("matching", "chart", "iou", "open_ended")
+OPEN_ENDED = "reward.reward_kwargs.mixed_r1.open_ended.variant"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to train.
+
+    Attributes:
+        title: as the tables call it.
+        kinds: the rewards that it trains on; validation always has all four.
+        overrides: Hydra overrides beside the recipe.
+    """
+
+    title: str
+    kinds: tuple[str, ...] = KINDS
+    overrides: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much each run trains. The defaults are meant to end within about four hours on 2 cores.
+
+    Attributes:
+        steps: training steps of a run.
+        rows, val_rows: rows of the demo set.
+        seeds: each variant is run once with each.
+    """
+
+    steps: int = 40
+    rows: int = 4000
+    val_rows: int = 512
+    seeds: tuple[int, ...] = (0, 1)
+
+
+def _without(kind: str) -> tuple[str, ...]:
+    return tuple(other for other in KINDS if other != kind)
+
+
+VARIANTS: Mapping[str, Variant] = MappingProxyType(
+    {
+        "all": Variant("all four"),
+        **{f"alone_{kind}": Variant(f"{kind} alone", (kind,)) for kind in KINDS},
+        **{f"without_{kind}": Variant(f"without {kind}", _without(kind)) for kind in KINDS},
+        "bmas": Variant("open-ended: plain bmas", overrides=(f"{OPEN_ENDED}=bmas",)),
+        "rouge_l": Variant("open-ended: ROUGE-L", overrides=(f"{OPEN_ENDED}=rouge_l",)),
+        "no_format": Variant("without format reward", overrides=("reward.reward_kwargs.mixed_r1.format_weight=0",)),
+        "balanced": Variant("task balance", overrides=("algorithm.mixed_r1.task_balance=samples",)),
+    }
+)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one run ended with; `result.json` of the run.
+
+    Attributes:
+        variant, seed, steps: which run it is.
+        before, after: reward kind → mean `acc`, its standard error, mean `format`, number of validation rows. In all
+            runs, whatever they trained on, `acc` of open-ended rows is that of the default variant.
+        open_ended: `before` and `after` → mean of each similarity of the answers, of their words, and of the share of
+            their words that repeat an earlier one.
+        samples: open-ended answers after training, as question's gold text and answer.
+        shares: reward kind → mean share of the gradient signal over the run.
+        seconds: wall time.
+    """
+
+    variant: str
+    seed: int
+    steps: int
+    before: dict[str, dict[str, float]]
+    after: dict[str, dict[str, float]]
+    open_ended: dict[str, dict[str, float]]
+    samples: list[tuple[str, str]] = field(default_factory=list)
+    shares: dict[str, float] = field(default_factory=dict)
+    seconds: float = 0.0

@@ -1,0 +1,170 @@
+"""Curves of a training step by data source and by kind of reward: pure functions of numpy arrays.
+
+verl averages every reward of a batch into one number. With several tasks in the batch that number hides which of them
+learns, which has nothing left to learn, and which one the gradient serves. `docs/curves.md` explains each curve.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+ZERO_VARIANCE = 1e-6
+"""Scores of a group that differ by less carry no advantage: it is the epsilon beside the deviation in verl's GRPO."""
+
+TOKEN_SUMS = ("token-mean", "token-sum", "seq-mean-token-sum", "seq-mean-token-sum-norm")
+
+
+@dataclass(frozen=True)
+class Rollouts:
+    """The responses of one training step, one row for each.
+
+    Attributes:
+        source: name of the data source, str.
+        reward: kind of reward, str.
+        group: id of the prompt; the responses to one prompt form a group.
+        score, acc, format: in [0, 1].
+        error: 1 where the sample could not be scored, else 0.
+        timeout: whether scoring ran out of time.
+        length: tokens of the response.
+        truncated: whether the response reached the length limit.
+        advantage: mean |A| over the tokens that are trained on.
+        signal: what the response weighs in the policy gradient, see `gradient_signal`.
+    """
+
+    source: NDArray
+    reward: NDArray
+    group: NDArray
+    score: NDArray
+    acc: NDArray
+    format: NDArray
+    error: NDArray
+    timeout: NDArray
+    length: NDArray
+    truncated: NDArray
+    advantage: NDArray
+    signal: NDArray
+
+
+def gradient_signal(advantages: NDArray, mask: NDArray, loss_agg_mode: str) -> NDArray:
+    """What each response weighs in the policy gradient, up to a factor that all of them share.
+
+    At the first update of a step the gradient is the sum of c · A · ∇log π over tokens, where c is the weight that
+    the loss aggregation gives to the token: the same for every token when it sums or averages over tokens, and 1 over
+    the length of the response in `seq-mean-token-mean`. The signal of a response is the sum of c · |A| over its
+    tokens. Clipping and the size of ∇log π are left out: neither is known before the update.
+
+    Args:
+        advantages: (responses, tokens).
+        mask: (responses, tokens), 1 for tokens that are trained on.
+        loss_agg_mode: verl's `actor_rollout_ref.actor.loss_agg_mode`.
+
+    Returns:
+        (responses,), non-negative.
+
+    Raises:
+        ValueError: for a mode that verl 0.9.1 does not have.
+
+    >>> gradient_signal(np.array([[1.0, 1.0], [-1.0, 9.0]]), np.array([[1, 1], [1, 0]]), "token-mean").tolist()
+    [2.0, 1.0]
+    >>> gradient_signal(np.array([[1.0, 1.0], [-1.0, 9.0]]), np.array([[1, 1], [1, 0]]), "seq-mean-token-mean").tolist()
+    [1.0, 1.0]
+    """
+    total = np.where(mask > 0, np.abs(advantages), 0.0).sum(axis=1)
+    if loss_agg_mode in TOKEN_SUMS:
+        return total
+    if loss_agg_mode == "seq-mean-token-mean":
+        return total / np.maximum((mask > 0).sum(axis=1), 1)
+    raise ValueError(f"loss_agg_mode {loss_agg_mode!r} is none of {', '.join(TOKEN_SUMS)}, seq-mean-token-mean")
+
+
+def curves(rollouts: Rollouts) -> dict[str, float]:
+    """All curves of a step, by `mixed_r1/source/<source>/…` and `mixed_r1/reward/<kind>/…`.
+
+    A source or kind that is absent from the step has no entry: a mean over no samples is not 0.
+
+    >>> one = np.ones(2)
+    >>> step = Rollouts(np.array(["a", "b"]), np.array(["chart", "iou"]), np.array(["p", "q"]), *[one] * 9)
+    >>> curves(step)["mixed_r1/source/a/acc/mean"], curves(step)["mixed_r1/reward/iou/gradient_share"]
+    (1.0, 0.5)
+    """
+    metrics: dict[str, float] = {}
+    varied, spread = _groups(rollouts)
+    for prefix, labels in (("source", rollouts.source), ("reward", rollouts.reward)):
+        for label in np.unique(labels):
+            part = labels == label
+            for name, value in _curves_of(rollouts, part, varied, spread).items():
+                metrics[f"mixed_r1/{prefix}/{label}/{name}"] = float(value)
+    return metrics
+
+
+def _groups(rollouts: Rollouts) -> tuple[NDArray, NDArray]:
+    """For each response: whether its group has variance, and the standard deviation of the group's score."""
+    _, index, sizes = np.unique(rollouts.group, return_inverse=True, return_counts=True)
+    mean = np.bincount(index, rollouts.score) / sizes
+    deviation = np.sqrt(np.bincount(index, (rollouts.score - mean[index]) ** 2) / sizes)
+    highest, lowest = np.full(len(sizes), -np.inf), np.full(len(sizes), np.inf)
+    np.maximum.at(highest, index, rollouts.score)
+    np.minimum.at(lowest, index, rollouts.score)
+    return (highest - lowest > ZERO_VARIANCE)[index], deviation[index]
+
+
+def _curves_of(rollouts: Rollouts, part: NDArray, varied: NDArray, spread: NDArray) -> dict[str, float]:
+    """The curves of those responses that `part` selects."""
+    _, first = np.unique(rollouts.group[part], return_index=True)
+    return {
+        "samples": part.sum(),
+        "groups": len(first),
+        "score/mean": rollouts.score[part].mean(),
+        "score/std": rollouts.score[part].std(),
+        "score/group_std": spread[part][first].mean(),
+        "acc/mean": rollouts.acc[part].mean(),
+        "acc/std": rollouts.acc[part].std(),
+        "format/mean": rollouts.format[part].mean(),
+        "format/std": rollouts.format[part].std(),
+        "zero_variance": 1.0 - varied[part][first].mean(),
+        "malformed": (rollouts.format[part] < 1.0).mean(),
+        "error": rollouts.error[part].mean(),
+        "timeout": rollouts.timeout[part].mean(),
+        "response_length/mean": rollouts.length[part].mean(),
+        "response_length/std": rollouts.length[part].std(),
+        "truncated": rollouts.truncated[part].mean(),
+        "advantage_share": _share(rollouts.advantage, part),
+        "gradient_share": _share(rollouts.signal, part),
+    }
+
+
+def _share(values: NDArray, part: NDArray) -> float:
+    """The part's share of the sum; 0 where there is nothing to share."""
+    total = values.sum()
+    return values[part].sum() / total if total > 0 else 0.0
+
+
+def balance_factors(labels: Sequence[str], signal: NDArray, limit: float) -> dict[str, float]:
+    """What to multiply each task's advantages by so that its share of the signal is its share of the responses.
+
+    With s the signal and n the number of responses, task k gets (n_k / n) · s / s_k. A task whose responses all score
+    alike has no signal, whatever the factor, and the others keep what is left; a factor beyond `limit`, or below
+    1 / `limit`, is cut there, because a task with a single live group would otherwise be all noise.
+
+    Args:
+        labels: the task of each response.
+        signal: of each response, non-negative.
+        limit: at least 1.
+
+    Returns:
+        task → factor. Without a cut, the factors leave the sum of the signal of all live tasks as it was.
+
+    >>> balance_factors(["iou", "iou", "chart", "chart"], np.array([3.0, 3.0, 1.0, 1.0]), limit=4.0)
+    {'chart': 2.0, 'iou': 0.6666666666666666}
+    """
+    names = np.asarray(labels)
+    sums = {str(name): signal[names == name].sum() for name in np.unique(names)}
+    live = {name: total for name, total in sums.items() if total > 0}
+    counts = {name: (names == name).sum() for name in live}
+    whole, responses = sum(live.values()), sum(counts.values())
+    return {
+        name: float(np.clip(counts[name] / responses * whole / live[name], 1.0 / limit, limit)) if name in live else 1.0
+        for name in sums
+    }

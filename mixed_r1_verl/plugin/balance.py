@@ -1,0 +1,97 @@
+"""Task balance: rescales the advantages so that no task drowns another.
+
+verl's estimators see scores and group ids, not tasks, so this cannot be an advantage estimator. It acts on what the
+configured estimator has computed, in `PPOTrainer._compute_advantage`, for every trainer mode and every estimator.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, Literal
+
+from omegaconf import OmegaConf
+
+from mixed_r1_verl.metrics import balance_factors, gradient_signal
+from mixed_r1_verl.plugin.after_import import wrap_once
+from mixed_r1_verl.plugin.curves import reward_results
+from mixed_r1_verl.rewards.config import ConfigError, read_dataclass
+
+BLOCK = "algorithm.mixed_r1"
+"""Where a recipe keeps the options of this module."""
+
+
+@dataclass(frozen=True)
+class BalanceConfig:
+    """Options of `algorithm.mixed_r1`.
+
+    Attributes:
+        task_balance: `none`: the estimator's advantages as they are. `samples`: each kind of reward gets the share of
+            the gradient signal that it has of the responses, see `mixed_r1_verl.metrics.balance_factors`.
+        task_balance_limit: a task's advantages are multiplied by no more than this, and by no less than its inverse.
+    """
+
+    task_balance: Literal["none", "samples"] = "none"
+    task_balance_limit: float = 4.0
+
+    def __post_init__(self) -> None:
+        if not self.task_balance_limit >= 1:
+            raise ConfigError(f"{BLOCK}.task_balance_limit is {self.task_balance_limit}; it must be at least 1")
+
+    @classmethod
+    def from_config(cls, config: Any) -> "BalanceConfig":
+        """The options of a verl configuration; the defaults where there are none.
+
+        Raises:
+            ConfigError: naming a misspelt key or a wrong value.
+        """
+        return read_dataclass(cls, OmegaConf.select(config, BLOCK) or {}, BLOCK)
+
+
+def install(trainer_base: ModuleType) -> None:
+    """Add task balance to `verl.trainer.ppo.v1.trainer_base`. Safe to call again."""
+    wrap_once(trainer_base.PPOTrainer, "_compute_advantage", _with_balance)
+
+
+def _with_balance(compute_advantage: Callable[..., Any]) -> Callable[..., Any]:
+    def compute_balanced_advantage(self: Any, batch: Any, metrics: dict[str, Any]) -> Any:
+        batch = compute_advantage(self, batch, metrics)
+        options = BalanceConfig.from_config(self.config)
+        if options.task_balance == "samples":
+            loss_agg_mode = self.config.actor_rollout_ref.actor.loss_agg_mode
+            metrics.update(balance(batch, options.task_balance_limit, loss_agg_mode))
+        return batch
+
+    return compute_balanced_advantage
+
+
+def balance(batch: Any, limit: float, loss_agg_mode: str) -> dict[str, float]:
+    """Rescale the advantages of a batch in TransferQueue, and return the factors as metrics.
+
+    Raises:
+        ConfigError: when the responses were not scored by Mixed-Reward, so that their tasks are not known.
+    """
+    import torch
+    import transfer_queue as tq
+    from tensordict import TensorDict
+
+    keys = [key for key, tag in zip(batch.keys, batch.tags, strict=True) if not tag.get("is_padding", False)]
+    data = tq.kv_batch_get(
+        keys=keys, partition_id=batch.partition_id, select_fields=["extra_fields", "response_mask", "advantages"]
+    )
+    results = reward_results(data)
+    if results is None:
+        raise ConfigError(f"{BLOCK}.task_balance needs rewards that return `reward_kind`, as mixed_r1's do")
+    kinds = [str(result["reward_kind"]) for result in results]
+    advantages = data["advantages"]
+    mask = data["response_mask"].to_padded_tensor(0).numpy()
+    signal = gradient_signal(advantages.to_padded_tensor(0.0).float().numpy(), mask, loss_agg_mode)
+    factors = balance_factors(kinds, signal, limit)
+    scaled = [row * factors[kind] for row, kind in zip(advantages.unbind(), kinds, strict=True)]
+    tq.kv_batch_put(
+        keys=keys,
+        partition_id=batch.partition_id,
+        fields=TensorDict(
+            {"advantages": torch.nested.as_nested_tensor(scaled, layout=torch.jagged)}, batch_size=len(keys)
+        ),
+    )
+    return {f"mixed_r1/reward/{kind}/balance_factor": factor for kind, factor in factors.items()}

@@ -1,0 +1,80 @@
+"""The ablation: its plan, what it reads from a run, and the page that it writes of few and of many runs."""
+
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from torch.utils.tensorboard import SummaryWriter
+
+from examples.ablation.plan import KINDS, VARIANTS, Budget, Result
+from examples.ablation.report import write_report
+from examples.ablation.run import read_result, train_file
+from mixed_r1_verl.data.demo import build_demo
+
+
+def result(variant: str, seed: int, acc: float) -> Result:
+    group = {"acc": acc, "standard_error": 0.02, "format": 1.0, "rows": 16}
+    open_ended = {"robust": acc, "bmas": 0.5, "rouge_l": 0.25, "words": 7.0, "repeated": 0.1}
+    return Result(
+        variant,
+        seed,
+        steps=2,
+        before={kind: {**group, "acc": 0.1} for kind in KINDS},
+        after=dict.fromkeys(KINDS, group),
+        open_ended={"before": open_ended, "after": open_ended},
+        samples=[("a red | cube", "the *red*\n<b>cube</b>")],
+        shares=dict.fromkeys(VARIANTS[variant].kinds, 0.25),
+    )
+
+
+def test_every_reward_is_alone_left_out_and_among_all() -> None:
+    trained = [set(variant.kinds) for variant in VARIANTS.values()]
+    for kind in KINDS:
+        assert {kind} in trained
+        assert set(KINDS) - {kind} in trained
+
+
+def test_the_page_says_how_many_runs_it_rests_on_and_leaves_the_rest_open(tmp_path: Path) -> None:
+    write_report([result("all", 0, 0.5)], Budget(steps=2), 26, tmp_path / "experiments.md")
+    page = (tmp_path / "experiments.md").read_text()
+    assert "1 of 26 planned runs are done" in page
+    assert "| chart alone | 0 | – | – | – | – | – |" in page
+    assert "| all four | 1 | 0.500 ± 0.020 |" in page
+    assert "- chart: not measured." in page
+    assert r"a red \| cube | the \*red\* \<b\>cube\</b\> |" in page
+    assert (tmp_path / "experiments" / "rewards.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ("alone", "word"), [(0.9, "below"), (0.1, "above"), (0.51, "no different from")], ids=["worse", "better", "same"]
+)
+def test_the_page_says_where_the_mixture_falls_behind(tmp_path: Path, alone: float, word: str) -> None:
+    runs = [result("all", 0, 0.5), result("all", 1, 0.54), result("alone_iou", 0, alone), result("alone_iou", 1, alone)]
+    write_report(runs, Budget(), 26, tmp_path / "experiments.md")
+    assert f"- iou: all four together end {word} iou alone" in (tmp_path / "experiments.md").read_text()
+
+
+def test_the_rows_of_a_run_are_those_of_its_rewards(tmp_path: Path) -> None:
+    build_demo(tmp_path, rows=16, val_rows=4)
+    assert train_file(tmp_path, KINDS) == tmp_path / "train.parquet"
+    rows = pq.read_table(train_file(tmp_path, ("iou", "chart"))).to_pylist()
+    assert [row["extra_info"]["reward"] for row in rows].count("iou") == 4
+    assert {row["extra_info"]["reward"] for row in rows} == {"iou", "chart"}
+
+
+def test_open_ended_answers_are_compared_under_one_similarity(tmp_path: Path) -> None:
+    """A run that trained on another similarity is judged by the default one, whatever verl has logged."""
+    (tmp_path / "validation").mkdir()
+    row = {"gts": "A red cube.", "reward_kind": "open_ended", "acc": 0.123, "format": 1.0}
+    for step, answer in ((0, "blue blue blue"), (2, "A red cube.")):
+        dumped = {**row, "output": f"<think>I see.</think><answer>{answer}</answer>", "prediction": answer}
+        (tmp_path / "validation" / f"{step}.jsonl").write_text(json.dumps(dumped) + "\n")
+    with SummaryWriter(str(tmp_path / "tensorboard")) as writer:
+        writer.add_scalar("mixed_r1/reward/open_ended/gradient_share", 1.0, 1)
+    read = read_result(tmp_path, "bmas", Budget(steps=2), seed=0, seconds=1.0)
+    assert read.after["open_ended"]["acc"] == 1.0
+    assert read.before["open_ended"]["acc"] < 0.5
+    assert read.open_ended["before"]["repeated"] == pytest.approx(2 / 3, abs=1e-4)
+    assert read.samples == [("A red cube.", "A red cube.")]
+    assert read.shares == {"open_ended": 1.0}
