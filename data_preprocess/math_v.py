@@ -23,7 +23,8 @@ are in the picture; then the prompt shows the letters alone.
 from collections.abc import Iterator
 
 from mixed_r1_verl.data.convert import Converter
-from mixed_r1_verl.data.raw import RawFolder, Row, RowError, record, scalar_text, text_field, text_list
+from mixed_r1_verl.data.fields import record, scalar_text, text_field, text_list
+from mixed_r1_verl.data.raw import RawFolder, Row, RowError
 from mixed_r1_verl.data.schema import Example
 
 

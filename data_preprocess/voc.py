@@ -32,7 +32,8 @@ from functools import partial
 from xml.etree import ElementTree
 
 from mixed_r1_verl.data.convert import Converter
-from mixed_r1_verl.data.raw import DataError, RawFolder, Row, RowError, stem
+from mixed_r1_verl.data.fields import stem
+from mixed_r1_verl.data.raw import DataError, RawFolder, Row, RowError
 from mixed_r1_verl.data.schema import Box, Example
 
 SPLITS = ("all", "train", "val", "trainval", "test")

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from mixed_r1_verl.data.chat import Turn, first_turn, infer_reward, read_boxes, split_choices
-from mixed_r1_verl.data.raw import RawFolder, Row, RowError, letter_of, place_id, record
+from mixed_r1_verl.data.fields import letter_of, place_id, record
+from mixed_r1_verl.data.raw import RawFolder, Row, RowError
 from mixed_r1_verl.data.schema import Example
 
 
