@@ -1,5 +1,6 @@
 """`mixed-r1 data …` and `mixed-r1 check`: the command line of this package's data part."""
 
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -53,6 +54,9 @@ def convert_command(
     input: Annotated[Path | None, typer.Option(help="Folder with the raw dataset, or one record file.")] = None,
     hub: Annotated[str | None, typer.Option(help="Hugging Face dataset repository to download instead.")] = None,
     image_root: Annotated[list[Path] | None, typer.Option(help="Further folder with pictures, repeatable.")] = None,
+    column: Annotated[
+        list[str] | None, typer.Option(help="Column of a table as FIELD=COLUMN, repeatable (converter parquet only).")
+    ] = None,
     split: Annotated[str | None, typer.Option(help="Split to read; default: the converter's first.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Take at most this many rows, drawn by the seed.")] = None,
     images: Annotated[ImageForm, typer.Option(help="Embed pictures, or write them beside the output.")] = (
@@ -76,6 +80,8 @@ def convert_command(
         if split is not None and split not in converter.splits:
             raise DataError(f"{name} has no split {split!r}; it has {', '.join(converter.splits)}")
         raw = _raw_folder(converter, input, hub, tuple(image_root or ()))
+        if column:
+            raw = replace(raw, columns=_columns(name, column))
     except DataError as error:
         _fail(str(error), BAD_USAGE)
     options = Options(
@@ -176,6 +182,15 @@ def _raw_folder(converter: Converter, input: Path | None, hub: str | None, image
     if input.is_file():
         return RawFolder(input.parent, image_roots, only=input.name)
     return RawFolder(input, image_roots)
+
+
+def _columns(converter: str, pairs: list[str]) -> tuple[tuple[str, str], ...]:
+    if converter != "parquet":
+        raise DataError(f"{converter} knows its columns; --column goes with the converter parquet")
+    split = [pair.partition("=") for pair in pairs]
+    if not all(field and column for field, _, column in split):
+        raise DataError("give --column as FIELD=COLUMN, such as --column question=prompt_text")
+    return tuple((field, column) for field, _, column in split)
 
 
 def download(repository: str, image_roots: tuple[Path, ...] = ()) -> RawFolder:

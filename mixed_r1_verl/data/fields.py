@@ -9,6 +9,8 @@ from typing import Any
 
 from mixed_r1_verl.data.raw import Row, RowError
 
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
 
 def record(value: Any) -> dict[str, Any]:
     """The record as a dict.
@@ -120,6 +122,70 @@ def letter_of(answer: str, choices: Sequence[str], *, field: str = "answer") -> 
     if len(found) > 1:
         raise RowError(field, "answer_ambiguous", f"options {', '.join(chr(65 + i) for i in found)} read the same")
     return chr(ord("A") + found[0])
+
+
+def answer_letter(value: dict[str, Any], key: str, choices: Sequence[str]) -> str:
+    """A field that says which option is right: by its 0-based number, its letter, or its text.
+
+    Raises:
+        RowError: `missing`, `no_choices`, `answer_not_in_choices` or `answer_ambiguous`.
+
+    Example:
+        >>> [answer_letter({"answer": answer}, "answer", ["cat", "dog"]) for answer in (1, "B", "dog")]
+        ['B', 'B', 'B']
+    """
+    if not choices:
+        raise RowError("choices", "no_choices", "there is no option to choose from")
+    found = value.get(key)
+    if isinstance(found, int) and not isinstance(found, bool):
+        if not 0 <= found < min(len(choices), len(LETTERS)):
+            raise RowError(key, "answer_not_in_choices", f"number {found} of {len(choices)} options")
+        return LETTERS[found]
+    text = scalar_text(value, key)
+    return text if len(text) == 1 and text in LETTERS[: len(choices)] else letter_of(text, choices, field=key)
+
+
+def letter_field(value: dict[str, Any], key: str, choices: Sequence[str]) -> str:
+    """A field that must be the letter of one of the options; any text where there are none.
+
+    Raises:
+        RowError: `answer_not_in_choices`.
+
+    Example:
+        >>> letter_field({"answer": "B"}, "answer", ["B", "A"])
+        'B'
+    """
+    answer = scalar_text(value, key)
+    if choices and not (len(answer) == 1 and answer in LETTERS[: len(choices)]):
+        raise RowError(key, "answer_not_in_choices", f"{answer[:80]!r} is no letter of {len(choices)} options")
+    return answer
+
+
+def yes_no(value: dict[str, Any], key: str) -> str:
+    """A field that must say yes or no.
+
+    Raises:
+        RowError: `missing`, `not_text`, `empty` or `not_yes_no`.
+
+    Example:
+        >>> yes_no({"answer": "Yes"}, "answer")
+        'yes'
+    """
+    text = text_field(value, key).lower()
+    if text not in ("yes", "no"):
+        raise RowError(key, "not_yes_no", repr(text)[:80])
+    return text
+
+
+def question_with_unit(value: dict[str, Any]) -> str:
+    """The field `question`, with the field `unit`, where there is one, named after it.
+
+    Example:
+        >>> question_with_unit({"question": "How long?", "unit": "m"})
+        'How long? (unit: m)'
+    """
+    question = text_field(value, "question")
+    return f"{question} (unit: {text_field(value, 'unit')})" if value.get("unit") else question
 
 
 def one_line(text: str) -> str:

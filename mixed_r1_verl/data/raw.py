@@ -87,12 +87,14 @@ class RawFolder:
         image_roots: folders that the user gave as `--image-root`.
         trusted: folders into which links may lead besides these (the blob store of a hub snapshot).
         only: the one file in `root` that is to be read, for converters that otherwise read all record files.
+        columns: what the user calls the columns of a table: pairs of a field's name and its column.
     """
 
     root: Path
     image_roots: tuple[Path, ...] = ()
     trusted: tuple[Path, ...] = field(default=())
     only: str = ""
+    columns: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         for folder in (self.root, *self.image_roots):
@@ -224,6 +226,21 @@ class RawFolder:
             return json.loads(text)
         except (ValueError, RecursionError) as error:
             raise DataError(f"{self.root / name} is not JSON: {_short(error)}") from None
+
+    def json_files(self, *patterns: str) -> Iterator[Row]:
+        """The records of a dataset with one JSON file each, sorted by name; the first pattern with a file counts.
+
+        Raises:
+            DataError: no file matches.
+        """
+        names = next((names for names in map(self.glob, patterns) if names), None)
+        if names is None:
+            raise DataError(f"{self.root} holds no {' or '.join(patterns)}; see the converter's docstring")
+        for name in names:
+            try:
+                yield Row(name, self.json(name))
+            except DataError as error:
+                yield Row(name, RowError("record", "bad_json", str(error)[:200]))
 
     def json_rows(self, name: str, *, key: str | None = None) -> Iterator[Row]:
         """The records of a JSON file: members of a list, or values of an object with their key as position.

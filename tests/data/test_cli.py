@@ -8,8 +8,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from mixed_r1_verl.cli import app
-from mixed_r1_verl.data import cli
-from mixed_r1_verl.data import convert as core
+from mixed_r1_verl.data import cli, files
 
 
 @pytest.fixture
@@ -137,7 +136,7 @@ def test_full_disk(run, raw, tmp_path, monkeypatch):
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(core, "rows_to_table", full)
+    monkeypatch.setattr(files, "rows_to_table", full)
     code, output = run("data", "convert", "easy_vqa", "--input", raw, "--output", tmp_path / "a.parquet")
     assert code == 1 and "No space left on device" in output and "Traceback" not in output
 
