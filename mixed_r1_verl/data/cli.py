@@ -95,10 +95,10 @@ def convert_command(
     )
     try:
         with _progress() as progress:
-            task = progress.add_task(name, total=limit, rejected=0)
+            task = progress.add_task(name, total=limit, note="")
 
             def show(written: int, rejected: int) -> None:
-                progress.update(task, completed=written + rejected, rejected=rejected)
+                progress.update(task, completed=written + rejected, note=f"rejected {rejected}")
 
             summary = convert_dataset(converter, raw, output, options, on_progress=show)
     except DataError as error:
@@ -151,13 +151,23 @@ def check_command(
     Prints one line for each problem (file, row, field) and exits with 1 if there is any.
     """
     try:
-        report = check_files(files, family=family, gold=gold, tokenizer=tokenizer)
+        with _progress() as progress:
+            task = progress.add_task("check", total=None, note="rows")
+
+            def show(rows: int) -> None:
+                progress.update(task, completed=rows)
+
+            report = check_files(files, family=family, gold=gold, tokenizer=tokenizer, on_progress=show)
     except DataError as error:
         _fail(str(error), BAD_USAGE)
     for problem in report.problems[:max_problems]:
         _out.print(str(problem), markup=False, highlight=False)
     if len(report.problems) > max_problems:
         _out.print(f"… and {len(report.problems) - max_problems} more problems")
+    sources = Table("source", "reward", "rows", box=None)
+    for (source, reward), count in sorted(report.sources.items()):
+        sources.add_row(source, reward, f"{count:,}")
+    _out.print(sources, markup=False)
     table = Table("per row", "p50", "p90", "p99", "max", box=None, title=f"{report.rows} rows, {family}")
     for name, values in report.statistics.items():
         table.add_row(name, *(f"{value:,.0f}" for value in values))
@@ -216,7 +226,7 @@ def _progress() -> Progress:
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("rejected {task.fields[rejected]}"),
+        TextColumn("{task.fields[note]}"),
         TimeElapsedColumn(),
         console=_err,
         disable=not _err.is_terminal,

@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 import pytest
 
-from mixed_r1_verl.data.check import check_files, quick_check
+from mixed_r1_verl.data.check import check_files
+from mixed_r1_verl.data.quick_check import quick_check
 from mixed_r1_verl.data.raw import DataError
 from mixed_r1_verl.rewards.config import REWARD_KINDS
 
