@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from sound_rows import SOUND, changed, retyped, sound, write
+from sound_rows import SOUND, changed, png, retyped, sound, write
 
 from mixed_r1_verl.data.quick_check import quick_check
 from mixed_r1_verl.data.schema import rows_to_table
