@@ -2,10 +2,10 @@
 
 Two converters share the form:
 
-- `llava_detail`: https://huggingface.co/datasets/liuhaotian/LLaVA-Instruct-150K (`detail_23k.json`). CC BY 4.0, and
-  the terms of GPT-4, which wrote the texts.
-- `sharegpt4v`: https://sharegpt4v.github.io (`sharegpt4v_instruct_gpt4-vision_cap100k.json`). CC BY-NC 4.0, and the
-  terms of GPT-4V.
+- `llava_detail`: https://huggingface.co/datasets/liuhaotian/LLaVA-Instruct-150K (`detail_23k.json`). Licence: CC BY 4.0,
+  and the terms of GPT-4, which wrote the texts.
+- `sharegpt4v`: https://sharegpt4v.github.io (`sharegpt4v_instruct_gpt4-vision_cap100k.json`). Licence: CC BY-NC 4.0,
+  and the terms of GPT-4V.
 
 The layout and the row are taken from the public descriptions; no raw sample was at hand, but the form is that of the
 real samples of `llava`.

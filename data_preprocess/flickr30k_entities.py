@@ -1,8 +1,8 @@
 """Flickr30k Entities: where in the picture is what a phrase of a caption means?
 
 Source: https://github.com/BryanPlummer/flickr30k_entities (`annotations.zip`). Licence: none stated; pictures are
-Flickr30k's, for non-commercial research and education. The mark-up of the sentences was tested on a real sample; the
-annotations' layout is taken from the public description.
+Flickr30k's, for non-commercial research and education. The mark-up of the sentences was tried on real ones; the layout
+of the annotations is taken from the public description, for no raw sample was at hand.
 
 Raw layout (pictures may lie elsewhere: name that folder with `--image-root`):
 

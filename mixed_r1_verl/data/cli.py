@@ -13,7 +13,7 @@ from rich.table import Table
 from mixed_r1_verl.data.check import check_files
 from mixed_r1_verl.data.convert import Converter, Options, Summary, convert_dataset
 from mixed_r1_verl.data.raw import DataError, RawFolder
-from mixed_r1_verl.data.registry import converters, get_converter
+from mixed_r1_verl.data.registry import converters, documentation, get_converter, markdown_table
 
 FAILED, BAD_USAGE = 1, 2
 
@@ -39,11 +39,27 @@ def _fail(message: str, code: int) -> NoReturn:
 
 
 @app.command("list")
-def list_command() -> None:
-    """List the converters. Example: mixed-r1 data list"""
-    table = Table("name", "splits", "licence", "source", box=None)
-    for converter in converters().values():
-        table.add_row(converter.name, " ".join(converter.splits), converter.licence, converter.source)
+def list_command(
+    name: Annotated[str | None, typer.Argument(help="Show all about this converter.")] = None,
+    markdown: Annotated[bool, typer.Option(help="Print the table of docs/data.md.")] = False,
+) -> None:
+    """List the converters, or show what one of them reads and makes of it.
+
+    Example: mixed-r1 data list chartqa
+    """
+    if markdown:
+        typer.echo(markdown_table(), nl=False)
+        return
+    if name is not None:
+        try:
+            converter = get_converter(name)
+        except DataError as error:
+            _fail(str(error), BAD_USAGE)
+        typer.echo(f"{documentation(name)}\n\nSplits: {', '.join(converter.splits)}. Source: {converter.source}")
+        return
+    table = Table("name", "data", box=None)
+    for known in converters():
+        table.add_row(known, " ".join(documentation(known).split("\n\n")[0].split()))
     _out.print(table, markup=False)
 
 
