@@ -2,8 +2,8 @@
 
 Two converters share the form:
 
-- `llava_detail`: https://huggingface.co/datasets/liuhaotian/LLaVA-Instruct-150K (`detail_23k.json`). Licence: CC BY 4.0,
-  and the terms of GPT-4, which wrote the texts.
+- `llava_detail`: https://huggingface.co/datasets/liuhaotian/LLaVA-Instruct-150K (`detail_23k.json`). Licence: CC
+  BY 4.0, and the terms of GPT-4, which wrote the texts.
 - `sharegpt4v`: https://sharegpt4v.github.io (`sharegpt4v_instruct_gpt4-vision_cap100k.json`). Licence: CC BY-NC 4.0,
   and the terms of GPT-4V.
 

@@ -12,6 +12,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pyarrow.parquet as pq
 import pytest
 from mixed_r1_verl.data_preprocess.easy_vqa import EASY_VQA
@@ -269,6 +270,41 @@ def test_killed_at_ten_moments_and_resumed_gives_the_same_bytes(tmp_path):
         "whole.rejects.jsonl",
         "whole.summary.json",
     ]
+
+
+@pytest.mark.slow
+def test_killed_at_ten_random_moments_with_two_workers(tmp_path):
+    """The process is killed, not its workers: they must end by themselves and leave what they write alone."""
+    raw = make_easy_vqa(tmp_path / "raw", 3000, seed=3)
+    script = SCRIPT.replace("chunk_rows=20", "chunk_rows=50, workers=2")
+    output = tmp_path / "killed" / "whole.parquet"
+
+    def start(target: Path) -> subprocess.Popen:
+        return subprocess.Popen([sys.executable, "-c", script, str(raw.root), str(target)])
+
+    begin = time.monotonic()
+    assert start(tmp_path / "whole.parquet").wait() == 0
+    seconds = time.monotonic() - begin
+    draw = random.Random(7)
+    killed = 0
+    while killed < 10:
+        process = start(output)
+        try:
+            process.wait(draw.uniform(0.3, 0.9) * seconds)
+            output.unlink()  # it was finished before it could be killed: begin anew
+        except subprocess.TimeoutExpired:
+            workers = psutil.Process(process.pid).children(recursive=True)
+            process.kill()
+            process.wait()
+            killed += 1
+            assert psutil.wait_procs(workers, timeout=10)[1] == []
+            assert not output.exists() or sha256(output) == sha256(tmp_path / "whole.parquet")
+    assert start(output).wait() == 0
+    assert sha256(output) == sha256(tmp_path / "whole.parquet")
+    summary = output.with_name("whole.summary.json").read_bytes()
+    assert summary == (tmp_path / "whole.summary.json").read_bytes()
+    assert len({row["extra_info"]["id"] for row in rows_of(output)}) == json.loads(summary)["written"] == 2700
+    assert len(list(output.parent.iterdir())) == 3
 
 
 def interrupted(monkeypatch, after: int):
