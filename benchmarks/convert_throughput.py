@@ -13,6 +13,7 @@ import argparse
 import hashlib
 import io
 import json
+import resource
 import shutil
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from itertools import cycle, islice
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 from PIL import Image
@@ -142,23 +144,34 @@ def copy(folder: Path, output: Path) -> None:
             )
 
 
-def measured(*arguments: str) -> tuple[float, float]:
-    """Seconds and peak resident MiB, workers included, of this file run with other arguments."""
+class Cost(NamedTuple):
+    """What one run took: seconds without the start of Python, CPU seconds and peak resident MiB with its workers."""
+
+    seconds: float
+    cpu: float
+    peak: float
+
+
+def measured(*arguments: str) -> Cost:
+    """The cost of this file run with other arguments."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     process = subprocess.Popen([sys.executable, __file__, *arguments], stdout=subprocess.PIPE, text=True)
     peak = 0
     while process.poll() is None:
         total = 0
-        for one in [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]:
-            try:
+        try:
+            for one in [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]:
                 total += one.memory_info().rss
-            except psutil.NoSuchProcess:
-                continue
+        except psutil.NoSuchProcess:  # one ended while it was looked at
+            continue
         peak = max(peak, total)
         time.sleep(0.1)
     output = process.stdout.read() if process.stdout else ""
     if process.returncode:
         raise SystemExit(f"{' '.join(arguments)} failed")
-    return float(output.split()[-1]), peak / 2**20
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Cost(float(output.split()[-1]), cpu, peak / 2**20)
 
 
 def run_step(step: str, folder: Path, output: Path, workers: int) -> None:
@@ -187,22 +200,23 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as temporary:
         work = arguments.folder or Path(temporary)
-        results = {}
         for count in (arguments.few_rows, arguments.rows):
             folder = work / str(count)
             if not (folder / "complete").exists():
                 folder.mkdir(parents=True, exist_ok=True)
                 generate(arguments.raw, folder, count)
                 (folder / "complete").touch()
-            for step, form in (("copy", "one file"), ("convert", "folder"), ("convert", "one file")):
-                output = Path(temporary) / ("output.parquet" if form == "one file" else "output")
+            copied: Cost | None = None
+            for step, name in (("copy", "output.parquet"), ("convert", "output"), ("convert", "output.parquet")):
+                output = Path(temporary) / name
                 options = ("--step", step, "--raw", str(folder), "--output", str(output))
-                seconds, peak = measured(*options, "--workers", str(arguments.workers))
-                results[count, step, form] = seconds
-                ratio = results[count, "copy", "one file"] / seconds
+                cost = measured(*options, "--workers", str(arguments.workers))
+                copied = copied or cost
+                form = "one file" if output.is_file() else "shards"
                 print(
-                    f"{count:6d} rows  {step:7s} {form:8s} {seconds:6.1f} s  {count / seconds:7.0f} rows/s"
-                    f"  ratio {ratio:4.2f}  peak {peak:6.0f} MiB",
+                    f"{count:6d} rows  {step:7s} {form:8s} {cost.seconds:6.1f} s  {count / cost.seconds:6.0f} rows/s"
+                    f"  ratio {copied.seconds / cost.seconds:4.2f}  {1000 * cost.cpu / count:5.2f} CPU ms a row"
+                    f"  peak {cost.peak:5.0f} MiB",
                     flush=True,
                 )
                 shutil.rmtree(output) if output.is_dir() else output.unlink()

@@ -37,12 +37,14 @@ class RowGroups:
             self.writer.close()
 
     def add(self, row: dict[str, Any]) -> None:
+        """Takes a row of `row_schema`; writes a row group when enough rows or bytes have come together."""
         self.rows.append(row)
         self.bytes += sum(len(cell["bytes"]) for cell in row["images"] if "bytes" in cell)
         if len(self.rows) >= ROW_GROUP_ROWS or self.bytes >= ROW_GROUP_BYTES:
             self.flush()
 
     def flush(self) -> None:
+        """Writes what has come together."""
         if self.rows:
             if self.writer is None:
                 self.writer = parquet_writer(self.path, self.images)

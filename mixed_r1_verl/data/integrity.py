@@ -20,7 +20,6 @@ _SCAN, _END_OF_IMAGE = 0xDA, b"\xff\xd9"
 _SEQUENTIAL, _OTHER_FRAMES = (0xC0, 0xC1), (0xC2, 0xC3, *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0))
 
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 6: 4}
-_BEFORE_PIXELS, _PIXELS, _AFTER_PIXELS = range(3)
 
 
 def jpeg_decodes(data: bytes) -> bool:
@@ -78,7 +77,7 @@ def png_decodes(data: bytes) -> bool:
     Returns:
         True where decoding cannot fail; False where only decoding can tell.
     """
-    if data[12:16] != b"IHDR" or len(data) < 33:
+    if data[8:16] != b"\0\0\0\rIHDR" or len(data) < 33:
         return False
     width, height, depth, kind, *methods = struct.unpack(">IIBBBBB", data[16:29])
     if kind not in _PNG_CHANNELS or any(methods) or (depth != 8 and not (kind == 3 and depth in (1, 2, 4))):
@@ -99,9 +98,9 @@ def png_decodes(data: bytes) -> bool:
     return kind != 6 or _opaque(rows)
 
 
-def _pixel_data(data: bytes) -> memoryview | bytes | None:
+def _pixel_data(data: bytes) -> bytes | None:
     """The joined content of the IDAT chunks; None for a file with a fault, an animation, or anything after them."""
-    view, position, place = memoryview(data), 8, _BEFORE_PIXELS
+    view, position = memoryview(data), 8
     parts: list[memoryview] = []
     while position + 12 <= len(data):
         (length,) = struct.unpack_from(">I", data, position)
@@ -110,11 +109,10 @@ def _pixel_data(data: bytes) -> memoryview | bytes | None:
         if end + 4 > len(data) or deflate.crc32(view[position + 4 : end]) != struct.unpack_from(">I", data, end)[0]:
             return None
         if name == b"IDAT":
-            place = _PIXELS
             parts.append(view[body:end])
         elif name == b"IEND":
-            return (parts[0] if len(parts) == 1 else b"".join(parts)) if place == _PIXELS else None
-        elif name == b"acTL" or place != _BEFORE_PIXELS:
+            return b"".join(parts) if parts else None
+        elif parts or name == b"acTL" or (name == b"IHDR" and position > 8):
             return None
         position = end + 4
     return None
