@@ -41,6 +41,7 @@ setup(
     },
     install_requires=[
         VERL,
+        "deflate>=0.7",
         "hydra-core>=1.3,<1.4",
         "math-verify[antlr4_9_3]>=0.8,<0.10",
         "numpy",

@@ -17,14 +17,15 @@ What each field becomes: `query` the question, `label` the ground truth of the c
 as `[2013, 2016]`, numbers without sign or unit), `imgname` the image. Human or augmented stands in the file name only
 and becomes part of the id.
 
-Quirks: most pictures are RGBA (laid on white); the same picture has several questions and stands in several files; a
+Quirks: most pictures are RGBA, nearly all opaque; the same picture has several questions and stands in several files; a
 few queries hold U+FFFD in the source where a no-break space was, and get a space.
 """
 
 from collections.abc import Iterator
 
 from mixed_r1_verl.data.convert import Converter
-from mixed_r1_verl.data.raw import DataError, RawFolder, Row, one_line, record, scalar_text, stem, text_field
+from mixed_r1_verl.data.fields import one_line, record, scalar_text, stem, text_field
+from mixed_r1_verl.data.raw import DataError, RawFolder, Row
 from mixed_r1_verl.data.schema import Example
 
 

@@ -27,7 +27,8 @@ from collections.abc import Iterator
 from mixed_r1_verl.data.chat import first_turn, image_names
 from mixed_r1_verl.data.chat_rows import example_of_turn
 from mixed_r1_verl.data.convert import Converter
-from mixed_r1_verl.data.raw import RawFolder, Row, RowError, one_line, place_id, record, text_list
+from mixed_r1_verl.data.fields import one_line, place_id, record, text_list
+from mixed_r1_verl.data.raw import RawFolder, Row, RowError
 from mixed_r1_verl.data.schema import Example, references_json
 
 COCO_PREFIX = "COCO_val2014_"

@@ -23,7 +23,8 @@ are in the picture; then the prompt shows the letters alone.
 from collections.abc import Iterator
 
 from mixed_r1_verl.data.convert import Converter
-from mixed_r1_verl.data.raw import RawFolder, Row, RowError, record, scalar_text, text_field, text_list
+from mixed_r1_verl.data.fields import letter_field, record, scalar_text, text_field, text_list
+from mixed_r1_verl.data.raw import RawFolder, Row
 from mixed_r1_verl.data.schema import Example
 
 
@@ -34,14 +35,11 @@ def rows(raw: RawFolder, split: str) -> Iterator[Row]:
 def convert(row: Row) -> Example:
     value = record(row.data)
     choices = text_list(value, "options")
-    answer = scalar_text(value, "answer")
-    if choices and not (len(answer) == 1 and answer in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[: len(choices)]):
-        raise RowError("answer", "answer_not_in_choices", f"{answer[:80]!r} is no letter of {len(choices)} options")
     return Example(
         id=scalar_text(value, "id"),
         question=text_field(value, "question"),
         reward="matching" if choices else "math",
-        answer=answer,
+        answer=letter_field(value, "answer", choices),
         choices=choices,
         images=(text_field(value, "image"),),
     )

@@ -22,7 +22,8 @@ it is a math one and `answer` the ground truth (an integer, a number with `preci
 from collections.abc import Iterator
 
 from mixed_r1_verl.data.convert import Converter
-from mixed_r1_verl.data.raw import RawFolder, Row, letter_of, record, scalar_text, text_field, text_list
+from mixed_r1_verl.data.fields import letter_of, question_with_unit, record, scalar_text, text_field, text_list
+from mixed_r1_verl.data.raw import RawFolder, Row
 from mixed_r1_verl.data.schema import Example
 
 
@@ -37,15 +38,13 @@ def rows(raw: RawFolder, split: str) -> Iterator[Row]:
 def convert(row: Row) -> Example:
     value = record(row.data["record"])
     text_field(value, "image")
-    question = text_field(value, "question").replace("\r\n", "\n")
     answer, choices = scalar_text(value, "answer"), text_list(value, "choices")
-    if not choices and value.get("unit"):
-        question = f"{question} (unit: {text_field(value, 'unit')})"
+    question = text_field(value, "question") if choices else question_with_unit(value)
     if not choices and isinstance(value.get("precision"), int | float) and value["precision"]:
         question = f"{question} (decimals: {scalar_text(value, 'precision')})"
     return Example(
         id=scalar_text(value, "pid"),
-        question=question,
+        question=question.replace("\r\n", "\n"),
         reward="matching" if choices else "math",
         answer=letter_of(answer, choices) if choices else answer,
         choices=choices,

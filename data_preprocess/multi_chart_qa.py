@@ -23,7 +23,8 @@ from collections.abc import Iterator
 
 from mixed_r1_verl.data.chat import image_names, split_choices
 from mixed_r1_verl.data.convert import Converter
-from mixed_r1_verl.data.raw import DataError, RawFolder, Row, RowError, record, scalar_text, text_field
+from mixed_r1_verl.data.fields import LETTERS, record, scalar_text, text_field
+from mixed_r1_verl.data.raw import DataError, RawFolder, Row, RowError
 from mixed_r1_verl.data.schema import Example
 
 # Says how to write the answer, which the prompt template does; the form of compound answers (`a; b`) is kept.
@@ -50,7 +51,7 @@ def convert(row: Row) -> Example:
         raise RowError("image", "missing")
     published, answer = _FORMAT_NOTE.sub("", text_field(value, "question")), scalar_text(value, "answer")
     question, choices = split_choices(published)
-    if choices and not (len(answer) == 1 and answer in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[: len(choices)]):
+    if choices and not (len(answer) == 1 and answer in LETTERS[: len(choices)]):
         question, choices = published, ()
     return Example(
         id=text_field(value, "id"),

@@ -17,9 +17,12 @@ What each field becomes: the first of `question`, `query`, `problem`, `text`, `i
 `extra_info.question`, else the user's message) is the question; of `answer`, `label`, `ground_truth`, `solution`,
 `caption` (in a verl file `reward_model.ground_truth`) the answer; of `choices`, `options` the choices; of
 `decoded_image`, `image`, `images` the pictures, as bytes or as names that lie in the folder. Answers are letters, texts
-or 0-based numbers of the options; several answers become references of an open-ended row. The reward is
-`extra_info.reward`, else the one that fits the answer (`mixed_r1_verl.data.chat.infer_reward`). `id`, `question_id`,
-`pid` or the place in the file is the id.
+or 0-based numbers of the options; several answers become references of an open-ended row; an answer in `<answer>` tags
+is taken out of them. The reward is `extra_info.reward` or `reward`, else the one that fits the answer
+(`mixed_r1_verl.data.chat.infer_reward`). `id`, `question_id`, `pid` or the place in the file is the id.
+
+Columns of other names are mapped on the command line: `--column question=prompt_text --column answer=gold`, for any of
+question, answer, choices, image, id and reward.
 """
 
 import json
@@ -33,8 +36,9 @@ import pyarrow.parquet as pq
 
 from mixed_r1_verl.data.chat import infer_reward, read_boxes
 from mixed_r1_verl.data.convert import Converter
+from mixed_r1_verl.data.fields import answer_letter, scalar_text, text_list
 from mixed_r1_verl.data.prompt import IMAGE_MARKER
-from mixed_r1_verl.data.raw import DataError, RawFolder, Row, RowError, letter_of, record, scalar_text, text_list
+from mixed_r1_verl.data.raw import DataError, RawFolder, Row, RowError
 from mixed_r1_verl.data.schema import Example, references_json
 from mixed_r1_verl.rewards.config import REWARD_KINDS
 
@@ -43,7 +47,16 @@ ANSWERS = ("answer", "label", "ground_truth", "solution", "caption")
 CHOICES = ("choices", "options")
 IMAGES = ("decoded_image", "image", "images")
 IDS = ("id", "question_id", "pid")
-LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+# What the command line's column map can name, and the columns that the name stands for otherwise.
+FIELDS = {
+    "question": QUESTIONS,
+    "answer": ANSWERS,
+    "choices": CHOICES,
+    "image": IMAGES,
+    "id": IDS,
+    "reward": ("reward",),
+}
+_TAGGED = re.compile(r"<answer>([^<]{1,4000})</answer>")
 
 
 def rows(raw: RawFolder, split: str) -> Iterator[Row]:
@@ -51,31 +64,38 @@ def rows(raw: RawFolder, split: str) -> Iterator[Row]:
     names = [raw.only] if raw.only else raw.glob("**/*.parquet" if split == "all" else f"**/*{split}*.parquet")
     if not names:
         raise DataError(f"{raw.root} holds no parquet file of split {split!r}; use --split all to read every one")
+    unknown = [name for name, _ in raw.columns if name not in FIELDS]
+    if unknown:
+        raise DataError(f"--column {unknown[0]}=…: {unknown[0]!r} is none of {', '.join(FIELDS)}")
     for name in names:
         path = raw.file(name)
         stat = path.stat()
         try:
-            metadata = pq.read_metadata(path)
+            metadata, columns = pq.read_metadata(path), pq.read_schema(path).names
         except (OSError, pa.ArrowException) as error:
             raise DataError(f"{path} is not a readable parquet file: {str(error).splitlines()[0]}") from None
+        for field, column in raw.columns:
+            if column not in columns:
+                raise DataError(f"{path} has no column {column!r} (--column {field}={column}); it has {columns}")
         position = 0
         for group in range(metadata.num_row_groups):
             for index in range(metadata.row_group(group).num_rows):
                 # Size and time tell a resumed run that the file changed.
-                data = {"path": str(path), "group": group, "index": index, "state": [stat.st_size, stat.st_mtime_ns]}
-                yield Row(f"{name}#{position}", data)
+                state = [stat.st_size, stat.st_mtime_ns]
+                place = {"path": str(path), "group": group, "index": index, "state": state}
+                yield Row(f"{name}#{position}", place | {"columns": dict(raw.columns)})
                 position += 1
 
 
 def convert(row: Row) -> Example:
-    value = record(_row(row.data["path"], row.data["group"], row.data["index"]))
+    value = _mapped(_row(row.data["path"], row.data["group"], row.data["index"]), row.data["columns"])
     extra = value["extra_info"] if isinstance(value.get("extra_info"), dict) else {}
     question = re.sub(rf"\s*{IMAGE_MARKER}\s*", " ", _question(value, extra)).strip()
     choices = next((text_list(values, key) for values in (value, extra) for key in CHOICES if values.get(key)), ())
     references = [] if choices else _references(value)
     answer = references_json(references) if references else _answer(value, choices)
     inferred = "open_ended" if references else infer_reward(answer, choices)
-    reward = extra.get("reward") if extra.get("reward") in REWARD_KINDS else inferred
+    reward = next((kind for kind in (extra.get("reward"), value.get("reward")) if kind in REWARD_KINDS), inferred)
     boxes = read_boxes(answer) if reward == "iou" else ()
     key = next((key for key in IDS if isinstance(value.get(key), int | str)), None)
     return Example(
@@ -101,6 +121,13 @@ def _row(path: str, group: int, index: int) -> dict[str, Any]:
     except (OSError, pa.ArrowException) as error:
         raise RowError("row", "unreadable", str(error).splitlines()[0][:200]) from None
     return found
+
+
+def _mapped(value: dict[str, Any], columns: dict[str, str]) -> dict[str, Any]:
+    """The row with its columns under the names that are looked for, as the column map says."""
+    hidden = {other for name in columns for other in FIELDS[name]}
+    kept = {key: found for key, found in value.items() if key not in hidden}
+    return kept | {FIELDS[name][0]: value[column] for name, column in columns.items()}
 
 
 def _question(value: dict[str, Any], extra: dict[str, Any]) -> str:
@@ -136,13 +163,12 @@ def _answer(value: dict[str, Any], choices: tuple[str, ...]) -> str:
     if not choices:
         if isinstance(found, list) and len(found) == 1:
             return scalar_text({key: found[0]}, key)
-        return json.dumps(found) if isinstance(found, list) else scalar_text(value, key)
-    if isinstance(found, int) and not isinstance(found, bool):
-        if not 0 <= found < len(choices):
-            raise RowError(key, "answer_not_in_choices", f"number {found} of {len(choices)} options")
-        return LETTERS[found]
-    text = scalar_text(value, key)
-    return text if len(text) == 1 and text in LETTERS[: len(choices)] else letter_of(text, choices, field=key)
+        if isinstance(found, list):
+            return json.dumps(found)
+        text = scalar_text(value, key)
+        tagged = _TAGGED.search(text)
+        return tagged[1].strip() if tagged else text
+    return answer_letter(value, key, choices)
 
 
 def _images(value: dict[str, Any]) -> tuple[str | bytes, ...]:

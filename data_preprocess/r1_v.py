@@ -18,7 +18,8 @@ What each field becomes: `question` the question; an integer `ground_truth` (cou
 
 from mixed_r1_verl.data.chat_rows import chat_rows
 from mixed_r1_verl.data.convert import Converter
-from mixed_r1_verl.data.raw import Row, one_line, place_id, record, scalar_text, text_field
+from mixed_r1_verl.data.fields import one_line, place_id, record, scalar_text, text_field
+from mixed_r1_verl.data.raw import Row
 from mixed_r1_verl.data.schema import Example
 
 

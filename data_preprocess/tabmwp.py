@@ -21,7 +21,8 @@ picture is `tables/<id>.png`. `table` is the whole table as text and is not show
 from collections.abc import Iterator
 
 from mixed_r1_verl.data.convert import Converter
-from mixed_r1_verl.data.raw import RawFolder, Row, letter_of, record, scalar_text, text_field, text_list
+from mixed_r1_verl.data.fields import letter_of, question_with_unit, record, scalar_text, text_field, text_list
+from mixed_r1_verl.data.raw import RawFolder, Row
 from mixed_r1_verl.data.schema import Example
 
 
@@ -35,12 +36,10 @@ def rows(raw: RawFolder, split: str) -> Iterator[Row]:
 
 def convert(row: Row) -> Example:
     value = record(row.data["record"])
-    question, answer, choices = text_field(value, "question"), scalar_text(value, "answer"), text_list(value, "choices")
-    if not choices and value.get("unit"):
-        question = f"{question} (unit: {text_field(value, 'unit')})"
+    answer, choices = scalar_text(value, "answer"), text_list(value, "choices")
     return Example(
         id=row.where.rpartition("#")[2],
-        question=question,
+        question=text_field(value, "question") if choices else question_with_unit(value),
         reward="matching" if choices else "chart",
         answer=letter_of(answer, choices) if choices else answer,
         choices=choices,

@@ -32,7 +32,8 @@ from functools import partial
 from xml.etree import ElementTree
 
 from mixed_r1_verl.data.convert import Converter
-from mixed_r1_verl.data.raw import DataError, RawFolder, Row, RowError, stem
+from mixed_r1_verl.data.fields import stem
+from mixed_r1_verl.data.raw import DataError, RawFolder, Row, RowError
 from mixed_r1_verl.data.schema import Box, Example
 
 SPLITS = ("all", "train", "val", "trainval", "test")
@@ -58,7 +59,7 @@ def rows(raw: RawFolder, split: str) -> Iterator[Row]:
                 {
                     "stem": stem(name),
                     "image": f"{images}/{_text(root, 'filename') or stem(name) + '.jpg'}",
-                    "size": [_text(root, "size/width"), _text(root, "size/height")],
+                    "size": read_size(root),
                     "label": label,
                     "objects": [found for found in objects if found["name"] == label],
                 },
@@ -72,14 +73,13 @@ def convert(row: Row) -> Example:
     if any(found["difficult"] not in ("", "0") for found in data["objects"]):
         raise RowError("difficult", "ambiguous", "a difficult object may or may not be meant")
     name = SPOKEN.get(data["label"], data["label"].replace("_", " "))
-    size = tuple(int(side) for side in data["size"]) if all(side.isdigit() for side in data["size"]) else None
     return Example(
         id=f"{data['stem']}/{data['label']}",
         question=f"Find every {name} in the picture.",
         reward="iou",
         images=(data["image"],),
-        boxes=tuple(_box(found) for found in data["objects"]),
-        box_size=size if size and min(size) > 0 else None,  # type: ignore[arg-type]
+        boxes=tuple(voc_box(found) for found in data["objects"]),
+        box_size=tuple(data["size"]) if data["size"] else None,
     )
 
 
@@ -120,7 +120,19 @@ def _object(element: ElementTree.Element) -> dict[str, str]:
     }
 
 
-def _box(found: dict[str, str]) -> Box:
+def read_size(root: ElementTree.Element) -> list[int] | None:
+    """Width and height of the picture as an annotation states them; None where it does not."""
+    sides = [_text(root, "size/width"), _text(root, "size/height")]
+    size = [int(side) for side in sides if side.isascii() and side.isdigit() and len(side) < 10]
+    return size if len(size) == 2 and min(size) > 0 else None
+
+
+def voc_box(found: dict[str, str]) -> Box:
+    """A 1-based inclusive box as a 0-based half-open one.
+
+    Raises:
+        RowError: `not_a_number` or `no_area`.
+    """
     try:
         xmin, ymin, xmax, ymax = (float(found[side]) for side in ("xmin", "ymin", "xmax", "ymax"))
     except ValueError:

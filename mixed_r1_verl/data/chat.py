@@ -9,7 +9,8 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from mixed_r1_verl.data.raw import RowError, text_field
+from mixed_r1_verl.data.fields import text_field
+from mixed_r1_verl.data.raw import RowError
 
 USER_ROLES = ("user", "human")
 ASSISTANT_ROLES = ("assistant", "gpt", "model", "bot")

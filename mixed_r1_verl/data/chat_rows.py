@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from mixed_r1_verl.data.chat import Turn, first_turn, infer_reward, read_boxes, split_choices
-from mixed_r1_verl.data.raw import RawFolder, Row, RowError, letter_of, place_id, record
+from mixed_r1_verl.data.fields import LETTERS, letter_of, place_id, record
+from mixed_r1_verl.data.raw import RawFolder, Row, RowError
 from mixed_r1_verl.data.schema import Example
 
 
@@ -31,7 +32,7 @@ def example_of_turn(identity: str, turn: Turn, images: tuple[str, ...] | None = 
     answer = turn.answer
     if choices:
         letter = answer.strip("(). ")
-        is_letter = len(letter) == 1 and letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[: len(choices)]
+        is_letter = len(letter) == 1 and letter in LETTERS[: len(choices)]
         answer = letter if is_letter else letter_of(answer, choices)
     reward = infer_reward(answer, choices)
     return Example(

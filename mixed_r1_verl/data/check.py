@@ -1,25 +1,22 @@
-"""Checks parquet files before verl sees them.
-
-`check_files` reads everything, pictures included, and is `mixed-r1 check`. `quick_check` reads only the small columns
-and is what training runs before it starts.
-"""
+"""Checks parquet files before verl sees them, pictures included: `mixed-r1 check`."""
 
 import io
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from mixed_r1_verl.data.images import MAX_FILE_BYTES, MAX_SOURCE_PIXELS, READ_FORMATS
+from mixed_r1_verl.data.check_types import Problem, compare_schemas, schema_problems
+from mixed_r1_verl.data.images import MAX_FILE_BYTES, MAX_SOURCE_PIXELS, PROOFS, READ_FORMATS
 from mixed_r1_verl.data.prompt import IMAGE_MARKER, count_markers, has_template
 from mixed_r1_verl.data.raw import DataError
-from mixed_r1_verl.data.schema import IMAGE_TYPES, image_form, row_schema, same_type
 from mixed_r1_verl.data.validate import GOLD_ACC, gold_acc, parse_ground_truth
 from mixed_r1_verl.families import FAMILIES, ImageSizeError, ModelFamily, UnknownFamilyError, get_family
 from mixed_r1_verl.rewards.config import REWARD_KINDS
@@ -32,27 +29,6 @@ BATCH_ROWS = 64
 PERCENTILES = (50, 90, 99, 100)
 # Role names, turn ends and the like that a chat template adds to a one-turn prompt, with a default system message.
 TEMPLATE_TOKENS = 32
-EXAMPLES_SHOWN = 3
-
-
-class Problem(NamedTuple):
-    """One thing that is wrong.
-
-    Attributes:
-        file: the parquet file.
-        row: number of the row in the file, from 0; None for the file as a whole.
-        field: column or field at fault.
-        message: what is wrong.
-    """
-
-    file: str
-    row: int | None
-    field: str
-    message: str
-
-    def __str__(self) -> str:
-        place = self.file if self.row is None else f"{self.file}: row {self.row}"
-        return f"{place}: {self.field}: {self.message}"
 
 
 @dataclass
@@ -61,19 +37,28 @@ class Report:
 
     Attributes:
         rows: number of rows read.
+        sources: number of rows by source and reward kind.
         problems: all problems, in file and row order.
         statistics: name to values at p50, p90, p99 and the maximum, per row.
+        largest: name to file and number of the row that has the maximum.
         notes: what follows from the statistics.
     """
 
     rows: int = 0
+    sources: Counter[tuple[str, str]] = field(default_factory=Counter)
     problems: list[Problem] = field(default_factory=list)
     statistics: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    largest: dict[str, tuple[Path, int]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
 
 def check_files(
-    paths: Sequence[Path], *, family: str = "qwen2_5_vl", gold: bool = True, tokenizer: Path | None = None
+    paths: Sequence[Path],
+    *,
+    family: str = "qwen2_5_vl",
+    gold: bool = True,
+    tokenizer: Path | None = None,
+    on_progress: Callable[[int], None] | None = None,
 ) -> Report:
     """Checks parquet files, each alone and all together.
 
@@ -82,6 +67,7 @@ def check_files(
         family: model family whose image tokens are counted.
         gold: also demand that each row's own ground truth earns `acc` 1.
         tokenizer: folder with a `tokenizer.json`, to count prompt tokens.
+        on_progress: called with the number of rows read so far.
 
     Raises:
         DataError: no file, a file that is not there, or an unknown family or tokenizer.
@@ -91,7 +77,7 @@ def check_files(
     except UnknownFamilyError:
         raise DataError(f"unknown model family {family!r}; known: {', '.join(FAMILIES)}") from None
     files = _expand(paths)
-    checker = _Checker(model, gold, _load_tokenizer(tokenizer))
+    checker = _Checker(model, gold, _load_tokenizer(tokenizer), on_progress)
     schemas: dict[Path, pa.Schema] = {}
     for path in files:
         schema = checker.check_schema(path)
@@ -132,77 +118,23 @@ def _load_tokenizer(folder: Path | None) -> "Tokenizer | None":
         raise DataError(f"{path} is not a tokenizer: {error}") from None
 
 
-def schema_problems(path: Path, schema: pa.Schema) -> list[Problem]:
-    """Columns that are missing or have another type than the contract's; further columns and fields are allowed.
-
-    Example:
-        >>> schema_problems(Path("x.parquet"), row_schema("path"))
-        []
-    """
-    problems = []
-    form = image_form(schema)
-    if form is None:
-        index = schema.get_field_index("images")
-        found = schema.field(index).type if index >= 0 else "no such column"
-        problems.append(
-            Problem(str(path), None, "images", f"must be {IMAGE_TYPES['bytes']} or {IMAGE_TYPES['path']}, is {found}")
-        )
-    for wanted in row_schema(form or "bytes"):
-        index = schema.get_field_index(wanted.name)
-        if wanted.name == "images":
-            continue
-        if index < 0:
-            problems.append(Problem(str(path), None, wanted.name, "the column is missing"))
-        elif pa.types.is_struct(wanted.type):
-            problems += _struct_problems(path, wanted, schema.field(index).type)
-        elif not same_type(wanted.type, schema.field(index).type):
-            message = f"must be {wanted.type}, is {schema.field(index).type}"
-            problems.append(Problem(str(path), None, wanted.name, message))
-    return problems
-
-
-def _struct_problems(path: Path, wanted: pa.Field, found: pa.DataType) -> Iterator[Problem]:
-    if not pa.types.is_struct(found):
-        yield Problem(str(path), None, wanted.name, f"must be a struct, is {found}")
-        return
-    types = {found.field(i).name: found.field(i).type for i in range(found.num_fields)}
-    for i in range(wanted.type.num_fields):
-        inner = wanted.type.field(i)
-        name = f"{wanted.name}.{inner.name}"
-        if inner.name not in types:
-            yield Problem(str(path), None, name, "the field is missing")
-        elif not same_type(inner.type, types[inner.name]):
-            yield Problem(str(path), None, name, f"must be {inner.type}, is {types[inner.name]}")
-
-
-def compare_schemas(schemas: Mapping[Path, pa.Schema]) -> list[Problem]:
-    """Columns whose type differs between files: verl concatenates them and refuses that."""
-    problems = []
-    first: Path | None = None
-    for path, schema in schemas.items():
-        if first is None:
-            first = path
-            continue
-        reference = schemas[first]
-        for name in dict.fromkeys([*reference.names, *schema.names]):
-            if name not in schema.names or name not in reference.names:
-                missing, other = (path, first) if name not in schema.names else (first, path)
-                problems.append(Problem(str(missing), None, name, f"the column is missing here, but is in {other}"))
-            elif not same_type(schema.field(name).type, reference.field(name).type):
-                message = f"is {schema.field(name).type} here, but {reference.field(name).type} in {first}"
-                problems.append(Problem(str(path), None, name, message))
-    return problems
-
-
 class _Checker:
     """Collects problems and statistics over all files."""
 
-    def __init__(self, family: ModelFamily, gold: bool, tokenizer: "Tokenizer | None") -> None:
+    def __init__(
+        self,
+        family: ModelFamily,
+        gold: bool,
+        tokenizer: "Tokenizer | None",
+        on_progress: Callable[[int], None] | None,
+    ) -> None:
         self.family = family
         self.gold = gold
         self.tokenizer = tokenizer
+        self.on_progress = on_progress
         self.report = Report()
-        self.ids: dict[str, str] = {}
+        self.ids: dict[str, tuple[Path, int]] = {}
+        self.most: dict[str, float] = {}
         self.values: dict[str, list[float]] = {"images": [], "pixels": [], "image tokens": []}
         if tokenizer is not None:
             self.values["prompt tokens"] = []
@@ -229,6 +161,8 @@ class _Checker:
                     for row in batch.to_pylist():
                         self._check_row(path, row_number, row)
                         row_number += 1
+                    if self.on_progress is not None:
+                        self.on_progress(self.report.rows + row_number)
         except (OSError, pa.ArrowException) as error:
             self._add(path, row_number, "file", f"cannot be read on: {str(error).splitlines()[0]}")
         self.report.rows += row_number
@@ -238,18 +172,32 @@ class _Checker:
         for name, values in self.values.items():
             if values:
                 self.report.statistics[name] = tuple(float(v) for v in np.percentile(values, PERCENTILES))
-        if self.values.get("prompt tokens"):
-            most = self.report.statistics["prompt tokens"][-1]
-            self.report.notes.append(
-                f"data.max_prompt_length must be at least {most:,.0f} (text, image tokens, and about "
-                f"{TEMPLATE_TOKENS} tokens of chat template)"
-            )
-        elif self.values["image tokens"]:
-            most = self.report.statistics["image tokens"][-1]
-            self.report.notes.append(
-                f"data.max_prompt_length must exceed {most:,.0f} image tokens; give --tokenizer to count the text too"
-            )
+        counted = "prompt tokens" if "prompt tokens" in self.report.statistics else "image tokens"
+        if counted in self.report.statistics:
+            self._note_length(counted, *self.report.statistics[counted][-2:])
         return self.report
+
+    def _note_length(self, counted: str, most_rows: float, all_rows: float) -> None:
+        """What the statistics mean for `data.max_prompt_length`."""
+        path, row = self.report.largest[counted]
+        rest = "text, image tokens and the chat template" if counted == "prompt tokens" else "image tokens alone"
+        cut = sum(value > most_rows for value in self.values[counted])
+        self.report.notes.append(
+            f"data.max_prompt_length: {all_rows:,.0f} takes every row ({rest}; the longest is {path}: row {row})"
+        )
+        if cut:
+            self.report.notes.append(
+                f"data.max_prompt_length: {most_rows:,.0f} leaves out {cut} of {len(self.values[counted])} rows, "
+                "with data.filter_overlong_prompts=True; smaller pictures (--max-pixels) lose none"
+            )
+        if counted == "image tokens":
+            self.report.notes.append("give --tokenizer MODEL_FOLDER to count the text too")
+
+    def _count(self, name: str, value: float, path: Path, number: int) -> None:
+        if value > self.most.get(name, -1.0):
+            self.most[name] = value
+            self.report.largest[name] = (path, number)
+        self.values[name].append(value)
 
     def _add(self, path: Path, row: int | None, field: str, message: str) -> None:
         self.report.problems.append(Problem(str(path), row, field, message))
@@ -259,6 +207,7 @@ class _Checker:
             if not row[name]:
                 self._add(path, number, name, "is empty")
                 return
+        self.report.sources[str(row["data_source"]), str(row["extra_info"]["reward"])] += 1
         sizes = self._check_images(path, number, row["images"] or [])
         self._check_prompt(path, number, row, sizes)
         self._check_identity(path, number, row["extra_info"])
@@ -273,15 +222,15 @@ class _Checker:
                 self._add(path, number, f"images[{position}]", str(error))
                 sizes.append(None)
         known = [size for size in sizes if size]
-        self.values["images"].append(len(images))
-        self.values["pixels"].append(sum(width * height for width, height in known))
+        self._count("images", len(images), path, number)
+        self._count("pixels", sum(width * height for width, height in known), path, number)
         tokens = 0
         for position, (width, height) in enumerate(known):
             try:
                 tokens += self.family.image_tokens(width, height)
             except ImageSizeError as error:
                 self._add(path, number, f"images[{position}]", f"{self.family.name} refuses it: {error}")
-        self.values["image tokens"].append(tokens)
+        self._count("image tokens", tokens, path, number)
         return sizes
 
     def _check_prompt(self, path: Path, number: int, row: dict[str, Any], sizes: list[Any]) -> None:
@@ -301,17 +250,17 @@ class _Checker:
         if self.tokenizer is not None:
             text_tokens = len(self.tokenizer.encode(text.replace(IMAGE_MARKER, ""), add_special_tokens=False).ids)
             image_tokens = self.values["image tokens"][-1] + 2 * len(sizes)
-            self.values["prompt tokens"].append(text_tokens + image_tokens + TEMPLATE_TOKENS)
+            self._count("prompt tokens", text_tokens + image_tokens + TEMPLATE_TOKENS, path, number)
 
     def _check_identity(self, path: Path, number: int, extra: dict[str, Any]) -> None:
         identity = extra["id"]
         if not identity:
             self._add(path, number, "extra_info.id", "is empty")
             return
-        place = f"{path}: row {number}"
         if identity in self.ids:
-            self._add(path, number, "extra_info.id", f"{identity!r} stands already in {self.ids[identity]}")
-        self.ids.setdefault(identity, place)
+            first, row = self.ids[identity]
+            self._add(path, number, "extra_info.id", f"{identity!r} stands already in {first}: row {row}")
+        self.ids.setdefault(identity, (path, number))
 
     def _check_truth(self, path: Path, number: int, row: dict[str, Any], sizes: list[tuple[int, int] | None]) -> None:
         extra, truth = row["extra_info"], row["reward_model"]["ground_truth"]
@@ -342,32 +291,35 @@ class _Checker:
 
 
 def _decode(cell: Any) -> tuple[int, int]:
-    """Size of the picture in a cell of the `images` column, after decoding all of it.
+    """Size of the picture in a cell of the `images` column, which is known to decode to its end.
 
     Raises:
         ValueError: it cannot be used; the message says why.
     """
     if not isinstance(cell, dict):
         raise ValueError("is empty")
-    source: Any
     if "bytes" in cell:
         if not cell["bytes"]:
             raise ValueError("has no bytes; verl 0.9.1 opens them even where a path is given")
         if len(cell["bytes"]) > MAX_FILE_BYTES:
             raise ValueError(f"{len(cell['bytes'])} bytes, limit {MAX_FILE_BYTES}")
-        source = io.BytesIO(cell["bytes"])
+        data = cell["bytes"]
     else:
         if not cell.get("image"):
             raise ValueError("has no path")
         source = Path(cell["image"])
         if not source.is_file():
             raise ValueError(f"{cell['image']} is not there")
+        if source.stat().st_size > MAX_FILE_BYTES:
+            raise ValueError(f"{source.stat().st_size} bytes, limit {MAX_FILE_BYTES}")
+        data = source.read_bytes()
     try:
-        with Image.open(source, formats=READ_FORMATS) as image:
+        with Image.open(io.BytesIO(data), formats=READ_FORMATS) as image:
             if image.width * image.height > MAX_SOURCE_PIXELS:
                 raise ValueError(f"{image.width}x{image.height} pixels, limit {MAX_SOURCE_PIXELS}")
             size = image.size
-            image.load()
+            if image.format not in PROOFS or not PROOFS[image.format](data):
+                image.load()
             return size
     except Exception as error:  # Pillow's readers raise many kinds of exception on broken bytes
         raise ValueError(f"cannot be decoded: {type(error).__name__}: {error}") from None
@@ -391,94 +343,3 @@ def box_problems(ground_truth: str, width: int, height: int) -> list[str]:
         elif x1 < 0 or y1 < 0 or x2 > width or y2 > height:
             problems.append(f"box {box} is not inside {width}x{height}")
     return problems
-
-
-def quick_check(
-    paths: Sequence[str | Path], known_rewards: Collection[str], *, routes: Mapping[str, str] | None = None
-) -> list[str]:
-    """What can be known to be wrong without reading pictures: cheap enough to run before every training.
-
-    Args:
-        paths: parquet files, or patterns with `*`; anything that is not a local parquet file is not looked at.
-        known_rewards: reward kinds that the run is configured for.
-        routes: `data_source` to reward kind, for rows that name none.
-
-    Returns:
-        One line for each kind of fault, with the number of rows and the first of them; empty when all is well.
-    """
-    messages: list[str] = []
-    schemas: dict[Path, pa.Schema] = {}
-    for given in paths:
-        if "://" in str(given) or not str(given).endswith(".parquet"):
-            continue
-        path = Path(given).expanduser()
-        found = sorted(path.parent.glob(path.name)) if "*" in path.name else [path]
-        if not found or not found[0].is_file():
-            messages.append(f"{given} is not there")
-            continue
-        for file in found:
-            try:
-                schemas[file] = pq.read_schema(file)
-                messages += _quick_check_file(file, schemas[file], known_rewards, routes or {})
-            except (OSError, pa.ArrowException) as error:
-                messages.append(f"{file} is not a readable parquet file: {str(error).splitlines()[0]}")
-    return messages + [str(problem) for problem in compare_schemas(schemas)]
-
-
-def _quick_check_file(
-    path: Path, schema: pa.Schema, known_rewards: Collection[str], routes: Mapping[str, str]
-) -> list[str]:
-    missing = [name for name in ("prompt", "data_source", "reward_model") if name not in schema.names]
-    if missing:
-        return [f"{path} has no column {' and no column '.join(missing)}"]
-    if not _has_field(schema, "reward_model", "ground_truth"):
-        return [f"{path}: reward_model has no field ground_truth"]
-    columns = ["data_source", "prompt", "reward_model.ground_truth"]
-    if _has_field(schema, "extra_info", "reward"):
-        columns.append("extra_info.reward")
-    form = image_form(schema)
-    if form is not None:
-        # One small leaf of the column is enough to count the pictures.
-        columns.append("images.list.element.path" if form == "bytes" else "images.list.element.image")
-    faults: dict[str, list[int]] = {}
-    number = 0
-    with pq.ParquetFile(path) as file:
-        if not file.metadata.num_rows:
-            return [f"{path} has no rows"]
-        for batch in file.iter_batches(batch_size=4096, columns=columns):
-            for row in batch.to_pylist():
-                for fault in _quick_faults(row, form is not None, known_rewards, routes):
-                    faults.setdefault(fault, []).append(number)
-                number += 1
-    return [
-        f"{path}: {len(rows)} of {number} rows {fault} (row {', '.join(map(str, rows[:EXAMPLES_SHOWN]))}"
-        + (", …)" if len(rows) > EXAMPLES_SHOWN else ")")
-        for fault, rows in faults.items()
-    ]
-
-
-def _quick_faults(
-    row: dict[str, Any], has_images: bool, known_rewards: Collection[str], routes: Mapping[str, str]
-) -> Iterator[str]:
-    truth = (row["reward_model"] or {}).get("ground_truth")
-    if truth is None or (isinstance(truth, str) and not truth.strip()):
-        yield "have no ground_truth"
-    elif not isinstance(truth, str):
-        yield f"have a ground_truth that is a {type(truth).__name__}, not text"
-    reward = (row.get("extra_info") or {}).get("reward") or routes.get(row["data_source"] or "")
-    if not reward:
-        yield f"name no reward, and data_source {row['data_source']!r} has no route"
-    elif reward not in known_rewards:
-        yield f"name the unknown reward {reward!r}; known are {', '.join(sorted(known_rewards))}"
-    if has_images:
-        prompt = row["prompt"] if isinstance(row["prompt"], list) else []
-        texts = [message.get("content") for message in prompt if isinstance(message, dict)]
-        markers = sum(text.count(IMAGE_MARKER) for text in texts if isinstance(text, str))
-        if markers != len(row["images"] or []):
-            yield f"have another number of {IMAGE_MARKER} markers than images"
-
-
-def _has_field(schema: pa.Schema, column: str, name: str) -> bool:
-    index = schema.get_field_index(column)
-    kind = schema.field(index).type if index >= 0 else None
-    return kind is not None and pa.types.is_struct(kind) and kind.get_field_index(name) >= 0

@@ -1,5 +1,6 @@
 """`mixed-r1 data …` and `mixed-r1 check`: the command line of this package's data part."""
 
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -12,7 +13,7 @@ from rich.table import Table
 from mixed_r1_verl.data.check import check_files
 from mixed_r1_verl.data.convert import Converter, Options, Summary, convert_dataset
 from mixed_r1_verl.data.raw import DataError, RawFolder
-from mixed_r1_verl.data.registry import converters, get_converter
+from mixed_r1_verl.data.registry import converters, documentation, get_converter, markdown_table
 
 FAILED, BAD_USAGE = 1, 2
 
@@ -38,11 +39,27 @@ def _fail(message: str, code: int) -> NoReturn:
 
 
 @app.command("list")
-def list_command() -> None:
-    """List the converters. Example: mixed-r1 data list"""
-    table = Table("name", "splits", "licence", "source", box=None)
-    for converter in converters().values():
-        table.add_row(converter.name, " ".join(converter.splits), converter.licence, converter.source)
+def list_command(
+    name: Annotated[str | None, typer.Argument(help="Show all about this converter.")] = None,
+    markdown: Annotated[bool, typer.Option(help="Print the table of docs/data.md.")] = False,
+) -> None:
+    """List the converters, or show what one of them reads and makes of it.
+
+    Example: mixed-r1 data list chartqa
+    """
+    if markdown:
+        typer.echo(markdown_table(), nl=False)
+        return
+    if name is not None:
+        try:
+            converter = get_converter(name)
+        except DataError as error:
+            _fail(str(error), BAD_USAGE)
+        typer.echo(f"{documentation(name)}\n\nSplits: {', '.join(converter.splits)}. Source: {converter.source}")
+        return
+    table = Table("name", "data", box=None)
+    for known in converters():
+        table.add_row(known, " ".join(documentation(known).split("\n\n")[0].split()))
     _out.print(table, markup=False)
 
 
@@ -53,6 +70,9 @@ def convert_command(
     input: Annotated[Path | None, typer.Option(help="Folder with the raw dataset, or one record file.")] = None,
     hub: Annotated[str | None, typer.Option(help="Hugging Face dataset repository to download instead.")] = None,
     image_root: Annotated[list[Path] | None, typer.Option(help="Further folder with pictures, repeatable.")] = None,
+    column: Annotated[
+        list[str] | None, typer.Option(help="Column of a table as FIELD=COLUMN, repeatable (converter parquet only).")
+    ] = None,
     split: Annotated[str | None, typer.Option(help="Split to read; default: the converter's first.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Take at most this many rows, drawn by the seed.")] = None,
     images: Annotated[ImageForm, typer.Option(help="Embed pictures, or write them beside the output.")] = (
@@ -76,6 +96,8 @@ def convert_command(
         if split is not None and split not in converter.splits:
             raise DataError(f"{name} has no split {split!r}; it has {', '.join(converter.splits)}")
         raw = _raw_folder(converter, input, hub, tuple(image_root or ()))
+        if column:
+            raw = replace(raw, columns=_columns(name, column))
     except DataError as error:
         _fail(str(error), BAD_USAGE)
     options = Options(
@@ -89,10 +111,10 @@ def convert_command(
     )
     try:
         with _progress() as progress:
-            task = progress.add_task(name, total=limit, rejected=0)
+            task = progress.add_task(name, total=limit, note="")
 
             def show(written: int, rejected: int) -> None:
-                progress.update(task, completed=written + rejected, rejected=rejected)
+                progress.update(task, completed=written + rejected, note=f"rejected {rejected}")
 
             summary = convert_dataset(converter, raw, output, options, on_progress=show)
     except DataError as error:
@@ -145,13 +167,23 @@ def check_command(
     Prints one line for each problem (file, row, field) and exits with 1 if there is any.
     """
     try:
-        report = check_files(files, family=family, gold=gold, tokenizer=tokenizer)
+        with _progress() as progress:
+            task = progress.add_task("check", total=None, note="rows")
+
+            def show(rows: int) -> None:
+                progress.update(task, completed=rows)
+
+            report = check_files(files, family=family, gold=gold, tokenizer=tokenizer, on_progress=show)
     except DataError as error:
         _fail(str(error), BAD_USAGE)
     for problem in report.problems[:max_problems]:
         _out.print(str(problem), markup=False, highlight=False)
     if len(report.problems) > max_problems:
         _out.print(f"… and {len(report.problems) - max_problems} more problems")
+    sources = Table("source", "reward", "rows", box=None)
+    for (source, reward), count in sorted(report.sources.items()):
+        sources.add_row(source, reward, f"{count:,}")
+    _out.print(sources, markup=False)
     table = Table("per row", "p50", "p90", "p99", "max", box=None, title=f"{report.rows} rows, {family}")
     for name, values in report.statistics.items():
         table.add_row(name, *(f"{value:,.0f}" for value in values))
@@ -178,6 +210,15 @@ def _raw_folder(converter: Converter, input: Path | None, hub: str | None, image
     return RawFolder(input, image_roots)
 
 
+def _columns(converter: str, pairs: list[str]) -> tuple[tuple[str, str], ...]:
+    if converter != "parquet":
+        raise DataError(f"{converter} knows its columns; --column goes with the converter parquet")
+    split = [pair.partition("=") for pair in pairs]
+    if not all(field and column for field, _, column in split):
+        raise DataError("give --column as FIELD=COLUMN, such as --column question=prompt_text")
+    return tuple((field, column) for field, _, column in split)
+
+
 def download(repository: str, image_roots: tuple[Path, ...] = ()) -> RawFolder:
     """Downloads a dataset repository of the Hugging Face hub, or finds it in the hub's cache.
 
@@ -201,7 +242,7 @@ def _progress() -> Progress:
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("rejected {task.fields[rejected]}"),
+        TextColumn("{task.fields[note]}"),
         TimeElapsedColumn(),
         console=_err,
         disable=not _err.is_terminal,

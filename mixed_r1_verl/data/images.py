@@ -1,8 +1,9 @@
 """Reading one image so that every model sees the same picture that the boxes were drawn on.
 
-A picture is kept byte for byte when it is a sound single-frame JPEG, PNG or WebP, RGB or grey, upright and within the
-pixel limit. Anything else is decoded and written anew: EXIF rotation is applied (image processors ignore it), alpha is
-laid on white, CMYK and palettes become RGB, of an animation the first frame stays, and too large pictures are reduced.
+A picture is kept byte for byte when it is a sound single-frame JPEG, PNG or WebP, RGB, grey or with a palette, opaque,
+upright and within the pixel limit. Anything else is decoded and written anew: EXIF rotation is applied (image
+processors ignore it), transparency is laid on white, CMYK becomes RGB, of an animation the first frame stays, and too
+large pictures are reduced.
 """
 
 import hashlib
@@ -16,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageOps
 
+from mixed_r1_verl.data.integrity import jpeg_decodes, png_decodes
 from mixed_r1_verl.data.raw import RowError
 
 MAX_FILE_BYTES = 128 << 20
@@ -26,6 +28,8 @@ MAX_ASPECT = 200
 # Formats that are read. Pillow's other readers (EPS calls Ghostscript, PSD, ICNS, …) have no place in a dataset.
 READ_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "MPO", "PPM")
 KEEP_FORMATS = ("JPEG", "PNG", "WEBP")
+# How to know without decoding that a file decodes, and is opaque.
+PROOFS = {"JPEG": jpeg_decodes, "PNG": png_decodes}
 EXTENSIONS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp"}
 ORIENTATION = 0x0112
 
@@ -119,8 +123,7 @@ def _store(data: bytes, max_pixels: int | None, field: str) -> StoredImage:
         if max(width, height) > MAX_ASPECT * min(width, height):
             raise RowError(field, "image_aspect", f"{width}x{height}, limit {MAX_ASPECT}:1")
         source_format = image.format or ""
-        if _is_plain(image) and (max_pixels is None or width * height <= max_pixels):
-            _verify(data, image)
+        if (max_pixels is None or width * height <= max_pixels) and _is_plain(data, image):
             return StoredImage(data, source_format, width, height, width, height, changed=False)
         image.seek(0)
         upright = ImageOps.exif_transpose(image)
@@ -141,23 +144,31 @@ def _store(data: bytes, max_pixels: int | None, field: str) -> StoredImage:
     return StoredImage(buffer.getvalue(), target, *picture.size, width, height, changed=True)
 
 
-def _is_plain(image: Image.Image) -> bool:
-    """Whether the bytes can be kept as they are."""
-    return (
-        image.format in KEEP_FORMATS
-        and image.mode in ("RGB", "L")
-        and "transparency" not in image.info
-        and getattr(image, "n_frames", 1) == 1
-        and image.getexif().get(ORIENTATION, 1) in (0, 1)
-    )
+def _is_plain(data: bytes, image: Image.Image) -> bool:
+    """Whether the bytes can be kept as they are; makes sure that they decode to the end of the picture.
 
-
-def _verify(data: bytes, image: Image.Image) -> None:
-    """Decodes all of the picture, so that a truncated file is found now and not in training."""
+    Raises:
+        Exception: whatever Pillow raises on broken bytes.
+    """
+    if (
+        image.format not in KEEP_FORMATS
+        or image.mode not in ("RGB", "L", "P", "RGBA")
+        or "transparency" in image.info
+        or getattr(image, "n_frames", 1) != 1
+    ):
+        return False
+    proven = image.format in PROOFS and PROOFS[image.format](data)
+    # PNG's own getexif decodes the picture, since a rotation may stand behind the pixels; a proven file has none there.
+    exif = Image.Image.getexif(image) if proven else image.getexif()
+    if exif.get(ORIENTATION, 1) not in (0, 1):
+        return False
+    if proven:
+        return True
     if image.format == "JPEG":
         # The entropy-coded data is read to its end whatever the scale; an eighth saves most of the arithmetic.
         image.draft("L", (max(1, image.width // 8), max(1, image.height // 8)))
     image.load()
+    return image.mode != "RGBA" or image.getchannel("A").getextrema() == (255, 255)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

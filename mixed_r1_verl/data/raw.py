@@ -1,4 +1,4 @@
-"""Reading a raw dataset folder: guarded paths, JSON, JSON lines, and the values of one record.
+"""Reading a raw dataset folder: guarded paths, JSON, JSON lines, CSV, XML.
 
 Everything in a raw folder was written by somebody else. What is wrong with one record ends in a `RowError`, which the
 core turns into a reject; what is wrong with a file as a whole ends in a `DataError`, one clear message. Nothing here
@@ -6,15 +6,14 @@ lets a path that stands in a record lead out of the folders that the user named.
 """
 
 import csv
-import hashlib
 import io
 import json
-import math
-import re
+import os
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from functools import cached_property
+from pathlib import Path
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
@@ -88,12 +87,14 @@ class RawFolder:
         image_roots: folders that the user gave as `--image-root`.
         trusted: folders into which links may lead besides these (the blob store of a hub snapshot).
         only: the one file in `root` that is to be read, for converters that otherwise read all record files.
+        columns: what the user calls the columns of a table: pairs of a field's name and its column.
     """
 
     root: Path
     image_roots: tuple[Path, ...] = ()
     trusted: tuple[Path, ...] = field(default=())
     only: str = ""
+    columns: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         for folder in (self.root, *self.image_roots):
@@ -171,31 +172,30 @@ class RawFolder:
         """
         if name.startswith(("http://", "https://", "data:")):
             raise RowError(field, "image_is_url", f"{name[:120]!r} is not fetched; download it into the image root")
-        escapes = 0
-        roots = (self.root, *self.image_roots)
-        for root in roots:
-            spellings = [name] if root == self.root else [name, name.replace("\\", "/").rpartition("/")[2]]
-            forms = [unicodedata.normalize(form, text) for text in spellings for form in ("NFC", "NFD")]
-            for form in dict.fromkeys([name, *forms]):
+        escapes = False
+        for root in (self.root, *self.image_roots):
+            for form in _spellings(name, base=root != self.root):
                 path = self._inside(root, form)
                 if path is None:
-                    escapes += 1
+                    escapes = True
                 elif _is_file(path):
                     return path
         if escapes:
             raise RowError(field, "path_escape", f"{name[:120]!r} leads out of the folders that were given")
         raise RowError(field, "image_missing", f"{name[:120]!r} is not in the raw folder or an image root")
 
+    @cached_property
+    def _allowed(self) -> tuple[str, ...]:
+        """The folders that paths may lead to, each with a separator at its end."""
+        folders = (os.path.realpath(folder) for folder in (self.root, *self.image_roots, *self.trusted))
+        return tuple(folder.rstrip(os.sep) + os.sep for folder in folders)
+
     def _inside(self, root: Path, name: str) -> Path | None:
         """The resolved path, or None where it leads out of every folder that was given."""
         if "\x00" in name:
             return None
-        try:
-            path = (root / name).resolve()
-            allowed = [folder.resolve() for folder in (self.root, *self.image_roots, *self.trusted)]
-        except (OSError, RuntimeError):  # a loop of links
-            return None
-        return path if any(path.is_relative_to(folder) for folder in allowed) else None
+        path = os.path.realpath(name if name.startswith(os.sep) else f"{root}{os.sep}{name}")
+        return Path(path) if f"{path}{os.sep}".startswith(self._allowed) else None
 
     def text(self, name: str) -> str:
         """A text file, decoded from UTF-8 with or without a byte-order mark.
@@ -226,6 +226,21 @@ class RawFolder:
             return json.loads(text)
         except (ValueError, RecursionError) as error:
             raise DataError(f"{self.root / name} is not JSON: {_short(error)}") from None
+
+    def json_files(self, *patterns: str) -> Iterator[Row]:
+        """The records of a dataset with one JSON file each, sorted by name; the first pattern with a file counts.
+
+        Raises:
+            DataError: no file matches.
+        """
+        names = next((names for names in map(self.glob, patterns) if names), None)
+        if names is None:
+            raise DataError(f"{self.root} holds no {' or '.join(patterns)}; see the converter's docstring")
+        for name in names:
+            try:
+                yield Row(name, self.json(name))
+            except DataError as error:
+                yield Row(name, RowError("record", "bad_json", str(error)[:200]))
 
     def json_rows(self, name: str, *, key: str | None = None) -> Iterator[Row]:
         """The records of a JSON file: members of a list, or values of an object with their key as position.
@@ -292,167 +307,16 @@ class RawFolder:
             raise RowError("xml", "bad_xml", _short(error)) from None
 
 
-def record(value: Any) -> dict[str, Any]:
-    """The record as a dict.
-
-    Raises:
-        RowError: `not_an_object`, or the error itself where it stands for a record that could not be read.
-    """
-    if isinstance(value, RowError):
-        raise value
-    if not isinstance(value, dict):
-        raise RowError("record", "not_an_object", f"it is a {type(value).__name__}")
-    return value
-
-
-def text_field(value: dict[str, Any], key: str) -> str:
-    """A field that must be a string with something in it; surrounding space is taken off.
-
-    Raises:
-        RowError: `missing`, `not_text` or `empty`.
-
-    Example:
-        >>> text_field({"query": " What? "}, "query")
-        'What?'
-    """
-    if value.get(key) is None:
-        raise RowError(key, "missing")
-    found = value[key]
-    if not isinstance(found, str):
-        raise RowError(key, "not_text", f"it is a {type(found).__name__}")
-    if not found.strip():
-        raise RowError(key, "empty")
-    return found.strip()
-
-
-def scalar_text(value: dict[str, Any], key: str) -> str:
-    """A field that is a string or a finite number, as text.
-
-    Raises:
-        RowError: `missing`, `not_text`, `empty` or `not_finite`.
-
-    Example:
-        >>> scalar_text({"answer": 3.0}, "answer"), scalar_text({"answer": "3.0"}, "answer")
-        ('3', '3.0')
-    """
-    found = value.get(key)
-    if isinstance(found, bool):
-        return "yes" if found else "no"
-    if isinstance(found, int):
-        return str(found)
-    if isinstance(found, float):
-        if not math.isfinite(found):
-            raise RowError(key, "not_finite", str(found))
-        return str(int(found)) if found == int(found) else repr(found)
-    return text_field(value, key)
-
-
-def text_list(value: dict[str, Any], key: str) -> tuple[str, ...]:
-    """A field that is null, missing or a list of strings or numbers.
-
-    Raises:
-        RowError: `not_a_list` or `not_text`.
-
-    Example:
-        >>> text_list({"choices": ["a", 2]}, "choices"), text_list({"choices": None}, "choices")
-        (('a', '2'), ())
-    """
-    found = value.get(key)
-    if found is None:
-        return ()
-    if not isinstance(found, list):
-        raise RowError(key, "not_a_list", f"it is a {type(found).__name__}")
-    return tuple(scalar_text({key: member}, key) for member in found)
-
-
-def number_list(value: dict[str, Any], key: str, length: int) -> tuple[float, ...]:
-    """A field that is a list of `length` finite numbers.
-
-    Raises:
-        RowError: `missing`, `not_a_list`, `wrong_length` or `not_a_number`.
-    """
-    found = value.get(key)
-    if found is None:
-        raise RowError(key, "missing")
-    if not isinstance(found, list):
-        raise RowError(key, "not_a_list", f"it is a {type(found).__name__}")
-    if len(found) != length:
-        raise RowError(key, "wrong_length", f"{len(found)} numbers, not {length}")
-    for member in found:
-        if isinstance(member, bool) or not isinstance(member, int | float) or not math.isfinite(member):
-            raise RowError(key, "not_a_number", repr(member)[:80])
-    return tuple(float(member) for member in found)
-
-
-def letter_of(answer: str, choices: Sequence[str], *, field: str = "answer") -> str:
-    """The letter of the option whose text is the answer.
-
-    Raises:
-        RowError: `answer_not_in_choices`, or `answer_ambiguous` when two options read the same.
-
-    Example:
-        >>> letter_of("dog", ["cat", "dog"])
-        'B'
-    """
-    found = [i for i, choice in enumerate(choices) if choice.strip() == answer.strip()]
-    if not found:
-        found = [i for i, choice in enumerate(choices) if choice.strip().casefold() == answer.strip().casefold()]
-    if not found:
-        raise RowError(field, "answer_not_in_choices", f"{answer[:80]!r} is none of {len(choices)} options")
-    if len(found) > 1:
-        raise RowError(field, "answer_ambiguous", f"options {', '.join(chr(65 + i) for i in found)} read the same")
-    return chr(ord("A") + found[0])
-
-
-def one_line(text: str) -> str:
-    """Text with every run of white space made one space.
-
-    Example:
-        >>> one_line(" A cat \\n sits. ")
-        'A cat sits.'
-    """
-    return " ".join(text.split())
-
-
-def detokenise(text: str) -> str:
-    """Takes out the spaces that a tokeniser put before punctuation and inside brackets.
-
-    Example:
-        >>> detokenise("A dog ( brown ) runs , fast .")
-        'A dog (brown) runs, fast.'
-    """
-    text = re.sub(r" ([.,;:!?%)\]])", r"\1", one_line(text))
-    return re.sub(r"([(\[$]) ", r"\1", text)
-
-
-def short_hash(text: str) -> str:
-    """Twelve hexadecimal digits that stand for a text, for ids of records that have none.
-
-    Example:
-        >>> short_hash("a cat")
-        '51e467415607'
-    """
-    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:12]
-
-
-def place_id(row: Row) -> str:
-    """An id for a record that has none of its own: its file and its position there.
-
-    Example:
-        >>> place_id(Row("data/a.jsonl:7", None)), place_id(Row("a.json#x/1", None))
-        ('data/a.jsonl/7', 'a.json/x/1')
-    """
-    return re.sub(r"(\.jsonl?)[#:]", r"\1/", row.where, count=1)
-
-
-def stem(name: str) -> str:
-    """Name of a file without folders and extension.
-
-    Example:
-        >>> stem("a/b/test_human.json")
-        'test_human'
-    """
-    return PurePosixPath(name).stem
+def _spellings(name: str, *, base: bool) -> Iterator[str]:
+    """The name as it stands, in both forms in which Unicode writes accents, and (`base`) without its folders."""
+    yield name
+    names = [name, name.replace("\\", "/").rpartition("/")[2]] if base else [name]
+    if name.isascii():
+        yield from names[1:]
+        return
+    for text in names:
+        for form in ("NFC", "NFD"):
+            yield unicodedata.normalize(form, text)
 
 
 def _is_file(path: Path) -> bool:

@@ -228,6 +228,35 @@ def build_row(
     }
 
 
+def check_types(row: dict[str, Any]) -> None:
+    """Refuses a row of `build_row` with a value that Arrow would refuse, long before its row group is written.
+
+    Raises:
+        TypeError: a text that is no string, or a number that is no integer.
+        OverflowError: an integer beyond 64 bits.
+        UnicodeEncodeError: a lone surrogate.
+
+    Example:
+        >>> check_types({"extra_info": {"width": 2.5}})
+        Traceback (most recent call last):
+            ...
+        TypeError: 2.5 is a float
+    """
+    for value in row.values():
+        kind = type(value)
+        if kind is str:
+            value.encode("utf-8")
+        elif kind is dict:
+            check_types(value)
+        elif kind is list:
+            for member in value:
+                check_types({"": member})
+        elif kind is int:
+            value.to_bytes(8, "big", signed=True)
+        elif kind is not bytes:
+            raise TypeError(f"{value!r} is a {kind.__name__}")
+
+
 def rows_to_table(rows: Sequence[dict[str, Any]], images: ImageForm = "bytes") -> pa.Table:
     """Rows as an Arrow table of exactly `row_schema`.
 

@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Any
 
 from mixed_r1_verl.data.raw import RowError
-from mixed_r1_verl.data.schema import Example
+from mixed_r1_verl.data.schema import Example, references_json
 from mixed_r1_verl.rewards.config import REWARD_KINDS
 from mixed_r1_verl.rewards.mixed import MixedReward
 from mixed_r1_verl.rewards.verdict import GroundTruthError
@@ -82,7 +82,16 @@ def gold_acc(ground_truth: str, extra_info: Mapping[str, Any]) -> float:
         >>> gold_acc("B", {"reward": "matching", "choices": ["cat", "dog"]})
         1.0
     """
-    response = gold_response(str(extra_info["reward"]), ground_truth)
+    reward = str(extra_info["reward"])
+    response = gold_response(reward, ground_truth)
+    if reward == "open_ended":
+        # The best of several references counts, so the first one's own score decides; the others can only raise it.
+        from mixed_r1_verl.rewards import open_ended
+
+        alone = references_json(open_ended.parse_ground_truth(ground_truth)[:1])
+        acc = float(_mixed_reward().score("gold", response, alone, extra_info)["acc"])
+        if acc >= GOLD_ACC:
+            return acc
     result = _mixed_reward().score("gold", response, ground_truth, extra_info)
     if result["error"]:
         raise GroundTruthError(result["reason"])

@@ -42,6 +42,9 @@ MAX_GOLD_BOXES = 256
 SAME_BOX_IOU = 0.9
 """Two predictions that overlap this much are one prediction given twice."""
 
+FRAME_ROUNDING = 0.02
+"""What a change of frame may add to the overlap of two boxes; gold boxes can be as close to each other as copies."""
+
 
 class GoldBox(NamedTuple):
     """One box of the ground truth in pixels of the original image, and the normalised names that fit it (or none)."""
@@ -353,7 +356,7 @@ def _without_copies(boxes: Sequence[Box], gold: Sequence[GoldBox], ious: list[li
         if overlap >= SAME_BOX_IOU:
             if closest_gold is None:
                 closest_gold = max((box_iou(a, b) for a, b in combinations(gold, 2)), default=0.0)
-            if overlap > closest_gold:
+            if overlap > closest_gold + FRAME_ROUNDING:
                 continue
         kept.append(i)
     return kept

@@ -1,57 +1,18 @@
-"""`check_files` and `quick_check`: every fault is found, named with file, row and field, and nothing sound is."""
+"""`mixed-r1 check`: every fault is found, named with file, row and field, and nothing sound is."""
 
-import copy
-import io
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
+from sound_rows import SOUND, changed, png, retyped, sound, write
 
-from mixed_r1_verl.data.check import check_files, quick_check
+from mixed_r1_verl.data.check import check_files
 from mixed_r1_verl.data.prompt import build_prompt
+from mixed_r1_verl.data.quick_check import quick_check
 from mixed_r1_verl.data.raw import DataError
-from mixed_r1_verl.data.schema import Example, build_row, rows_to_table
+from mixed_r1_verl.data.schema import rows_to_table
 from mixed_r1_verl.rewards.config import REWARD_KINDS
-
-
-def png(size=(40, 20)) -> bytes:
-    buffer = io.BytesIO()
-    Image.new("RGB", size).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def sound(identity: str, reward: str = "matching", truth: str = "yes", choices=(), **changes) -> dict:
-    example = Example(id=identity, question="Is it black?", reward=reward, choices=choices)
-    arguments = {"images": [{"bytes": png(), "path": ""}], "width": 40, "height": 20, "ground_truth": truth}
-    return build_row(example, data_source="toy", split="train", index=0, **(arguments | changes))
-
-
-SOUND = [
-    sound("1"),
-    sound("2", choices=("cat", "dog"), truth="B"),
-    sound("3", "iou", "[[0,0,40,20],[1,1,2,2]]"),
-    sound("4", "open_ended", '["A dark picture.", "Darkness."]'),
-    sound("5", "chart", "[2013, 2016]"),
-    sound("6", "math", "$\\frac{1}{2}$"),
-]
-
-
-def write(path: Path, rows: list[dict], form: str = "bytes") -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(rows_to_table(rows, form), path)
-    return path
-
-
-def changed(*keys, value, base=0) -> dict:
-    """A sound row with one place in it changed."""
-    row = copy.deepcopy(SOUND[base])
-    place = row
-    for key in keys[:-1]:
-        place = place[key]
-    place[keys[-1]] = value
-    return row
 
 
 def test_sound_rows_have_no_problem(tmp_path):
@@ -64,6 +25,24 @@ def test_sound_rows_have_no_problem(tmp_path):
     assert report.statistics["pixels"] == (800, 800, 800, 800)
     assert report.statistics["image tokens"][0] == pytest.approx(6, abs=2)
     assert quick_check([path], REWARD_KINDS) == []
+
+
+def test_sources_and_the_longest_row(tmp_path):
+    large = sound("9", images=[{"bytes": png((400, 200)), "path": ""}], width=400, height=200)
+    path = write(tmp_path / "a.parquet", [*SOUND, large])
+    report = check_files([path])
+    assert report.sources == {("toy", kind): 1 for kind in ("iou", "open_ended", "chart", "math")} | {
+        ("toy", "matching"): 3
+    }
+    assert report.largest["pixels"] == report.largest["image tokens"] == (path, 6)
+    assert f"{path}: row 6" in report.notes[0]
+
+
+def test_progress_counts_rows_of_all_files(tmp_path):
+    seen: list[int] = []
+    paths = [write(tmp_path / f"{name}.parquet", [sound(name)]) for name in "ab"]
+    check_files(paths, on_progress=seen.append)
+    assert seen == [1, 2]
 
 
 def test_a_folder_stands_for_its_files(tmp_path):
@@ -164,10 +143,6 @@ def test_forms_must_not_be_mixed(tmp_path):
     assert any("images" in line for line in quick_check([first, second], REWARD_KINDS))
 
 
-def retyped(table: pa.Table, column: str, value: pa.Array) -> pa.Table:
-    return table.set_column(table.schema.get_field_index(column), column, value)
-
-
 @pytest.mark.parametrize(
     ("column", "value", "field"),
     [
@@ -247,69 +222,3 @@ def test_prompt_tokens(tmp_path):
     tokens, image_tokens = report.statistics["prompt tokens"], report.statistics["image tokens"]
     assert tokens[-1] > image_tokens[-1] + 40
     assert f"{tokens[-1]:,.0f}" in report.notes[0]
-
-
-# --- quick_check ---------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("row", "message"),
-    [
-        (changed("reward_model", "ground_truth", value=None), "1 of 3 rows have no ground_truth (row 1)"),
-        (changed("reward_model", "ground_truth", value="  "), "1 of 3 rows have no ground_truth (row 1)"),
-        (changed("reward_model", value=None), "1 of 3 rows have no ground_truth (row 1)"),
-        (changed("extra_info", "reward", value="nope"), "1 of 3 rows name the unknown reward 'nope'"),
-        (changed("extra_info", "reward", value=None), "1 of 3 rows name no reward, and data_source 'toy' has no route"),
-        (changed("extra_info", value=None), "1 of 3 rows name no reward"),
-        (changed("images", value=[]), "1 of 3 rows have another number of <image> markers than images"),
-    ],
-)
-def test_quick_check_counts_faults(tmp_path, row, message):
-    path = write(tmp_path / "a.parquet", [SOUND[1], row, SOUND[2]])
-    (line,) = quick_check([path], REWARD_KINDS)
-    assert line.startswith(f"{path}: {message}")
-
-
-def test_quick_check_knows_routes_and_custom_rewards(tmp_path):
-    path = write(
-        tmp_path / "a.parquet",
-        [changed("extra_info", "reward", value=None), changed("extra_info", "reward", value="mine")],
-    )
-    assert quick_check([path], [*REWARD_KINDS, "mine"], routes={"toy": "chart"}) == []
-    assert len(quick_check([path], REWARD_KINDS)) == 2
-
-
-def test_quick_check_shows_three_rows_of_many(tmp_path):
-    rows = [changed("extra_info", "reward", value="nope") for _ in range(9)]
-    (line,) = quick_check([write(tmp_path / "a.parquet", rows)], REWARD_KINDS)
-    assert "9 of 9 rows" in line and line.endswith("(row 0, 1, 2, …)")
-
-
-def test_quick_check_of_ground_truths_that_are_numbers(tmp_path):
-    table = rows_to_table(SOUND[:1])
-    pq.write_table(
-        retyped(table, "reward_model", pa.array([{"style": "rule", "ground_truth": 3}])), tmp_path / "a.parquet"
-    )
-    (line,) = quick_check([tmp_path / "a.parquet"], REWARD_KINDS)
-    assert "a ground_truth that is a int, not text" in line
-
-
-def test_quick_check_of_paths(tmp_path):
-    for name in "ab":
-        write(tmp_path / f"{name}.parquet", [sound(name)])
-    assert quick_check([str(tmp_path / "*.parquet"), "hdfs://host/x.parquet", "rows.jsonl"], REWARD_KINDS) == []
-    assert quick_check([tmp_path / "c.parquet"], REWARD_KINDS) == [f"{tmp_path / 'c.parquet'} is not there"]
-    (line,) = quick_check([str(tmp_path / "c*.parquet")], REWARD_KINDS)
-    assert "is not there" in line
-
-
-def test_quick_check_reads_no_pictures(tmp_path):
-    """Pictures of another machine's parquet may be gigabytes; a start-up check must not touch them."""
-    big = [sound(str(i), images=[{"bytes": png() + b"\0" * 4_000_000, "path": ""}]) for i in range(8)]
-    path = write(tmp_path / "a.parquet", big)
-    before = pa.total_allocated_bytes()
-    pool = pa.default_memory_pool()
-    peak = pool.max_memory() or 0
-    assert quick_check([path], REWARD_KINDS) == []
-    assert pa.total_allocated_bytes() - before < 4_000_000
-    assert (pool.max_memory() or 0) - peak < 8_000_000

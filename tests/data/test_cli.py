@@ -2,14 +2,14 @@
 
 import json
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
 from mixed_r1_verl.cli import app
-from mixed_r1_verl.data import cli
-from mixed_r1_verl.data import convert as core
+from mixed_r1_verl.data import cli, files
 
 
 @pytest.fixture
@@ -46,6 +46,39 @@ def test_list(run):
     assert code == 0
     for name in ("chartqa", "clevr", "math_v", "easy_vqa", "raccoon", "bccd", "coco_captions", "demo_scenes"):
         assert name in output
+
+
+def test_list_of_one_converter(run):
+    code, output = run("data", "list", "chartqa")
+    assert code == 0 and "Raw row:" in output and "Splits: train, val, test." in output
+    assert run("data", "list", "nothing")[0] == 2
+    code, output = run("data", "list", "--markdown")
+    assert code == 0 and output.startswith("| name | data |") and "| `bccd`, `raccoon`, `voc` |" in output
+
+
+@pytest.mark.parametrize(
+    ("converter", "columns", "code", "message"),
+    [
+        ("parquet", ["question=ask", "answer=gold", "image=shot", "id=key"], 0, "written 1"),
+        ("parquet", ["question=asks"], 1, "has no column 'asks' (--column question=asks)"),
+        ("parquet", ["prompt=ask"], 1, "'prompt' is none of question, answer"),
+        ("parquet", ["question"], 2, "FIELD=COLUMN"),
+        ("chartqa", ["question=ask"], 2, "--column goes with the converter parquet"),
+    ],
+)
+def test_column_map(run, raw, tmp_path, converter, columns, code, message):
+    cell = {"bytes": (raw / "train" / "images" / "0.png").read_bytes(), "path": ""}
+    row = {"ask": "What colour?", "question": "not this", "gold": "<answer> black </answer>", "shot": cell, "key": "k1"}
+    pq.write_table(pa.Table.from_pylist([row]), raw / "train.parquet")
+    options = [word for column in columns for word in ("--column", column)]
+    output = tmp_path / "a.parquet"
+    found, printed = run("data", "convert", converter, "--input", raw, *options, "--split", "train", "--output", output)
+    assert (found, message in printed) == (code, True), printed
+    if not code:
+        (converted,) = pq.read_table(output).to_pylist()
+        assert converted["extra_info"]["question"] == "What colour?"
+        assert (converted["extra_info"]["id"], converted["extra_info"]["reward"]) == ("parquet/train/k1", "matching")
+        assert converted["reward_model"]["ground_truth"] == "black"
 
 
 def test_convert_and_check(run, raw, tmp_path):
@@ -137,7 +170,7 @@ def test_full_disk(run, raw, tmp_path, monkeypatch):
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(core, "rows_to_table", full)
+    monkeypatch.setattr(files, "rows_to_table", full)
     code, output = run("data", "convert", "easy_vqa", "--input", raw, "--output", tmp_path / "a.parquet")
     assert code == 1 and "No space left on device" in output and "Traceback" not in output
 

@@ -12,15 +12,18 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pyarrow.parquet as pq
 import pytest
 from mixed_r1_verl.data_preprocess.easy_vqa import EASY_VQA
 from PIL import Image
 
-from mixed_r1_verl.data import convert as core
-from mixed_r1_verl.data.convert import Converter, Options, convert_dataset, place_boxes
-from mixed_r1_verl.data.images import StoredImage
-from mixed_r1_verl.data.raw import DataError, RawFolder, Reject, Row, RowError, record, text_field
+from mixed_r1_verl.data import chunks, files
+from mixed_r1_verl.data.convert import Converter, Options, convert_dataset
+from mixed_r1_verl.data.convert_row import ImageCache, convert_row
+from mixed_r1_verl.data.converter import Job
+from mixed_r1_verl.data.fields import record, text_field
+from mixed_r1_verl.data.raw import DataError, RawFolder, Reject, Row, RowError
 from mixed_r1_verl.data.schema import Example, row_schema, same_type
 
 COLOURS = {"red": (255, 0, 0), "blue": (0, 0, 255), "green": (0, 128, 0)}
@@ -195,7 +198,7 @@ def test_shards_of_a_folder(tmp_path):
 
 
 def test_row_groups_stay_small(tmp_path, monkeypatch):
-    monkeypatch.setattr(core, "ROW_GROUP_BYTES", 2000)
+    monkeypatch.setattr(files, "ROW_GROUP_BYTES", 2000)
     raw = make_easy_vqa(tmp_path / "raw", 40)
     convert_dataset(EASY_VQA, raw, tmp_path / "x.parquet", Options(chunk_rows=16))
     metadata = pq.read_metadata(tmp_path / "x.parquet")
@@ -269,9 +272,44 @@ def test_killed_at_ten_moments_and_resumed_gives_the_same_bytes(tmp_path):
     ]
 
 
+@pytest.mark.slow
+def test_killed_at_ten_random_moments_with_two_workers(tmp_path):
+    """The process is killed, not its workers: they must end by themselves and leave what they write alone."""
+    raw = make_easy_vqa(tmp_path / "raw", 3000, seed=3)
+    script = SCRIPT.replace("chunk_rows=20", "chunk_rows=50, workers=2")
+    output = tmp_path / "killed" / "whole.parquet"
+
+    def start(target: Path) -> subprocess.Popen:
+        return subprocess.Popen([sys.executable, "-c", script, str(raw.root), str(target)])
+
+    begin = time.monotonic()
+    assert start(tmp_path / "whole.parquet").wait() == 0
+    seconds = time.monotonic() - begin
+    draw = random.Random(7)
+    killed = 0
+    while killed < 10:
+        process = start(output)
+        try:
+            process.wait(draw.uniform(0.3, 0.9) * seconds)
+            output.unlink()  # it was finished before it could be killed: begin anew
+        except subprocess.TimeoutExpired:
+            workers = psutil.Process(process.pid).children(recursive=True)
+            process.kill()
+            process.wait()
+            killed += 1
+            assert psutil.wait_procs(workers, timeout=10)[1] == []
+            assert not output.exists() or sha256(output) == sha256(tmp_path / "whole.parquet")
+    assert start(output).wait() == 0
+    assert sha256(output) == sha256(tmp_path / "whole.parquet")
+    summary = output.with_name("whole.summary.json").read_bytes()
+    assert summary == (tmp_path / "whole.summary.json").read_bytes()
+    assert len({row["extra_info"]["id"] for row in rows_of(output)}) == json.loads(summary)["written"] == 2700
+    assert len(list(output.parent.iterdir())) == 3
+
+
 def interrupted(monkeypatch, after: int):
     """Makes the core stop, as by Ctrl-C, when it has converted that many rows."""
-    original = core.convert_row
+    original = chunks.convert_row
     left = [after]
 
     def stop(*args):
@@ -280,7 +318,7 @@ def interrupted(monkeypatch, after: int):
             raise KeyboardInterrupt
         return original(*args)
 
-    monkeypatch.setattr(core, "convert_row", stop)
+    monkeypatch.setattr(chunks, "convert_row", stop)
 
 
 @pytest.mark.parametrize("change", ["source", "options"])
@@ -389,57 +427,9 @@ def test_rows_name_their_own_source(listed, tmp_path):
 
 
 def test_reject_of_a_read_error():
-    job = core._Job(LISTED, RawFolder(Path(__file__).parent), Options(), Path("x"))
-    outcome = core.convert_row(job, 0, Row("x:1", RowError("record", "bad_json", "cut")), core.OrderedDict())
+    job = Job(LISTED, RawFolder(Path(__file__).parent), Options(), Path("x"))
+    outcome = convert_row(job, 0, Row("x:1", RowError("record", "bad_json", "cut")), ImageCache())
     assert outcome == Reject("listed", "x:1", "record", "bad_json", "read", "cut")
-
-
-# --- boxes ---------------------------------------------------------------------------------------------------------
-
-
-def stored(width=100, height=50, source_width=100, source_height=50) -> StoredImage:
-    return StoredImage(b"", "PNG", width, height, source_width, source_height, False)
-
-
-@pytest.mark.parametrize(
-    ("changes", "picture", "wanted"),
-    [
-        ({"boxes": ((0, 0, 100, 50),)}, stored(), [(0, 0, 100, 50)]),
-        ({"boxes": ((0.5, 0.5, 1, 1),), "box_frame": "norm1"}, stored(), [(50, 25, 100, 50)]),
-        ({"boxes": ((500, 500, 1000, 1000),), "box_frame": "norm1000"}, stored(), [(50, 25, 100, 50)]),
-        ({"boxes": ((10, 10, 20, 20),)}, stored(50, 25), [(5, 5, 10, 10)]),
-        ({"boxes": ((10, 10, 20, 20),), "box_size": (200, 100)}, stored(), [(5, 5, 10, 10)]),
-        ({"boxes": ((10, 10, 20, 20),), "box_size": (200, 100)}, stored(50, 25), [(2.5, 2.5, 5, 5)]),
-        ({"boxes": ((-0.6, 0, 100.9, 50.5),)}, stored(), [(0, 0, 100, 50)]),
-        ({"boxes": ((0, 0, 10, 10),), "box_size": (101, 50)}, stored(), [(0, 0, 1000 / 101, 10)]),
-    ],
-    ids=["pixel", "norm1", "norm1000", "reduced", "drawn_larger", "drawn_larger_then_reduced", "rounded", "near_size"],
-)
-def test_boxes_follow_the_stored_picture(changes, picture, wanted):
-    assert place_boxes(Example("1", "Q?", "iou", **changes), [picture]) == [pytest.approx(box) for box in wanted]
-
-
-@pytest.mark.parametrize(
-    ("changes", "reason"),
-    [
-        ({"boxes": ()}, "missing"),
-        ({"boxes": ((0, 0, 102, 50),)}, "outside_image"),
-        ({"boxes": ((-2, 0, 10, 10),)}, "outside_image"),
-        ({"boxes": ((10, 10, 5, 20),)}, "no_area"),
-        ({"boxes": ((10, 10, 10.001, 20),)}, "no_area"),
-        ({"boxes": ((0, 0, 10, 10),), "box_size": (50, 100)}, "size_mismatch"),
-        ({"boxes": ((0, 0, 10, 10),), "box_size": (0, 0)}, "size_mismatch"),
-    ],
-)
-def test_boxes_that_are_refused(changes, reason):
-    with pytest.raises(RowError) as caught:
-        place_boxes(Example("1", "Q?", "iou", **changes), [stored()])
-    assert caught.value.reason == reason
-
-
-def test_boxes_need_a_picture():
-    with pytest.raises(RowError):
-        place_boxes(Example("1", "Q?", "iou", boxes=((0, 0, 1, 1),)), [])
 
 
 def test_reduced_pictures_take_their_boxes_along(listed, tmp_path):

@@ -38,9 +38,11 @@ def decoded(data: bytes) -> Image.Image:
         (encode(picture("L"), "JPEG"), "JPEG"),
         (encode(picture(), "PNG"), "PNG"),
         (encode(picture("L"), "PNG"), "PNG"),
+        (encode(picture("P"), "PNG"), "PNG"),
+        (encode(picture("RGBA"), "PNG"), "PNG"),
         (encode(picture(), "WEBP"), "WEBP"),
     ],
-    ids=["jpeg", "grey_jpeg", "png", "grey_png", "webp"],
+    ids=["jpeg", "grey_jpeg", "png", "grey_png", "palette_png", "opaque_rgba", "webp"],
 )
 def test_plain_pictures_are_kept_byte_for_byte(data, format):
     stored = store_image(data)
@@ -51,9 +53,7 @@ def test_plain_pictures_are_kept_byte_for_byte(data, format):
     ("data", "format"),
     [
         (encode(picture("CMYK"), "JPEG"), "JPEG"),
-        (encode(picture("P"), "PNG"), "PNG"),
         (encode(picture("1"), "PNG"), "PNG"),
-        (encode(picture("RGBA"), "PNG"), "PNG"),
         (encode(picture("LA"), "PNG"), "PNG"),
         (encode(picture("P"), "GIF"), "PNG"),
         (encode(picture(), "BMP"), "PNG"),
@@ -61,7 +61,7 @@ def test_plain_pictures_are_kept_byte_for_byte(data, format):
         (encode(picture("CMYK"), "TIFF"), "PNG"),
         (encode(picture(), "PNG", transparency=(1, 2, 3)), "PNG"),
     ],
-    ids=["cmyk_jpeg", "p", "1", "rgba", "la", "gif", "bmp", "tiff", "cmyk_tiff", "colour_key"],
+    ids=["cmyk_jpeg", "1", "la", "gif", "bmp", "tiff", "cmyk_tiff", "colour_key"],
 )
 def test_other_pictures_become_rgb(data, format):
     stored = store_image(data)

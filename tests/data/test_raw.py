@@ -6,17 +6,8 @@ import unicodedata
 
 import pytest
 
-from mixed_r1_verl.data.raw import (
-    DataError,
-    RawFolder,
-    RowError,
-    letter_of,
-    number_list,
-    record,
-    scalar_text,
-    text_field,
-    text_list,
-)
+from mixed_r1_verl.data.fields import letter_of, number_list, record, scalar_text, text_field, text_list
+from mixed_r1_verl.data.raw import DataError, RawFolder, RowError
 
 
 @pytest.fixture

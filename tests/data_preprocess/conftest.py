@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from real_samples import Sample, convert_sample, name_of
 
-from mixed_r1_verl.data.convert import Options, convert_dataset
+from mixed_r1_verl.data.convert import Options, Summary, convert_dataset
 from mixed_r1_verl.data.raw import RawFolder
 from mixed_r1_verl.data.registry import get_converter
 
@@ -129,3 +130,17 @@ def raw_root() -> Path:
     if not root.is_dir():
         pytest.skip(f"no real samples at {root}; set MIXED_R1_RAW to the folder that holds them")
     return root
+
+
+@pytest.fixture(scope="session")
+def converted(raw_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[Sample], tuple[Path, Summary]]:
+    """Parquet file and summary of a real sample, converted once a session and without scoring its ground truths."""
+    found: dict[str, tuple[Path, Summary]] = {}
+
+    def get(sample: Sample) -> tuple[Path, Summary]:
+        name = name_of(sample)
+        if name not in found:
+            found[name] = convert_sample(sample, raw_root, tmp_path_factory.mktemp("sample"), check_gold=False)
+        return found[name]
+
+    return get

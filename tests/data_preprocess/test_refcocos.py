@@ -1,6 +1,6 @@
 """VLM-R1's referring-expression JSON, and ScreenSpot."""
 
-from mixed_r1_verl.data.raw import short_hash
+from mixed_r1_verl.data.fields import short_hash
 
 BOXES = "Answer with a JSON list of boxes [[x1,y1,x2,y2]]."
 

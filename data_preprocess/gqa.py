@@ -1,0 +1,55 @@
+"""GQA: the yes/no questions on photographs and their relations.
+
+Source: https://cs.stanford.edu/people/dorarad/gqa/. Licence: CC BY 4.0. The layout and the row are taken from the
+public description; no raw sample was at hand.
+
+Raw layout (pictures may lie elsewhere: name that folder with `--image-root`):
+
+    <input>/[questions/]{split}_balanced_questions.json       split: train, val, testdev
+    <input>/images/<imageId>.jpg
+
+Raw row (a value of one big object; its key is the id):
+
+    "02930152": {"question": "Is the sky dark?", "imageId": "2354786", "answer": "yes", "fullAnswer": "Yes, …",
+                 "types": {"structural": "verify", …}, "groups": …, "semantic": …}
+
+What each field becomes: `question` the question, `answer` the ground truth of the matching reward, `imageId` names the
+picture. Answers other than yes and no are one of many words for the same thing; these rows are rejected.
+"""
+
+from collections.abc import Iterator
+
+from mixed_r1_verl.data.convert import Converter
+from mixed_r1_verl.data.fields import record, scalar_text, text_field, yes_no
+from mixed_r1_verl.data.raw import RawFolder, Row
+from mixed_r1_verl.data.schema import Example
+
+
+def rows(raw: RawFolder, split: str) -> Iterator[Row]:
+    name = f"{split}_balanced_questions.json"
+    for where, value in raw.json_rows(raw.first_of(f"questions/{name}", name)):
+        kept = {key: value.get(key) for key in ("question", "answer", "imageId")} if isinstance(value, dict) else value
+        yield Row(where, kept)
+
+
+def convert(row: Row) -> Example:
+    value = record(row.data)
+    return Example(
+        id=row.where.rpartition("#")[2],
+        question=text_field(value, "question"),
+        reward="matching",
+        answer=yes_no(value, "answer"),
+        images=(f"images/{scalar_text(value, 'imageId')}.jpg",),
+    )
+
+
+CONVERTERS = (
+    Converter(
+        "gqa_yes_no",
+        rows,
+        convert,
+        ("train", "val", "testdev"),
+        "CC BY 4.0",
+        "https://cs.stanford.edu/people/dorarad/gqa/",
+    ),
+)

@@ -1,0 +1,237 @@
+"""The rows of a source in chunks: each is converted in one process, kept when finished, and found again by a later run.
+
+Chunks are cut by position in the source, so the same input and options give the same chunks for any number of workers.
+A finished chunk is `NNNNN.parquet` and `NNNNN.json` in the run's folder; the second is written last, and only once all
+chunks before it are known, so that an id is given to the first row that claims it.
+"""
+
+import hashlib
+import heapq
+import json
+import multiprocessing
+import multiprocessing.connection
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from pathlib import Path
+
+from mixed_r1_verl.data.convert_row import ImageCache, convert_row
+from mixed_r1_verl.data.converter import Job
+from mixed_r1_verl.data.files import RowGroups, sha256_of, write_text
+from mixed_r1_verl.data.raw import DataError, Reject, Row
+
+Batch = list[tuple[int, Row]]
+DUPLICATE = "duplicate_id"
+
+
+@dataclass
+class Chunk:
+    """What came of a chunk, as its JSON file tells it.
+
+    Attributes:
+        digest: what was read, so that a resumed run notices that the source changed.
+        read: number of rows read.
+        rewards: number of rows written, by reward kind.
+        rejects: the rows left out, in their order, as the values of `Reject`.
+        ids: ids of the rows written.
+        sha256: of the parquet file; empty where no row was written.
+    """
+
+    digest: str
+    read: int
+    rewards: dict[str, int] = field(default_factory=dict)
+    rejects: list[list[str]] = field(default_factory=list)
+    ids: list[str] = field(default_factory=list)
+    sha256: str = ""
+
+    @property
+    def written(self) -> int:
+        return len(self.ids)
+
+    def follows(self, known: Collection[str]) -> bool:
+        """Whether it holds just the ids that are new after chunks with the ids `known`."""
+        rejects = (Reject(*values) for values in self.rejects)
+        dropped = (reject.detail for reject in rejects if reject.reason == DUPLICATE)
+        return not any(one in known for one in self.ids) and all(one in known or one in self.ids for one in dropped)
+
+
+def write_chunk(
+    job: Job,
+    batch: Batch,
+    digest: str,
+    path: Path,
+    taken: Collection[str] = (),
+    on_row: Callable[[int, int], None] | None = None,
+) -> Chunk:
+    """Converts the rows of one chunk into a parquet file.
+
+    Args:
+        job: the conversion.
+        batch: rows and their numbers in the source.
+        digest: of the batch.
+        path: the file; not there afterwards where no row could be converted.
+        taken: ids that earlier chunks have; rows that claim one are rejected, as are rows with an id of this chunk.
+        on_row: called after each row with the numbers of rows written and rejected.
+    """
+    chunk = Chunk(digest, len(batch))
+    own: set[str] = set()
+    cache: ImageCache = ImageCache()
+    with RowGroups(path, job.options.images) as groups:
+        for index, row in batch:
+            outcome = convert_row(job, index, row, cache)
+            if isinstance(outcome, dict):
+                identity = outcome["extra_info"]["id"]
+                if identity in taken or identity in own:
+                    outcome = Reject(outcome["data_source"], row.where, "id", DUPLICATE, "duplicate", identity)
+            if isinstance(outcome, Reject):
+                chunk.rejects.append(list(outcome))
+            else:
+                own.add(identity)
+                chunk.ids.append(identity)
+                reward = outcome["extra_info"]["reward"]
+                chunk.rewards[reward] = chunk.rewards.get(reward, 0) + 1
+                groups.add(outcome)
+            if on_row is not None:
+                on_row(chunk.written, len(chunk.rejects))
+    if chunk.written:
+        chunk.sha256 = sha256_of(path)
+    return chunk
+
+
+class ChunkRun:
+    """All chunks of a source, in order: those that an earlier run finished, and the rest converted now.
+
+    Attributes:
+        chunks: what came of each chunk so far.
+        resumed: how many of them an earlier run had finished.
+        source_rows: rows of the source seen so far.
+    """
+
+    def __init__(self, folder: Path, job: Job, on_progress: Callable[[int, int], None] | None) -> None:
+        self.folder = folder
+        self.job = job
+        self.on_progress = on_progress
+        self.chunks: list[Chunk] = []
+        self.resumed = 0
+        self.source_rows = 0
+        self._ids: set[str] = set()
+        self._written = self._rejected = 0
+
+    def path(self, number: int) -> Path:
+        """Where the parquet file of a chunk lies."""
+        return self.folder / f"{number:05d}.parquet"
+
+    def run(self) -> None:
+        """Converts everything that is not converted yet.
+
+        Raises:
+            DataError: the source cannot be read on, or a worker died.
+        """
+        options = self.job.options
+        numbered = self._numbered()
+        if options.limit is not None:
+            numbered = iter(_draw(numbered, options.limit, options.seed))
+        batches = enumerate(iter(lambda: list(islice(numbered, options.chunk_rows)), []))
+        if options.workers == 1:
+            for number, batch in batches:
+                self._collect(number, batch, _digest(batch), None)
+            return
+        # Fork would copy this process's threads' locks; spawned workers import the converter afresh.
+        context = multiprocessing.get_context("spawn")
+        pool = ProcessPoolExecutor(options.workers, mp_context=context, initializer=_end_with_parent)
+        try:
+            self._run_pool(pool, batches)
+        except BrokenProcessPool:
+            raise DataError(
+                "a worker process died (out of memory?); run again to go on, with fewer --workers"
+            ) from None
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _run_pool(self, pool: ProcessPoolExecutor, batches: Iterable[tuple[int, Batch]]) -> None:
+        # One chunk more than workers, so that none waits for the next; what is in flight is names, not pictures.
+        pending: deque[tuple[int, Batch, str, Future[Chunk] | None]] = deque()
+        for number, batch in batches:
+            digest = _digest(batch)
+            future = None
+            if self._left(number, digest) is None:
+                future = pool.submit(write_chunk, self.job, batch, digest, self._temporary(number))
+            pending.append((number, batch, digest, future))
+            if len(pending) > self.job.options.workers:
+                self._collect(*pending.popleft())
+        while pending:
+            self._collect(*pending.popleft())
+
+    def _collect(self, number: int, batch: Batch, digest: str, future: Future[Chunk] | None) -> None:
+        """Takes the result of a chunk whose predecessors are all known, or makes it here."""
+        chunk = future.result() if future else self._left(number, digest)
+        if chunk is not None and chunk.follows(self._ids):
+            self.resumed += future is None
+        else:
+            chunk = write_chunk(self.job, batch, digest, self._temporary(number), self._ids, self._report)
+            future = None
+        if chunk.written and self._temporary(number).exists():
+            self._temporary(number).replace(self.path(number))
+        write_text(self.folder / f"{number:05d}.json", json.dumps(asdict(chunk)))
+        self.chunks.append(chunk)
+        self._ids.update(chunk.ids)
+        self._written += chunk.written
+        self._rejected += len(chunk.rejects)
+        self._report(0, 0)
+
+    def _left(self, number: int, digest: str) -> Chunk | None:
+        """What an earlier run left of a chunk, if it read the same rows."""
+        try:
+            chunk = Chunk(**json.loads((self.folder / f"{number:05d}.json").read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            return None
+        return chunk if chunk.digest == digest and (not chunk.written or self.path(number).is_file()) else None
+
+    def _temporary(self, number: int) -> Path:
+        # The number of the process keeps workers that outlive a killed run by a moment away from this run's files.
+        return self.folder / f"{number:05d}.{os.getpid()}.tmp"
+
+    def _report(self, written: int, rejected: int) -> None:
+        if self.on_progress is not None:
+            self.on_progress(self._written + written, self._rejected + rejected)
+
+    def _numbered(self) -> Iterator[tuple[int, Row]]:
+        for index, row in enumerate(self.job.converter.rows(self.job.raw, self.job.options.split)):
+            self.source_rows = index + 1
+            yield index, row
+
+
+def _draw(rows: Iterable[tuple[int, Row]], limit: int, seed: int) -> Batch:
+    """A sample of `limit` rows, in order, that depends on the seed and on each row's place only."""
+
+    def key(numbered: tuple[int, Row]) -> tuple[bytes, int]:
+        index, row = numbered
+        return hashlib.blake2b(
+            f"{seed}\n{row.where}".encode("utf-8", "backslashreplace"), digest_size=8
+        ).digest(), index
+
+    return sorted(heapq.nsmallest(limit, rows, key=key), key=lambda numbered: numbered[0])
+
+
+def _digest(batch: Batch) -> str:
+    digest = hashlib.sha256()
+    for index, row in batch:
+        digest.update(json.dumps([index, row.where, row.data], ensure_ascii=True, default=repr).encode())
+    return digest.hexdigest()
+
+
+def _end_with_parent() -> None:
+    """Lets a worker end when the process that started it is gone, however it went."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+
+        def watch() -> None:
+            multiprocessing.connection.wait([parent.sentinel])
+            os._exit(1)
+
+        threading.Thread(target=watch, daemon=True).start()

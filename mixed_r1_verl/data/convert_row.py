@@ -1,0 +1,81 @@
+"""One row through all stages: convert, images, boxes, validation by the reward that will score it."""
+
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+from mixed_r1_verl.data.boxes import place_boxes
+from mixed_r1_verl.data.converter import Job
+from mixed_r1_verl.data.images import StoredImage, read_image_file, store_image, write_image
+from mixed_r1_verl.data.raw import Reject, Row, RowError
+from mixed_r1_verl.data.schema import build_row, check_types, format_boxes
+from mixed_r1_verl.data.validate import check_row
+
+CACHED_IMAGES = 8
+
+ImageCache = OrderedDict[Path, StoredImage]
+
+
+def convert_row(job: Job, index: int, row: Row, cache: ImageCache) -> dict[str, Any] | Reject:
+    """The parquet row that comes of a row of the source, or why none does.
+
+    Args:
+        job: the conversion.
+        index: number of the row in the source.
+        row: the row.
+        cache: the pictures read last, since neighbouring rows often share one.
+    """
+    stage = "read"
+    source = job.converter.name
+    try:
+        if isinstance(row.data, RowError):
+            raise row.data
+        stage = "convert"
+        example = job.converter.convert(row)
+        source = example.data_source or source
+        stage = "image"
+        stored = [_stored_image(job, image, cache) for image in example.images]
+        width, height = (stored[0].width, stored[0].height) if stored else (0, 0)
+        stage = "boxes"
+        ground_truth = format_boxes(place_boxes(example, stored)) if example.reward == "iou" else example.answer
+        stage = "validate"
+        check_row(example, ground_truth, width=width, height=height, gold=job.options.check_gold)
+        cells = [_image_cell(job, image, data) for image, data in zip(example.images, stored, strict=True)]
+        built = build_row(
+            example,
+            data_source=source,
+            split=job.options.split,
+            index=index,
+            images=cells,
+            width=width,
+            height=height,
+            ground_truth=ground_truth,
+        )
+        # Whatever Arrow refuses must be found here, where it costs one row, and not when the row group is written.
+        check_types(built)
+        return built
+    except RowError as error:
+        return Reject(source, row.where, error.field, error.reason, stage, error.detail)
+    except UnicodeEncodeError as error:
+        return Reject(source, row.where, "text", "broken_text", stage, f"a lone surrogate at {error.start}")
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
+        # A value of a type that the converter did not foresee: the row is lost, the run is not.
+        detail = f"{type(error).__name__}: {error}"[:200]
+        return Reject(source, row.where, "record", "unexpected_value", stage, detail)
+
+
+def _stored_image(job: Job, image: str | bytes, cache: ImageCache) -> StoredImage:
+    if isinstance(image, bytes):
+        return store_image(image, max_pixels=job.options.max_pixels)
+    path = job.raw.image(image)
+    if path not in cache:
+        cache[path] = read_image_file(path, max_pixels=job.options.max_pixels)
+        while len(cache) > CACHED_IMAGES:
+            cache.popitem(last=False)
+    return cache[path]
+
+
+def _image_cell(job: Job, image: str | bytes, stored: StoredImage) -> dict[str, Any]:
+    if job.options.images == "path":
+        return {"image": str(write_image(job.image_folder, stored))}
+    return {"bytes": stored.data, "path": image if isinstance(image, str) else ""}

@@ -1,0 +1,239 @@
+"""Reading the fields of one raw record, each fault a `RowError` that names the field."""
+
+import hashlib
+import math
+import re
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+from typing import Any
+
+from mixed_r1_verl.data.raw import Row, RowError
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+def record(value: Any) -> dict[str, Any]:
+    """The record as a dict.
+
+    Raises:
+        RowError: `not_an_object`, or the error itself where it stands for a record that could not be read.
+    """
+    if isinstance(value, RowError):
+        raise value
+    if not isinstance(value, dict):
+        raise RowError("record", "not_an_object", f"it is a {type(value).__name__}")
+    return value
+
+
+def text_field(value: dict[str, Any], key: str) -> str:
+    """A field that must be a string with something in it; surrounding space is taken off.
+
+    Raises:
+        RowError: `missing`, `not_text` or `empty`.
+
+    Example:
+        >>> text_field({"query": " What? "}, "query")
+        'What?'
+    """
+    if value.get(key) is None:
+        raise RowError(key, "missing")
+    found = value[key]
+    if not isinstance(found, str):
+        raise RowError(key, "not_text", f"it is a {type(found).__name__}")
+    if not found.strip():
+        raise RowError(key, "empty")
+    return found.strip()
+
+
+def scalar_text(value: dict[str, Any], key: str) -> str:
+    """A field that is a string or a finite number, as text.
+
+    Raises:
+        RowError: `missing`, `not_text`, `empty` or `not_finite`.
+
+    Example:
+        >>> scalar_text({"answer": 3.0}, "answer"), scalar_text({"answer": "3.0"}, "answer")
+        ('3', '3.0')
+    """
+    found = value.get(key)
+    if isinstance(found, bool):
+        return "yes" if found else "no"
+    if isinstance(found, int):
+        return str(found)
+    if isinstance(found, float):
+        if not math.isfinite(found):
+            raise RowError(key, "not_finite", str(found))
+        return str(int(found)) if found == int(found) else repr(found)
+    return text_field(value, key)
+
+
+def text_list(value: dict[str, Any], key: str) -> tuple[str, ...]:
+    """A field that is null, missing or a list of strings or numbers.
+
+    Raises:
+        RowError: `not_a_list` or `not_text`.
+
+    Example:
+        >>> text_list({"choices": ["a", 2]}, "choices"), text_list({"choices": None}, "choices")
+        (('a', '2'), ())
+    """
+    found = value.get(key)
+    if found is None:
+        return ()
+    if not isinstance(found, list):
+        raise RowError(key, "not_a_list", f"it is a {type(found).__name__}")
+    return tuple(scalar_text({key: member}, key) for member in found)
+
+
+def number_list(value: dict[str, Any], key: str, length: int) -> tuple[float, ...]:
+    """A field that is a list of `length` finite numbers.
+
+    Raises:
+        RowError: `missing`, `not_a_list`, `wrong_length` or `not_a_number`.
+    """
+    found = value.get(key)
+    if found is None:
+        raise RowError(key, "missing")
+    if not isinstance(found, list):
+        raise RowError(key, "not_a_list", f"it is a {type(found).__name__}")
+    if len(found) != length:
+        raise RowError(key, "wrong_length", f"{len(found)} numbers, not {length}")
+    for member in found:
+        if isinstance(member, bool) or not isinstance(member, int | float) or not math.isfinite(member):
+            raise RowError(key, "not_a_number", repr(member)[:80])
+    return tuple(float(member) for member in found)
+
+
+def letter_of(answer: str, choices: Sequence[str], *, field: str = "answer") -> str:
+    """The letter of the option whose text is the answer.
+
+    Raises:
+        RowError: `answer_not_in_choices`, or `answer_ambiguous` when two options read the same.
+
+    Example:
+        >>> letter_of("dog", ["cat", "dog"])
+        'B'
+    """
+    found = [i for i, choice in enumerate(choices) if choice.strip() == answer.strip()]
+    if not found:
+        found = [i for i, choice in enumerate(choices) if choice.strip().casefold() == answer.strip().casefold()]
+    if not found:
+        raise RowError(field, "answer_not_in_choices", f"{answer[:80]!r} is none of {len(choices)} options")
+    if len(found) > 1:
+        raise RowError(field, "answer_ambiguous", f"options {', '.join(chr(65 + i) for i in found)} read the same")
+    return chr(ord("A") + found[0])
+
+
+def answer_letter(value: dict[str, Any], key: str, choices: Sequence[str]) -> str:
+    """A field that says which option is right: by its 0-based number, its letter, or its text.
+
+    Raises:
+        RowError: `missing`, `no_choices`, `answer_not_in_choices` or `answer_ambiguous`.
+
+    Example:
+        >>> [answer_letter({"answer": answer}, "answer", ["cat", "dog"]) for answer in (1, "B", "dog")]
+        ['B', 'B', 'B']
+    """
+    if not choices:
+        raise RowError("choices", "no_choices", "there is no option to choose from")
+    found = value.get(key)
+    if isinstance(found, int) and not isinstance(found, bool):
+        if not 0 <= found < min(len(choices), len(LETTERS)):
+            raise RowError(key, "answer_not_in_choices", f"number {found} of {len(choices)} options")
+        return LETTERS[found]
+    text = scalar_text(value, key)
+    return text if len(text) == 1 and text in LETTERS[: len(choices)] else letter_of(text, choices, field=key)
+
+
+def letter_field(value: dict[str, Any], key: str, choices: Sequence[str]) -> str:
+    """A field that must be the letter of one of the options; any text where there are none.
+
+    Raises:
+        RowError: `answer_not_in_choices`.
+
+    Example:
+        >>> letter_field({"answer": "B"}, "answer", ["B", "A"])
+        'B'
+    """
+    answer = scalar_text(value, key)
+    if choices and not (len(answer) == 1 and answer in LETTERS[: len(choices)]):
+        raise RowError(key, "answer_not_in_choices", f"{answer[:80]!r} is no letter of {len(choices)} options")
+    return answer
+
+
+def yes_no(value: dict[str, Any], key: str) -> str:
+    """A field that must say yes or no.
+
+    Raises:
+        RowError: `missing`, `not_text`, `empty` or `not_yes_no`.
+
+    Example:
+        >>> yes_no({"answer": "Yes"}, "answer")
+        'yes'
+    """
+    text = text_field(value, key).lower()
+    if text not in ("yes", "no"):
+        raise RowError(key, "not_yes_no", repr(text)[:80])
+    return text
+
+
+def question_with_unit(value: dict[str, Any]) -> str:
+    """The field `question`, with the field `unit`, where there is one, named after it.
+
+    Example:
+        >>> question_with_unit({"question": "How long?", "unit": "m"})
+        'How long? (unit: m)'
+    """
+    question = text_field(value, "question")
+    return f"{question} (unit: {text_field(value, 'unit')})" if value.get("unit") else question
+
+
+def one_line(text: str) -> str:
+    """Text with every run of white space made one space.
+
+    Example:
+        >>> one_line(" A cat \\n sits. ")
+        'A cat sits.'
+    """
+    return " ".join(text.split())
+
+
+def detokenise(text: str) -> str:
+    """Takes out the spaces that a tokeniser put before punctuation and inside brackets.
+
+    Example:
+        >>> detokenise("A dog ( brown ) runs , fast .")
+        'A dog (brown) runs, fast.'
+    """
+    text = re.sub(r" ([.,;:!?%)\]])", r"\1", one_line(text))
+    return re.sub(r"([(\[$]) ", r"\1", text)
+
+
+def short_hash(text: str) -> str:
+    """Twelve hexadecimal digits that stand for a text, for ids of records that have none.
+
+    Example:
+        >>> short_hash("a cat")
+        '51e467415607'
+    """
+    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:12]
+
+
+def place_id(row: Row) -> str:
+    """An id for a record that has none of its own: its file and its position there.
+
+    Example:
+        >>> place_id(Row("data/a.jsonl:7", None)), place_id(Row("a.json#x/1", None))
+        ('data/a.jsonl/7', 'a.json/x/1')
+    """
+    return re.sub(r"(\.jsonl?)[#:]", r"\1/", row.where, count=1)
+
+
+def stem(name: str) -> str:
+    """Name of a file without folders and extension.
+
+    Example:
+        >>> stem("a/b/test_human.json")
+        'test_human'
+    """
+    return PurePosixPath(name).stem
