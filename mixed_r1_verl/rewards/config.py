@@ -168,7 +168,7 @@ class MixedRewardConfig:
         ...
         mixed_r1_verl.rewards.config.ConfigError: unknown key 'fromat_weight'; did you mean 'format_weight'?
         """
-        return _read_dataclass(cls, mapping, "")
+        return read_dataclass(cls, mapping, "")
 
 
 def _suggestion(word: str, known: typing.Iterable[str]) -> str:
@@ -176,7 +176,7 @@ def _suggestion(word: str, known: typing.Iterable[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(known)}"
 
 
-def _read_dataclass(cls: type, mapping: Mapping[str, Any], path: str) -> Any:
+def read_dataclass(cls: type, mapping: Mapping[str, Any], path: str) -> Any:
     """Build a configuration dataclass from nested mappings, refusing unknown keys and wrong types."""
     if not isinstance(mapping, Mapping):
         raise ConfigError(f"{path or 'the reward block'} must be a mapping, not {type(mapping).__name__}")
@@ -192,8 +192,10 @@ def _read_dataclass(cls: type, mapping: Mapping[str, Any], path: str) -> Any:
 
 def _read_value(hint: Any, value: Any, name: str) -> Any:
     """`value` as `hint` asks for it; numbers may be given as whole numbers, tuples as lists."""
+    if hint is Any:
+        return value
     if dataclasses.is_dataclass(hint):
-        return _read_dataclass(typing.cast(type, hint), value, name)
+        return read_dataclass(typing.cast(type, hint), value, name)
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         if value is None and type(None) in arguments:
