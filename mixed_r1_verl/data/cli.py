@@ -139,8 +139,8 @@ def build_command(
 
     Example: mixed-r1 data build mixed_45k --raw data/raw --output data/mixed_45k
 
-    Writes train.parquet, val.parquet, rejects.jsonl, card.html and card.json. A run that was interrupted goes on when it
-    is started again; a changed setting repeats only the stages that it concerns.
+    Writes train.parquet, val.parquet, rejects.jsonl, card.html and card.json. A run that was interrupted goes on when
+    it is started again; a changed setting repeats only the stages that it concerns.
     """
     from mixed_r1_verl.data.engine.build import Step, Watch, build
     from mixed_r1_verl.data.engine.config import read_config

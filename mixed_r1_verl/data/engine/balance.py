@@ -1,6 +1,6 @@
 """Stage balance: no answer, source or difficulty may occur much more often than its even share.
 
-Rows that are too many leave in an order drawn by the seed and the row's id alone. Where it can be done without harm, the
+Rows that are too many leave in an order drawn by the seed and the row's id. Where it can be done without harm, the
 right option first changes places with another, so that letters become even and fewer rows have to leave.
 """
 
@@ -38,21 +38,26 @@ def balance(table: pa.Table, config: BalanceConfig, seed: int, sources: list[str
     if config.letters is not None:
         for count in sorted(set(options[letters].tolist())):
             chosen = letters & (options == count)
-            limit(np.where(chosen, answers, None), count, config.letters, "answer", f"{count} options:")
+            limit(masked(chosen, answers), count, config.letters, "answer", f"{count} options:")
     if config.yes_no is not None:
         for pair in ("yes_no", "true_false"):
             chosen = np.array([PAIRS.get(answer) == pair for answer in answers.tolist()], bool)
-            limit(np.where(chosen, answers, None), 2, config.yes_no, "answer", "answer")
+            limit(masked(chosen, answers), 2, config.yes_no, "answer", "answer")
     rewards = np.array(table["reward"].to_pylist(), object)
     for reward in sorted(set(rewards.tolist())):
         chosen = rewards == reward
         if config.difficulty is not None and table["mean"].null_count < table.num_rows:
             bins = np.minimum(np.nan_to_num(numbers_of(table, "mean")) * BINS, BINS - 1).astype(int).astype(object)
-            limit(np.where(chosen, bins, None), None, config.difficulty, "difficulty", f"{reward} tenth")
+            limit(masked(chosen, bins), None, config.difficulty, "difficulty", f"{reward} tenth")
         if config.sources is not None:
             owners = np.array(sources, object)[numbers_of(table, "source")]
-            limit(np.where(chosen, owners, None), None, config.sources, "source", f"{reward} source")
+            limit(masked(chosen, owners), None, config.sources, "source", f"{reward} source")
     return drop_rows(table, drops, STAGE, sources)
+
+
+def masked(chosen: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Labels of the chosen rows, None for all others."""
+    return np.array([label if here else None for here, label in zip(chosen, labels, strict=True)], object)
 
 
 def surplus(rows: list[int], labels: np.ndarray, classes: int | None, ratio: float) -> list[tuple[int, object]]:
@@ -81,8 +86,7 @@ def surplus(rows: list[int], labels: np.ndarray, classes: int | None, ratio: flo
 def largest_cap(counts: Mapping[object, int], share: float) -> int:
     """The largest number t such that, with at most t of each label, no label has more than `share` of all.
 
-    Where no cap can achieve that (a single label, or one that is far too rare to be evened out with), nothing is capped:
-    the rows would all have to go.
+    Where no cap can achieve that (a single label, or one that is far too rare), nothing is capped: all rows would go.
 
     >>> largest_cap({"yes": 90, "no": 30}, 0.6), largest_cap({"yes": 90}, 0.6)
     (45, 90)

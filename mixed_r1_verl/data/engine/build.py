@@ -199,8 +199,8 @@ class _Build:
         """One stage over the rows of another, unless it has run already."""
         started = time.perf_counter()
         plain = settings if isinstance(settings, list | dict) else asdict(settings)
-        key = {"settings": plain, "seed": self.config.seed, "names": self.names}
-        key["rows"] = hash_file(before.folder / "rows.parquet")
+        rows = hash_file(before.folder / "rows.parquet")
+        key = {"settings": plain, "seed": self.config.seed, "names": self.names, "rows": rows}
 
         def make(folder: Path) -> None:
             outcome = function(before.rows())

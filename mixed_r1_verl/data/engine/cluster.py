@@ -4,8 +4,10 @@ Tasks write their own files under names that say what is in them, so it does not
 which order, or how often.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import logging
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
 from mixed_r1_verl.data.engine.config import RayConfig
@@ -15,43 +17,82 @@ Item = dict[str, Any]
 
 
 class Cluster:
-    """A running Ray, on this machine or elsewhere."""
+    """Ray on this machine or elsewhere, joined or started when the first task needs it."""
 
-    def __init__(self, cpus: int, gpus: int) -> None:
-        self.cpus = cpus
-        self.gpus = gpus
+    def __init__(self, config: RayConfig) -> None:
+        self._config = config
+        self._ours = False
 
-    def run(self, task: Callable[[Item], Item], items: Iterable[Item], *, cpus: int = 1) -> Iterator[Item]:
+    @cached_property
+    def _resources(self) -> Mapping[str, float]:
+        import ray
+        from ray.data import DataContext
+
+        if not ray.is_initialized():
+            settings: dict[str, Any] = {"address": self._config.address}
+            if self._config.address is None:
+                settings = {"address": "local", "num_cpus": self._config.cpus, "include_dashboard": False}
+            try:
+                ray.init(logging_level=logging.ERROR, log_to_driver=False, **settings)
+            except (ConnectionError, ValueError, RuntimeError) as error:
+                raise DataError(f"cannot reach Ray at {self._config.address or 'this machine'}: {error}") from None
+            self._ours = True
+        context = DataContext.get_current()
+        context.enable_progress_bars = False
+        context.print_on_execution_start = False
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
+        return dict(ray.cluster_resources())
+
+    @property
+    def cpus(self) -> int:
+        """CPUs that Ray counts."""
+        return max(1, int(self._resources.get("CPU", 1)))
+
+    def close(self) -> None:
+        """Ends Ray if it was started here."""
+        if self._ours:
+            import ray
+
+            ray.shutdown()
+
+    def run(self, task: Callable[[Item], Item], items: list[Item], *, cpus: int = 1) -> Iterator[Item]:
         """Runs a function on each item; yields results as they come, in any order.
 
         Raises:
             DataError: a task returned an `error`.
         """
-        yield from self._results(list(items), task, num_cpus=cpus)
+        if items:
+            yield from self._results(items, task, num_cpus=cpus)
 
     def run_actors(
-        self, actor: type, arguments: Mapping[str, Any], items: Iterable[Item], *, gpus: int = 1
+        self, actor: type, arguments: Mapping[str, Any], items: list[Item], *, gpus: int = 1
     ) -> Iterator[Item]:
         """Runs a callable class on each item: one replica for every `gpus` GPUs, one on the CPU where there is none.
+
+        Args:
+            actor: constructed with `arguments` and `has_gpu`.
+            arguments: keyword arguments of the constructor.
+            items: one call each.
+            gpus: GPUs of a replica.
 
         Raises:
             DataError: a task returned an `error`.
         """
-        from ray.data import ActorPoolStrategy
-
-        items = list(items)
-        replicas = min(len(items), max(1, self.gpus // gpus))
-        # A replica on the CPU asks for one CPU, though vLLM uses all: it is alone while it runs.
-        resources = {"num_gpus": gpus} if self.gpus else {"num_cpus": 1}
-        yield from self._results(
-            items, actor, fn_constructor_kwargs=dict(arguments), compute=ActorPoolStrategy(size=replicas), **resources
-        )
-
-    def _results(self, items: list[Item], task: Any, **options: Any) -> Iterator[Item]:
-        import ray.data
-
         if not items:
             return
+        from ray.data import ActorPoolStrategy
+
+        there = int(self._resources.get("GPU", 0))
+        replicas = min(len(items), max(1, there // gpus))
+        # A replica on the CPU asks for one CPU, though vLLM uses all: it is alone while it runs.
+        options: dict[str, Any] = {"num_gpus": gpus} if there else {"num_cpus": 1}
+        options["fn_constructor_kwargs"] = {**arguments, "has_gpu": there > 0}
+        yield from self._results(items, actor, compute=ActorPoolStrategy(size=replicas), **options)
+
+    def _results(self, items: list[Item], task: Any, **options: Any) -> Iterator[Item]:
+        _ = self._resources
+        import ray.data
+
         # A block for each item: items are chunks already.
         dataset = ray.data.from_items(items, override_num_blocks=len(items)).map(task, **options)
         for result in dataset.iter_rows():
@@ -62,35 +103,9 @@ class Cluster:
 
 @contextmanager
 def cluster(config: RayConfig) -> Iterator[Cluster]:
-    """Joins or starts Ray; what was started here ends with the block.
-
-    Raises:
-        DataError: there is no cluster at the address.
-    """
-    import logging
-
-    import ray
-    from ray.data import DataContext
-
-    ours = not ray.is_initialized()
-    if ours:
-        settings: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
-        if config.address is None:
-            settings |= {"num_cpus": config.cpus, "include_dashboard": False, "address": "local"}
-        else:
-            settings |= {"address": config.address}
-        try:
-            ray.init(**settings)
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            raise DataError(f"cannot reach Ray at {config.address or 'this machine'}: {error}") from None
-    context = DataContext.get_current()
-    context.enable_progress_bars = False
-    context.print_on_execution_start = False
-    for name in ("ray.data", "ray._private"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+    """A cluster for the time of a block; what it started ends with it."""
+    found = Cluster(config)
     try:
-        resources = ray.cluster_resources()
-        yield Cluster(max(1, int(resources.get("CPU", 1))), int(resources.get("GPU", 0)))
+        yield found
     finally:
-        if ours:
-            ray.shutdown()
+        found.close()

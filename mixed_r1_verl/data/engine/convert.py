@@ -65,7 +65,8 @@ def convert_sources(config: BuildConfig, store: Store, cluster: Cluster) -> list
     # Code and raw folders are looked at before anything runs, so that a wrong name does not cost an hour.
     plans = [_plan(config, source, store) for source in config.sources]
     waiting = [plan for plan in plans if not (Path(plan["output"]) / "summary.json").is_file()]
-    workers = max(1, cluster.cpus // max(1, len(waiting)))
+    # Without anything to do, Ray is not even started.
+    workers = max(1, cluster.cpus // len(waiting)) if waiting else 1
     items = [{**plan, "workers": workers} for plan in waiting]
     for _ in cluster.run(_convert, items, cpus=workers):
         pass

@@ -6,7 +6,7 @@ the training set is free of it.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +131,7 @@ def _keys(where: str, question: Any, pictures: list[bytes]) -> Iterator[dict[str
 
 
 def drop_contaminated(
-    table: pa.Table, sets: list[tuple[str, str, pa.Table]], near: NearConfig, sources: list[str]
+    table: pa.Table, sets: Sequence[tuple[str, str, pa.Table]], near: NearConfig, sources: list[str]
 ) -> Outcome:
     """Drops rows that repeat an evaluation set, with the reason `in_evaluation_set`.
 

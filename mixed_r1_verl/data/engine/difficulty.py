@@ -68,7 +68,7 @@ def measure(
         if not chunks[-1].is_file():
             places = [[str(sources[source].files[file]), group, row] for source, file, group, row, _ in members]
             items.append({"places": json.dumps(places), "chunk": str(chunks[-1])})
-    arguments = {"difficulty": asdict(config), "reward": block, "seed": seed, "has_gpu": cluster.gpus > 0}
+    arguments = {"difficulty": asdict(config), "reward": block, "seed": seed}
     gpus = int(config.engine.get("tensor_parallel_size", 1))
     done = table.num_rows - sum(len(json.loads(item["places"])) for item in items)
     on_progress(done, table.num_rows)

@@ -1,9 +1,10 @@
 """Stage duplicates: of rows that ask the same of the same picture, the first stays.
 
 The same question is the same normalised text, the same picture is a near perceptual hash and mean colour; rows with
-several pictures must agree in all of them. "First" is by the order of sources in the configuration and of rows in them,
-so a source that is trusted more stands higher. A row is compared with rows that stay, not with rows that have left:
-chains of small changes do not drag a whole set along.
+several pictures must agree in all of them. Where the ground truths differ, near is not enough: pictures that look alike
+but have another answer are other pictures, so their hashes must be equal. "First" is by the order of sources in the
+configuration and of rows in them, so a source that is trusted more stands higher. A row is compared with rows that stay,
+not with rows that have left: chains of small changes do not drag a whole set along.
 """
 
 from collections.abc import Iterator
@@ -46,7 +47,7 @@ def near_duplicates(table: pa.Table, near: NearConfig, gone: set[int]) -> Iterat
     offsets, phash = list_column(table, "phash")
     colour = list_column(table, "colour")[1]
     pictures = np.diff(offsets)
-    question = numbers_of(table, "question")
+    question, truth = numbers_of(table, "question"), numbers_of(table, "truth")
     order = np.lexsort((np.arange(table.num_rows), pictures, question))
     # A new block begins where the question or the number of pictures changes; rows are in their order within it.
     changes = np.flatnonzero((np.diff(question[order]) != 0) | (np.diff(pictures[order]) != 0)) + 1
@@ -62,16 +63,19 @@ def near_duplicates(table: pa.Table, near: NearConfig, gone: set[int]) -> Iterat
         for row in rows:
             start, count = int(offsets[row]), int(pictures[row])
             for first, distance in index.find(int(phash[start])):
-                if _same_pictures(phash, colour, start, int(offsets[first]), count, near):
+                bits = near.max_distance if truth[row] == truth[first] else 0
+                if _same_pictures(phash, colour, start, int(offsets[first]), count, bits, near.max_colour):
                     yield row, first, distance
                     break
             else:
                 index.add(int(phash[start]), row)
 
 
-def _same_pictures(phash: np.ndarray, colour: np.ndarray, left: int, right: int, count: int, near: NearConfig) -> bool:
+def _same_pictures(
+    phash: np.ndarray, colour: np.ndarray, left: int, right: int, count: int, bits: int, max_colour: int
+) -> bool:
     return all(
-        (int(phash[left + i]) ^ int(phash[right + i])).bit_count() <= near.max_distance
-        and same_colour(int(colour[left + i]), int(colour[right + i]), near.max_colour)
+        (int(phash[left + i]) ^ int(phash[right + i])).bit_count() <= bits
+        and same_colour(int(colour[left + i]), int(colour[right + i]), max_colour)
         for i in range(count)
     )

@@ -5,6 +5,7 @@ enough to compare those that share a piece.
 """
 
 from array import array
+from itertools import pairwise
 
 import numpy as np
 
@@ -27,7 +28,7 @@ class NearIndex:
     def __init__(self, max_distance: int) -> None:
         self.max_distance = max_distance
         edges = [round(64 * piece / (max_distance + 1)) for piece in range(max_distance + 2)]
-        self._bands = [(low, (1 << high - low) - 1) for low, high in zip(edges, edges[1:], strict=False)]
+        self._bands = [(low, (1 << high - low) - 1) for low, high in pairwise(edges)]
         self._buckets: list[dict[int, tuple[array[int], array[int]]]] = [{} for _ in self._bands]
 
     def add(self, value: int, number: int) -> None:

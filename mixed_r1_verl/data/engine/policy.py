@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -35,7 +35,8 @@ RESPONSES = pa.schema(
 # vLLM reads these when it is imported. One process is deterministic in its scheduling, and ends when it is killed.
 ENVIRONMENT = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "TOKENIZERS_PARALLELISM": "false"}
 CPU_ENVIRONMENT = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
-CPU_ENGINE = {"dtype": "float32", "enforce_eager": True}
+# A seeded request whose prompt is cut in two rewinds its generator, which the CPU's generator cannot.
+CPU_ENGINE = {"dtype": "float32", "enforce_eager": True, "enable_chunked_prefill": False}
 SEED_BITS = 31
 
 
@@ -110,8 +111,13 @@ class Policy:
         """Answers and scores one chunk; its result is a file, written at once."""
         if self._failure:
             return {"error": self._failure}
-        places = json.loads(item["places"])
-        chunk = Path(item["chunk"])
+        try:
+            return self._measure(json.loads(item["places"]), Path(item["chunk"]))
+        except Exception as error:  # whatever the engine raises ends the build with one message
+            reason = f"{type(error).__name__}: {error}"
+            return {"error": f"difficulty: {self.config.model}: {reason}; finished chunks stay, run again to go on"}
+
+    def _measure(self, places: list[list[Any]], chunk: Path) -> Item:
         rows = _read_rows(places)
         prompts = [self._prompt(row) for row in rows]
         answers = self._answer(rows, prompts)
@@ -153,7 +159,7 @@ class Policy:
             for row in rows
         ]
         try:
-            outputs = self.engine.generate(prompts, settings, use_tqdm=False)
+            outputs = self.engine.generate(cast(Any, prompts), settings, use_tqdm=False)
             return [[answer.text for answer in output.outputs] for output in outputs]
         except ValueError as error:
             # One prompt that is too long, or has too many pictures, fails the whole call and is none the wiser.

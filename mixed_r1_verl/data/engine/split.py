@@ -4,6 +4,8 @@ Rows are tied together when they have a picture in common (the same bytes, or th
 colour) or the same `group`; whatever is tied, directly or through others, goes to one side.
 """
 
+from itertools import pairwise
+
 import numpy as np
 import pyarrow as pa
 from scipy.sparse import coo_array
@@ -41,7 +43,7 @@ def tied_groups(table: pa.Table) -> np.ndarray:
 def _coarse(colour: np.ndarray, shift: int) -> np.ndarray:
     """A 64-bit value for each coarse mean colour, different for the two grids."""
     channels = [(colour.astype(np.uint64) >> np.uint64(bits) & np.uint64(255)) for bits in (16, 8, 0)]
-    code = np.uint64(shift)
+    code = np.full(len(colour), shift, np.uint64)
     for channel in channels:
         code = code * np.uint64(64) + (channel + np.uint64(shift)) // np.uint64(COLOUR_STEP)
     return code * np.uint64(0x9E3779B97F4A7C15)
@@ -59,7 +61,7 @@ def validation_rows(table: pa.Table, share: float, seed: int) -> np.ndarray:
     order = np.argsort(groups, kind="stable")
     edges = np.flatnonzero(np.diff(groups[order], prepend=-1, append=-1))
     ids = table["id"].to_pylist()
-    members = [order[start:end].tolist() for start, end in zip(edges, edges[1:], strict=False)]
+    members = [order[start:end].tolist() for start, end in pairwise(edges.tolist())]
     # A group is drawn by the least draw of its rows, so that it does not matter in which order they stand.
     for rows in sorted(members, key=lambda rows: min(draw(seed, "split", ids[row]) for row in rows)):
         wanted = {reward: sum(rewards[row] == reward for row in rows) for reward in {rewards[row] for row in rows}}

@@ -6,6 +6,7 @@ then each stretch is read, put in order and written. Memory holds one row group 
 """
 
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,7 @@ def whole_rows(table: pa.Table, sources: list[ConvertedSource]) -> Iterator[tupl
     changes = np.flatnonzero((np.diff(source) != 0) | (np.diff(file) != 0) | (np.diff(group) != 0)) + 1
     edges = [0, *changes.tolist(), table.num_rows]
     swaps = table["swap"].to_pylist()
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in pairwise(edges):
         if start == end:
             continue
         with pq.ParquetFile(sources[source[start]].files[file[start]]) as opened:
