@@ -3,8 +3,8 @@
 The same question is the same normalised text, the same picture is a near perceptual hash and mean colour; rows with
 several pictures must agree in all of them. Where the ground truths differ, near is not enough: pictures that look alike
 but have another answer are other pictures, so their hashes must be equal. "First" is by the order of sources in the
-configuration and of rows in them, so a source that is trusted more stands higher. A row is compared with rows that stay,
-not with rows that have left: chains of small changes do not drag a whole set along.
+configuration and of rows in them, so a source that is trusted more stands higher. A row is compared with rows that
+stay, not with rows that have left: chains of small changes do not drag a whole set along.
 """
 
 from collections.abc import Iterator

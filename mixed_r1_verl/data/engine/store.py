@@ -81,22 +81,24 @@ class Store:
             known = json.loads(memory.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             known = {}
-        paths = [folder] if folder.is_file() else sorted(path for path in folder.rglob("*") if path.is_file())
+        found = [folder] if folder.is_file() else sorted(path for path in folder.rglob("*") if path.is_file())
+        # What Python compiles is no data; a converter that draws its rows has its own code as the input.
+        paths = [path for path in found if path.suffix != ".pyc"]
         entries: dict[str, list[Any]] = {}
         with ThreadPoolExecutor(8) as pool:  # hashing does not hold the interpreter's lock
 
-            def entry(path: Path) -> tuple[str, list[Any]]:
+            def look(path: Path) -> tuple[str, list[Any]]:
                 name, status = path.relative_to(folder.parent).as_posix(), path.stat()
                 before = known.get(name)
                 if before and before[:2] == [status.st_size, status.st_mtime_ns]:
                     return name, before
                 return name, [status.st_size, status.st_mtime_ns, hash_file(path)]
 
-            entries.update(pool.map(entry, paths))
+            entries.update(pool.map(look, paths))
         if entries != known:
-            memory.parent.mkdir(exist_ok=True)
+            memory.parent.mkdir(parents=True, exist_ok=True)
             write_text(memory, json.dumps(entries))
-        return hash_value([[name.partition("/")[2], found[2]] for name, found in entries.items()])
+        return hash_value([[name.partition("/")[2], entry[2]] for name, entry in entries.items()])
 
 
 def hash_value(value: Any) -> str:
