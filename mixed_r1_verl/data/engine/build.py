@@ -96,6 +96,8 @@ def build(config: BuildConfig, watch: Watch | None = None) -> dict[str, Any]:
     output = config.output_folder
     if output.exists() and not (output / "card.json").is_file() and (not output.is_dir() or any(output.iterdir())):
         raise DataError(f"{output} holds something that no build wrote; choose another output or empty it")
+    if config.work_folder.is_relative_to(output):
+        raise DataError(f"work: {config.work_folder} lies in the output, which is replaced as a whole; choose another")
     store = Store(config.work_folder)
     with store.locked(), cluster(config.ray) as ray:
         result = _Build(config, store, ray, watch or Watch()).run()

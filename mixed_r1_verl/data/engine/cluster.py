@@ -92,13 +92,20 @@ class Cluster:
     def _results(self, items: list[Item], task: Any, **options: Any) -> Iterator[Item]:
         _ = self._resources
         import ray.data
+        import ray.exceptions
 
         # A block for each item: items are chunks already.
         dataset = ray.data.from_items(items, override_num_blocks=len(items)).map(task, **options)
-        for result in dataset.iter_rows():
-            if result.get("error"):
-                raise DataError(result["error"])
-            yield result
+        try:
+            for result in dataset.iter_rows():
+                if result.get("error"):
+                    raise DataError(result["error"])
+                yield result
+        except (ray.exceptions.RayError, ray.exceptions.UserCodeException) as error:
+            # A worker that died, a node that went away, a defect of ours: what is done stays done.
+            lines = [line for line in str(error).splitlines() if line.strip()]
+            reason = lines[-1].strip()[:300] if lines else type(error).__name__
+            raise DataError(f"a task on Ray failed: {reason}; run the same command again to go on") from error
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from mixed_r1_verl.data.convert import Converter, Options, convert_dataset
 from mixed_r1_verl.data.engine.cluster import Cluster, Item
 from mixed_r1_verl.data.engine.config import BuildConfig, SourceConfig
 from mixed_r1_verl.data.engine.rows import REJECTS
-from mixed_r1_verl.data.engine.store import Store, hash_value
+from mixed_r1_verl.data.engine.store import Store, hash_code, hash_value
 from mixed_r1_verl.data.raw import DataError, RawFolder
 from mixed_r1_verl.data.registry import get_converter
 
@@ -102,7 +102,9 @@ def _plan(config: BuildConfig, source: SourceConfig, store: Store) -> Item:
         chunk_rows=config.chunk_rows,
     )
     input_hash = hash_value([raw.only, *(store.hash_folder(folder) for folder in (raw.root, *raw.image_roots))])
-    key = {"input": input_hash, "converter": converter.name, "options": asdict(options)}
+    # Whatever shapes or judges a row: converters, the shared core, and the rewards that validate.
+    code = hash_code("data", "data_preprocess", "rewards")
+    key = {"input": input_hash, "converter": converter.name, "options": asdict(options), "code": code}
     return {
         "name": source.name,
         "converter": converter.name,

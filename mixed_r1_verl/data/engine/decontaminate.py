@@ -20,7 +20,7 @@ from mixed_r1_verl.data.engine.describe import describe_picture, hash_question
 from mixed_r1_verl.data.engine.near import NearIndex, same_colour
 from mixed_r1_verl.data.engine.rows import Drop, Outcome, drop_rows, list_column, numbers_of, write_rows
 from mixed_r1_verl.data.engine.store import Store
-from mixed_r1_verl.data.images import read_image_file
+from mixed_r1_verl.data.images import read_image_file, store_image
 from mixed_r1_verl.data.raw import DataError, RawFolder, RowError
 
 STAGE = "decontaminate"
@@ -110,7 +110,11 @@ def _parquet_items(path: Path) -> Iterator[dict[str, Any]]:
             for row in batch.to_pylist():
                 cells = row.get("images") or ([row["image"]] if row.get("image") else [])
                 question = row.get("question") or (row.get("extra_info") or {}).get("question")
-                yield from _keys(f"{path.name}#{number}", question, [_data(cell) for cell in cells])
+                where = f"{path.name}#{number}"
+                try:
+                    yield from _keys(where, question, [store_image(_data(cell)).data for cell in cells])
+                except (RowError, OSError, TypeError, AttributeError) as error:
+                    raise DataError(f"{path}: row {number}: the picture cannot be read: {error}") from None
                 number += 1
 
 

