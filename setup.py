@@ -37,12 +37,15 @@ setup(
     package_data={
         "mixed_r1_verl": ["py.typed"],
         "mixed_r1_verl.recipes": ["**/*.yaml"],
+        "mixed_r1_verl.data.engine": ["*.j2"],
         "mixed_r1_verl.tiny": ["assets/**/*"],
     },
     install_requires=[
         VERL,
         "deflate>=0.7",
         "hydra-core>=1.3,<1.4",
+        "imagehash>=4.3",
+        "jinja2",
         "math-verify[antlr4_9_3]>=0.8,<0.10",
         "numpy",
         "packaging",
@@ -50,6 +53,7 @@ setup(
         "pillow",
         "psutil",
         "pyarrow",
+        "pyyaml",
         "rapidfuzz>=3.9",
         "rich",
         "safetensors",

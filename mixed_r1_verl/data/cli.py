@@ -151,6 +151,60 @@ def demo_command(
         _fail(f"cannot write to {output}: {error.strerror or error}", FAILED)
 
 
+@app.command("build")
+def build_command(
+    config: Annotated[str, typer.Argument(help="YAML file, or the name of one that comes along: mixed_45k.")],
+    output: Annotated[Path | None, typer.Option(help="Folder of the result, in place of the file's.")] = None,
+    raw: Annotated[Path | None, typer.Option(help="Folder of the raw datasets, in place of the file's.")] = None,
+) -> None:
+    """Build a selected, mixed training set from several datasets.
+
+    Example: mixed-r1 data build mixed_45k --raw data/raw --output data/mixed_45k
+
+    Writes train.parquet, val.parquet, rejects.jsonl, card.html and card.json. A run that was interrupted goes on when
+    it is started again; a changed setting repeats only the stages that it concerns.
+    """
+    from mixed_r1_verl.data.engine.build import Step, Watch, build
+    from mixed_r1_verl.data.engine.config import read_config
+
+    try:
+        settings = read_config(config, output=str(output) if output else None, raw=str(raw) if raw else None)
+    except DataError as error:
+        _fail(str(error), BAD_USAGE)
+
+    def show(step: Step) -> None:
+        gone = f"−{step.entered - step.kept:,}" if step.kept < step.entered else ""
+        _out.print(f"{step.stage:14} {step.kept:>10,} {gone:>9} {step.seconds:8.1f} s", markup=False, highlight=False)
+
+    try:
+        with _progress() as progress:
+            tasks = {}
+
+            def advance(stage: str, done: int, of: int) -> None:
+                if stage not in tasks:
+                    tasks[stage] = progress.add_task(stage, total=of, rejected=0)
+                progress.update(tasks[stage], completed=done)
+
+            card = build(settings, Watch(show, advance))
+    except DataError as error:
+        _fail(str(error), FAILED)
+    except OSError as error:
+        _fail(f"cannot write {settings.output}: {error.strerror or error}; run the same command again to go on", FAILED)
+    except KeyboardInterrupt:
+        _fail("interrupted; run the same command again to go on", 130)
+    rows = card["rows"]
+    _out.print(
+        f"read {rows['read']:,} = train {rows['train']:,} + validation {rows['validation']:,} "
+        f"+ rejected {rows['rejected']:,}",
+        highlight=False,
+    )
+    for note in card["notes"]:
+        _out.print(note, markup=False, highlight=False)
+    for name, file in card["files"].items():
+        _out.print(f"{settings.output}/{name}  sha256 {file['sha256']}", markup=False, highlight=False)
+    _out.print(f"{settings.output}/card.html", markup=False, highlight=False)
+
+
 def check_command(
     files: Annotated[list[Path], typer.Argument(help="Parquet files, checked together.")],
     family: Annotated[str, typer.Option(help="Model family whose image tokens are counted.")] = "qwen2_5_vl",

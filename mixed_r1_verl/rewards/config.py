@@ -224,6 +224,8 @@ def read_dataclass(cls: type, mapping: Mapping[str, Any], path: str) -> Any:
 
 def _read_value(hint: Any, value: Any, name: str) -> Any:
     """`value` as `hint` asks for it; numbers may be given as whole numbers, tuples as lists."""
+    if hint is Any:
+        return value
     if dataclasses.is_dataclass(hint):
         return read_dataclass(typing.cast(type, hint), value, name)
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)

@@ -1,0 +1,63 @@
+"""Finding 64-bit hashes within a Hamming distance, exactly, without comparing all pairs.
+
+Banding: a hash is cut into d + 1 pieces. Two hashes that differ in at most d bits agree in at least one piece, so it is
+enough to compare those that share a piece.
+"""
+
+from array import array
+from itertools import pairwise
+
+import numpy as np
+
+SMALL = 24
+
+
+class NearIndex:
+    """Hashes with a number each, found again by nearness.
+
+    Args:
+        max_distance: largest number of differing bits.
+
+    Example:
+        >>> index = NearIndex(2)
+        >>> index.add(0b1111, 7)
+        >>> index.find(0b1100), index.find(0b1000)
+        ([(7, 2)], [])
+    """
+
+    def __init__(self, max_distance: int) -> None:
+        self.max_distance = max_distance
+        edges = [round(64 * piece / (max_distance + 1)) for piece in range(max_distance + 2)]
+        self._bands = [(low, (1 << high - low) - 1) for low, high in pairwise(edges)]
+        self._buckets: list[dict[int, tuple[array[int], array[int]]]] = [{} for _ in self._bands]
+
+    def add(self, value: int, number: int) -> None:
+        """Stores a hash under a number."""
+        for (low, mask), buckets in zip(self._bands, self._buckets, strict=True):
+            values, numbers = buckets.setdefault(value >> low & mask, (array("Q"), array("q")))
+            values.append(value)
+            numbers.append(number)
+
+    def find(self, value: int) -> list[tuple[int, int]]:
+        """Numbers and distances of all stored hashes that are near, by number."""
+        found: dict[int, int] = {}
+        for (low, mask), buckets in zip(self._bands, self._buckets, strict=True):
+            bucket = buckets.get(value >> low & mask)
+            if bucket is None:
+                continue
+            values, numbers = bucket
+            if len(values) <= SMALL:
+                for other, number in zip(values, numbers, strict=True):
+                    distance = (value ^ other).bit_count()
+                    if distance <= self.max_distance:
+                        found[number] = distance
+            else:
+                distances = np.bitwise_count(np.frombuffer(values, np.uint64) ^ np.uint64(value))
+                for place in np.flatnonzero(distances <= self.max_distance).tolist():
+                    found[numbers[place]] = int(distances[place])
+        return sorted(found.items())
+
+
+def same_colour(left: int, right: int, max_colour: int) -> bool:
+    """Whether two mean colours 0xRRGGBB differ by at most `max_colour` in each channel."""
+    return all(abs((left >> shift & 255) - (right >> shift & 255)) <= max_colour for shift in (16, 8, 0))
