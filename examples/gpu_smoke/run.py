@@ -107,8 +107,9 @@ def fitting_plan(recipe: str, gpus: int, gpu: Gpu, model: Path, data: Path, over
         return make_plan(config, gpu, model=model, data=data, response_tokens=length)
 
     plan = plan_with(())
-    changes = plan.changes
-    return (plan_with(changes) if changes else plan), list(changes)
+    if plan.changes is None:
+        return plan, []
+    return plan_with(plan.changes.overrides), list(plan.changes.overrides)
 
 
 def train(command: list[str], output: Path, on_gpus: bool) -> dict[str, float]:

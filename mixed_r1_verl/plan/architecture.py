@@ -58,6 +58,7 @@ class Vision:
         patch_values: numbers of one flattened patch as the processor hands it over.
         merge: patches that become one token of the language model.
         gated: the MLP is SwiGLU with RMS norms (Qwen2.5-VL); else two linear layers with layer norms.
+        fused: one matrix makes queries, keys and values (Qwen).
     """
 
     layers: int
@@ -66,6 +67,7 @@ class Vision:
     patch_values: int
     merge: int
     gated: bool
+    fused: bool
 
 
 @dataclass(frozen=True)
@@ -284,6 +286,7 @@ def _qwen2_5_vl(config: Mapping[str, Any], text: Mapping[str, Any], tower: Mappi
         patch_values=channels * temporal * patch * patch,
         merge=merge * merge,
         gated=True,
+        fused=True,
     )
 
     def shapes() -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -318,6 +321,7 @@ def _qwen3_vl(config: Mapping[str, Any], text: Mapping[str, Any], tower: Mapping
         patch_values=channels * temporal * patch * patch,
         merge=merge * merge,
         gated=False,
+        fused=True,
     )
 
     def shapes() -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -363,6 +367,7 @@ def _internvl(config: Mapping[str, Any], text: Mapping[str, Any], tower: Mapping
         patch_values=channels * patch * patch,
         merge=merge,
         gated=False,
+        fused=False,
     )
     if tower.get("use_qk_norm") or tower.get("norm_type", "layer_norm") != "layer_norm":
         raise ArchitectureError("InternVL's larger vision tower (use_qk_norm, rms_norm) is not planned for")

@@ -91,7 +91,7 @@ def as_json(recipe: str, plan: Plan) -> dict[str, Any]:
         "response_tokens": plan.time.response_tokens,
         "problems": plan.problems,
         "remarks": plan.remarks,
-        "changes": plan.changes,
+        "changes": None if plan.changes is None else dataclasses.asdict(plan.changes),
     }
 
 
@@ -136,7 +136,11 @@ def show(recipe: str, plan: Plan, console: Console) -> None:
     for remark in plan.remarks:
         console.print(f"[yellow]note:[/] {remark}", highlight=False)
     if plan.changes:
-        console.print("[yellow]fits with:[/] " + " ".join(plan.changes), highlight=False, soft_wrap=True)
+        changes = plan.changes
+        console.print("[yellow]fits with:[/] " + " ".join(changes.overrides), highlight=False, soft_wrap=True)
+        console.print(
+            f"then: {_gib(changes.host)} of main memory in each node, a step of about {changes.seconds:.0f} s"
+        )
     elif not plan.memory.fits:
         console.print(
             "[red]no set of overrides makes it fit:[/] more or larger GPUs, or a smaller model", highlight=False

@@ -118,10 +118,10 @@ def _picture_tokens(cell: Any, family: ModelFamily, where: str) -> int:
         raise PlanError(f"{where}: {error}") from None
 
 
-def processor_limits(folder: Path) -> dict[str, int]:
-    """The pixel limits that a model directory's own processor sets, for `dataclasses.replace` on its family.
+def processor_limits(folder: Path) -> tuple[int, int] | None:
+    """The least and the largest area in pixels that a model directory's own processor sets.
 
-    Empty where the directory holds no processor file or a tiled one.
+    None where the directory holds no processor file, or that of a tiled family.
     """
     for name in ("processor_config.json", "preprocessor_config.json"):
         try:
@@ -130,5 +130,5 @@ def processor_limits(folder: Path) -> dict[str, int]:
             continue
         size = (found.get("image_processor") or found).get("size") or {}
         if {"shortest_edge", "longest_edge"} <= size.keys():
-            return {"min_pixels": size["shortest_edge"], "max_pixels": size["longest_edge"]}
-    return {}
+            return int(size["shortest_edge"]), int(size["longest_edge"])
+    return None

@@ -130,10 +130,14 @@ def decoder_layer_bytes(architecture: Architecture, width: int = 2) -> int:
 
 
 def vision_layer_bytes(architecture: Architecture, width: int = 2) -> int:
-    """The same per patch for one layer of the vision tower; layer norms keep input and output only."""
+    """The same per patch for one layer of the vision tower.
+
+    Layer norms keep input and output only. Where one matrix makes queries, keys and values, its whole output stays
+    beside the rotated queries and keys, because the values are a view of it.
+    """
     vision = architecture.vision
     norms = 2 * vision.hidden * ((4 + 2 * width) if vision.gated else 2 * width)
-    attention = 4 * width * vision.hidden
+    attention = (6 if vision.fused else 4) * width * vision.hidden
     return norms + attention + (4 if vision.gated else 2) * width * vision.intermediate
 
 

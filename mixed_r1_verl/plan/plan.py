@@ -1,7 +1,6 @@
 """A whole plan, and what to change when it does not fit."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,13 +20,28 @@ RESPONSE_SHARE = 0.5
 
 
 @dataclass(frozen=True)
+class Changes:
+    """Overrides with which a run fits.
+
+    Attributes:
+        overrides: for the command line.
+        host: bytes of one node's main memory that the changed run takes.
+        seconds: of its step, estimated.
+    """
+
+    overrides: tuple[str, ...]
+    host: float
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Plan:
     """What a run needs.
 
     Attributes:
         problems: rules of verl or vLLM that the run breaks.
         remarks: what wastes something or is not what it seems.
-        changes: overrides with which the run fits; empty where it does or none was found.
+        changes: with which the memory suffices; None where it does, or where none were found.
     """
 
     settings: Settings
@@ -39,7 +53,7 @@ class Plan:
     time: StepTime
     problems: tuple[str, ...]
     remarks: tuple[str, ...]
-    changes: tuple[str, ...] = ()
+    changes: Changes | None = None
 
     @property
     def fits(self) -> bool:
@@ -103,7 +117,9 @@ def _plan(
 
 
 def _family(architecture: Architecture, folder: Path) -> ModelFamily:
-    return replace(get_family(architecture.family), **processor_limits(folder))
+    family = get_family(architecture.family)
+    limits = processor_limits(folder)
+    return family if limits is None else replace(family, min_pixels=limits[0], max_pixels=limits[1])
 
 
 ACTOR, ROLLOUT, MODEL = (f"actor_rollout_ref.{name}" for name in ("actor", "rollout", "model"))
@@ -137,7 +153,7 @@ def _remedies(plan: Plan) -> list[list[str]]:
     if s.strategy == "fsdp2" and not s.offload_policy:
         tried.append([f"{ACTOR}.fsdp_config.offload_policy=true"])
     if not s.lora_rank:
-        tried.append([f"{MODEL}.lora_rank=64", f"{MODEL}.lora_alpha=32", f"{ACTOR}.fsdp_config.model_dtype=bf16"])
+        tried.append([f"{MODEL}.lora_rank=64", f"{MODEL}.lora_alpha=64"])
     return tried
 
 
@@ -151,8 +167,8 @@ def _shortage(plan: Plan) -> float:
     return missing
 
 
-def _changes(config: DictConfig, plan: Plan, response_tokens: float | None) -> tuple[str, ...]:
-    """The fewest of the remedies, tried one after the other, with which the memory fits; empty if all do not do it."""
+def _changes(config: DictConfig, plan: Plan, response_tokens: float | None) -> Changes | None:
+    """Remedies, tried one after the other, none of them idle, with which the memory fits; None if all do not do it."""
 
     def with_overrides(overrides: list[str]) -> Plan:
         changed = config.copy()
@@ -178,13 +194,13 @@ def _changes(config: DictConfig, plan: Plan, response_tokens: float | None) -> t
         if tried.memory.fits:
             break
     else:
-        return ()
-    needed: Callable[[list[list[str]]], bool] = lambda some: with_overrides(_flat(some)).memory.fits  # noqa: E731
+        return None
     for remedy in list(taken):
         fewer = [other for other in taken if other is not remedy]
-        if needed(fewer):
+        if with_overrides(_flat(fewer)).memory.fits:
             taken = fewer
-    return tuple(_flat(taken))
+    changed_plan = with_overrides(_flat(taken))
+    return Changes(tuple(_flat(taken)), sum(changed_plan.memory.host.values()), changed_plan.time.total)
 
 
 def _flat(remedies: list[list[str]]) -> list[str]:

@@ -139,7 +139,9 @@ def test_root_and_layer_are_what_fsdp2_gathers() -> None:
         inside = {id(parameter) for module in wrapped for parameter in module.parameters()}
         architecture: Architecture = read_architecture(fields)
         assert architecture.root_parameters() == sum(p.numel() for p in meta.parameters() if id(p) not in inside)
-        assert architecture.layer_parameters() == sum(p.numel() for p in meta.model.language_model.layers[0].parameters())
+        assert architecture.layer_parameters() == sum(
+            p.numel() for p in meta.model.language_model.layers[0].parameters()
+        )
 
 
 @pytest.mark.parametrize(
