@@ -103,6 +103,16 @@ def read_settings(config: DictConfig) -> Settings:
             raise PlanError(f"{path} has no value")
         return value
 
+    def whole(path: str, default: int | None = None, least: int = 1) -> int:
+        value = needed(path) if default is None else key(path, default)
+        try:
+            number = int(value)
+        except (TypeError, ValueError):
+            number = least - 1
+        if number < least:
+            raise PlanError(f"{path}={value}: a whole number of at least {least} is needed")
+        return number
+
     def width(path: str, default: str) -> int:
         value = str(key(path, default)).removeprefix("torch.")
         if value not in _BYTES:
@@ -113,44 +123,39 @@ def read_settings(config: DictConfig) -> Settings:
     strategy = str(needed(f"{actor}.strategy"))
     if strategy not in ("fsdp", "fsdp2"):
         raise PlanError(f"{actor}.strategy={strategy}: planned for are fsdp and fsdp2")
-    per_node, nodes = int(needed("trainer.n_gpus_per_node")), int(needed("trainer.nnodes"))
-    gpus = per_node * nodes
-    if gpus < 1:
-        raise PlanError(f"trainer.n_gpus_per_node={per_node} and trainer.nnodes={nodes} give no GPU")
-    prompt, response = int(needed("data.max_prompt_length")), int(needed("data.max_response_length"))
+    per_node = whole("trainer.n_gpus_per_node")
+    gpus = per_node * whole("trainer.nnodes")
+    prompt, response = whole("data.max_prompt_length"), whole("data.max_response_length")
     dynamic = bool(key(f"{actor}.use_dynamic_bsz", False))
-    micro = None if dynamic else key(f"{actor}.ppo_micro_batch_size_per_gpu")
+    micro = None if dynamic else whole(f"{actor}.ppo_micro_batch_size_per_gpu")
     forward_dynamic = bool(key(f"{rollout}.log_prob_use_dynamic_bsz", False))
-    forward_micro = None if forward_dynamic else key(f"{rollout}.log_prob_micro_batch_size_per_gpu")
-    if not dynamic and not micro:
-        raise PlanError(f"{actor}.ppo_micro_batch_size_per_gpu has no value, and use_dynamic_bsz is off")
-    if not forward_dynamic and not forward_micro:
-        raise PlanError(
-            f"{rollout}.log_prob_micro_batch_size_per_gpu has no value, and log_prob_use_dynamic_bsz is off"
-        )
+    forward_micro = None if forward_dynamic else whole(f"{rollout}.log_prob_micro_batch_size_per_gpu")
     sequence_parallel = max(
-        int(key(f"{actor}.ulysses_sequence_parallel_size", 1)),
-        int(key(f"{actor}.fsdp_config.ulysses_sequence_parallel_size", 1)),
+        whole(f"{actor}.ulysses_sequence_parallel_size", 1),
+        whole(f"{actor}.fsdp_config.ulysses_sequence_parallel_size", 1),
     )
-    shard = int(key(f"{actor}.fsdp_config.fsdp_size", -1))
-    lora_rank = int(key(f"{model}.lora.rank", 0)) or int(key(f"{model}.lora_rank", 0))
+    shard = whole(f"{actor}.fsdp_config.fsdp_size", -1, least=-1)
+    lora_rank = whole(f"{model}.lora.rank", 0, least=0) or whole(f"{model}.lora_rank", 0, least=0)
     exclude = key(f"{model}.exclude_modules")
     if lora_rank and key(f"{model}.target_modules", "all-linear") != "all-linear":
         raise PlanError(f"{model}.target_modules: only all-linear is planned for")
+    utilization = needed(f"{rollout}.gpu_memory_utilization")
+    if not isinstance(utilization, int | float) or not 0 < utilization <= 1:
+        raise PlanError(f"{rollout}.gpu_memory_utilization={utilization}: a share between 0 and 1 is needed")
     return Settings(
         model=str(needed(f"{model}.path")),
         gpus=gpus,
         per_node=per_node,
-        train_batch=int(needed("data.train_batch_size")),
-        rollouts=int(needed(f"{rollout}.n")),
-        mini_batch=int(needed(f"{actor}.ppo_mini_batch_size")),
-        epochs=int(key(f"{actor}.ppo_epochs", 1)),
+        train_batch=whole("data.train_batch_size"),
+        rollouts=whole(f"{rollout}.n"),
+        mini_batch=whole(f"{actor}.ppo_mini_batch_size"),
+        epochs=whole(f"{actor}.ppo_epochs", 1),
         prompt_tokens=prompt,
         response_tokens=response,
         dynamic=dynamic,
-        update_tokens=int(key(f"{actor}.ppo_max_token_len_per_gpu")) if micro is None else micro * (prompt + response),
+        update_tokens=whole(f"{actor}.ppo_max_token_len_per_gpu") if micro is None else micro * (prompt + response),
         forward_tokens=(
-            int(key(f"{rollout}.log_prob_max_token_len_per_gpu"))
+            whole(f"{rollout}.log_prob_max_token_len_per_gpu")
             if forward_micro is None
             else forward_micro * (prompt + response)
         ),
@@ -177,15 +182,15 @@ def read_settings(config: DictConfig) -> Settings:
         freeze_vision_tower=bool(key(f"{actor}.freeze_vision_tower", False)),
         reference=bool(key(f"{actor}.use_kl_loss", False)) or bool(key("algorithm.use_kl_in_reward", False)),
         rollout_bytes=width(f"{rollout}.dtype", "bfloat16"),
-        tensor_parallel=int(key(f"{rollout}.tensor_model_parallel_size", 1)),
-        utilization=float(needed(f"{rollout}.gpu_memory_utilization")),
-        max_sequence=int(key(f"{rollout}.max_model_len", prompt + response)),
-        max_sequences=int(key(f"{rollout}.max_num_seqs", 256)),
-        batched_tokens=int(key(f"{rollout}.max_num_batched_tokens", 8192)),
+        tensor_parallel=whole(f"{rollout}.tensor_model_parallel_size", 1),
+        utilization=utilization,
+        max_sequence=whole(f"{rollout}.max_model_len", prompt + response),
+        max_sequences=whole(f"{rollout}.max_num_seqs", 256),
+        batched_tokens=whole(f"{rollout}.max_num_batched_tokens", 8192),
         eager=bool(key(f"{rollout}.enforce_eager", False)),
         sleep=bool(key(f"{rollout}.free_cache_engine", True)),
-        bucket=int(key(f"{rollout}.checkpoint_engine.update_weights_bucket_megabytes", 2048)) * 2**20,
-        image_patch_size=int(key("data.image_patch_size", 14)),
+        bucket=whole(f"{rollout}.checkpoint_engine.update_weights_bucket_megabytes", 2048) * 2**20,
+        image_patch_size=whole("data.image_patch_size", 14),
     )
 
 
