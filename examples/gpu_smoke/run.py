@@ -120,7 +120,7 @@ def train(command: list[str], output: Path, on_gpus: bool) -> dict[str, float]:
     start = time.monotonic()
     log, metrics = output / "train.log", output / "metrics.jsonl"
     metrics.unlink(missing_ok=True)
-    console.print(f"$ {' '.join(command)}", highlight=False, soft_wrap=True)
+    console.print("$ " + " ".join(command), highlight=False, soft_wrap=True, markup=False)
     with PeakMemory() as host, log.open("w", encoding="utf-8") as file:
         environment = {**os.environ, "VERL_FILE_LOGGER_PATH": str(metrics)}
         code = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, env=environment).returncode

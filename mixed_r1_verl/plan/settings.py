@@ -78,12 +78,12 @@ class Settings:
     @property
     def data_parallel(self) -> int:
         """GPUs, or groups of them, that each train on samples of their own."""
-        return self.gpus // self.sequence_parallel
+        return max(1, self.gpus // self.sequence_parallel)
 
     @property
     def replicas(self) -> int:
         """Copies of vLLM."""
-        return self.gpus // self.tensor_parallel
+        return max(1, self.gpus // self.tensor_parallel)
 
 
 def read_settings(config: DictConfig) -> Settings:

@@ -68,7 +68,8 @@ def plan_time(
         data: of the data file.
     """
     forward = batch.responses_per_gpu * _flops(settings, architecture, batch.tokens, data) / settings.sequence_parallel
-    passes = 4 if settings.checkpointing else 3  # a backward pass is two forward passes, recomputation one more
+    # A backward pass costs as much as two forward passes, one where weights get no gradient; recomputation one more.
+    passes = 1 + (1 if settings.lora_rank else 2) + settings.checkpointing
     micro_batches = batch.updates * batch.micro_batches
     gather = _gather(settings, architecture, gpu)
     state = actor_state(settings, architecture)
