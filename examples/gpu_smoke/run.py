@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 from typing import Annotated, Any
 
+import pyarrow.parquet as pq
 import typer
 from model import SIZES, build
 from rich.console import Console
@@ -32,7 +33,9 @@ sys.path.append(str(Path(__file__).resolve().parent.parent / "demo"))
 from memory import PeakMemory  # the demo's
 
 console = Console(width=None if sys.stdout.isatty() else 110)
+# What vLLM says of its cache, on a GPU and on a CPU.
 _KV_TOKENS = re.compile(r"KV cache size: ([0-9,]+) tokens")
+_KV_GIB = re.compile(r"(?:Available KV cache memory: |Explicitly set \()([0-9.]+)")
 
 
 def cuda_gpus() -> list[tuple[str, float]]:
@@ -145,46 +148,60 @@ def read_steps(output: Path) -> list[dict[str, Any]]:
     return [{"step": record["step"], **record["data"]} for record in records if "timing_s/step" in record["data"]]
 
 
-def time_rewards(output: Path, model: Path) -> dict[str, float]:
+def time_rewards(output: Path, data: Path, model: Path) -> dict[str, float]:
     """Scores the rollouts of the last step once more, one after the other in this process.
 
-    verl 0.9.1 logs no time of the reward in training. In a run, scoring is spread over `reward.num_workers` processes
-    and goes on while other responses are still generated.
+    verl 0.9.1 logs no time of the reward in training, and of a row it writes down the ground truth alone: the rest is
+    taken from a row of the data file with the same. In a run, scoring is spread over `reward.num_workers` processes and
+    goes on while other responses are still generated.
     """
     from mixed_r1_verl.rewards.config import MixedRewardConfig
     from mixed_r1_verl.rewards.mixed import MixedReward
 
     last = max((output / "rollouts").glob("*.jsonl"), key=lambda file: int(file.stem))
-    rows = [json.loads(line) for line in last.read_text(encoding="utf-8").splitlines()]
+    rollouts = [json.loads(line) for line in last.read_text(encoding="utf-8").splitlines()]
+    columns = pq.read_table(data, columns=["data_source", "reward_model", "extra_info"]).to_pylist()
+    rows = {row["reward_model"]["ground_truth"]: row for row in columns}
     reward = MixedReward(MixedRewardConfig(embedding_model=str(model)))
     reward.prepare()
 
     def score_all() -> None:
-        for row in rows:
-            reward.score("smoke", row["output"], row["gts"], {"reward": row["reward_kind"]})
+        for rollout in rollouts:
+            row = rows[rollout["gts"]]
+            reward.score(row["data_source"], rollout["output"], rollout["gts"], row["extra_info"])
 
     score_all()  # tables are loaded once
     start = time.perf_counter()
     score_all()
     seconds = time.perf_counter() - start
-    return {"responses": len(rows), "seconds_on_one_core": seconds, "milliseconds_each": 1e3 * seconds / len(rows)}
+    count = len(rollouts)
+    return {"responses": count, "seconds_on_one_core": seconds, "milliseconds_each": 1e3 * seconds / count}
 
 
-def memory_rows(plan: Plan, peak: dict[str, float], cache: int | None, allocated: float | None) -> dict[str, list[str]]:
+def kv_cache(log: Path) -> dict[str, float]:
+    """Tokens of vLLM's cache and bytes of each on one GPU, as vLLM logged them; empty where it did not."""
+    text = log.read_text(encoding="utf-8", errors="replace")
+    tokens, size = _KV_TOKENS.search(text), _KV_GIB.search(text)
+    if tokens is None or size is None:
+        return {}
+    count = int(tokens[1].replace(",", ""))
+    return {"tokens": count, "bytes_per_token": float(size[1]) * GIB / count}
+
+
+def memory_rows(plan: Plan, peak: dict[str, float], cache: dict[str, float], metrics: dict[str, Any]) -> dict[str, Any]:
     """What was measured of memory, and what was planned."""
-    rows = {
-        "host, all processes, peak": [f"{peak['host_peak_bytes'] / GIB:.1f} GiB", ""],
-        "KV cache of vLLM": [
-            "not logged" if cache is None else f"{cache:,} tokens",
-            f"{plan.memory.kv.tokens:,} tokens",
-        ],
-    }
+    kv = plan.memory.kv
+    rows = {"host, all processes, peak": [f"{peak['host_peak_bytes'] / GIB:.1f} GiB", ""]}
+    if cache:
+        rows["KV cache, bytes a token"] = [f"{cache['bytes_per_token']:,.0f}", f"{kv.bytes_per_token:,}"]
     if peak["gpu_peak_bytes"]:
-        largest = max(phase.total for phase in plan.memory.phases)
-        rows["GPU, all processes, peak"] = [f"{peak['gpu_peak_bytes'] / GIB:.1f} GiB", f"{largest / GIB:.1f} GiB"]
-    if allocated:
-        update = next(phase for phase in plan.memory.phases if phase.name == "update")
+        phases = plan.memory.phases
+        update = next(phase for phase in phases if phase.name == "update")
         own = sum(size for part, size in update.parts.items() if part not in ("sleeping vLLM", "contexts"))
+        allocated = metrics.get("actor/perf/max_memory_allocated_gb", float("nan"))
+        largest = max(phase.total for phase in phases)
+        rows["KV cache, tokens"] = [f"{cache.get('tokens', float('nan')):,.0f}", f"{kv.tokens:,}"]
+        rows["GPU, all processes, peak"] = [f"{peak['gpu_peak_bytes'] / GIB:.1f} GiB", f"{largest / GIB:.1f} GiB"]
         rows["actor, allocated, peak"] = [f"{allocated:.1f} GiB", f"{own / GIB:.1f} GiB"]
     return rows
 
@@ -192,11 +209,11 @@ def memory_rows(plan: Plan, peak: dict[str, float], cache: int | None, allocated
 def show(summary: dict[str, Any]) -> None:
     """Print measured beside planned."""
     tables = (
-        Table("seconds", *(f"step {step['step']}" for step in summary["steps"]), "planned", box=None, pad_edge=False),
+        Table("seconds", *(f"step {step['number']}" for step in summary["steps"]), "planned", box=None, pad_edge=False),
         Table("memory", "measured", "planned", box=None, pad_edge=False),
     )
     for stage in summary["stages"]:
-        expected = summary["planned"]["seconds"].get(stage)
+        expected = None if summary["device"] == "CPU" else summary["planned"]["seconds"].get(stage)
         measured = (f"{step[stage]:.2f}" for step in summary["steps"])
         tables[0].add_row(stage, *measured, "" if expected is None else f"{expected:.2f}")
     for name, row in summary["memory"].items():
@@ -208,7 +225,8 @@ def show(summary: dict[str, Any]) -> None:
     reward = summary["reward"]
     console.print(
         f"reward: {reward['milliseconds_each']:.2f} ms a response on one core; {reward['workers']} workers would take "
-        f"{100 * reward['share_of_step']:.2f} % of a step if they began when generation had ended"
+        f"{100 * reward['share_of_step']:.2f} % of a step if they began when generation had ended; random weights "
+        "write no answer, so a trained model's responses cost more (benchmarks/reward_throughput.py)"
     )
 
 
@@ -263,9 +281,8 @@ def smoke(
 
     measured = read_steps(output)
     stages = [stage for stage in (*plan.time.stages, "adv", "step") if f"timing_s/{stage}" in measured[0]]
-    cache = _KV_TOKENS.search((output / "train.log").read_text(encoding="utf-8", errors="replace"))
-    tokens = int(cache[1].replace(",", "")) if cache else None
-    reward = time_rewards(output, model)
+    cache = kv_cache(output / "train.log")
+    reward = time_rewards(output, train_file, model)
     workers = compose(recipe, gpus, [*wanted, *changes]).reward.num_workers
     summary = {
         "size": size,
@@ -276,11 +293,11 @@ def smoke(
         "run": peak,
         "stages": stages,
         "steps": [
-            {"step": step["step"], **{stage: step[f"timing_s/{stage}"] for stage in stages}} for step in measured
+            {"number": step["step"], **{stage: step[f"timing_s/{stage}"] for stage in stages}} for step in measured
         ],
         "last_metrics": measured[-1],
-        "kv_cache_tokens": tokens,
-        "memory": memory_rows(plan, peak, tokens, measured[-1].get("actor/perf/max_memory_allocated_gb")),
+        "kv_cache": cache,
+        "memory": memory_rows(plan, peak, cache, measured[-1]),
         "reward": {
             **reward,
             "workers": workers,
