@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from mixed_r1_verl.families import ImageSizeError, ModelFamily
+from mixed_r1_verl.families import ModelFamily
 from mixed_r1_verl.plan.settings import PlanError
 
 CHARS_PER_TOKEN = 3.0
@@ -72,7 +72,10 @@ def read_data(path: Path, family: ModelFamily, max_prompt: int, tokenizer_dir: P
                     _picture_tokens(cell, family, f"{path}: row {len(images)}: picture {number}")
                     for number, cell in enumerate(row.get("images") or [])
                 ]
-                text = "\n".join(str(message["content"]) for message in row["prompt"])
+                try:
+                    text = "\n".join(str(message["content"]) for message in row["prompt"])
+                except (TypeError, KeyError):
+                    raise PlanError(f"{path}: row {len(images)}: prompt is not a list of messages") from None
                 words = len(tokenizer.encode(text).ids) if tokenizer else math.ceil(len(text) / CHARS_PER_TOKEN)
                 images.append(sum(sizes))
                 prompts.append(words + TEMPLATE_TOKENS + sum(sizes) + 2 * len(sizes))
@@ -114,7 +117,7 @@ def _picture_tokens(cell: Any, family: ModelFamily, where: str) -> int:
         ) as image:
             width, height = image.size
         return family.verl_image_tokens(width, height, **limits)
-    except (OSError, ImageSizeError, Image.DecompressionBombError) as error:
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise PlanError(f"{where}: {error}") from None
 
 

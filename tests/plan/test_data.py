@@ -63,6 +63,7 @@ def test_a_model_without_a_processor_has_no_limits(tmp_path: Path) -> None:
         (lambda file: file.write_bytes(b"PAR"), "rows.parquet"),
         (lambda file: pq.write_table(pa.table({"text": ["a"]}), file), "no column `prompt`"),
         (lambda file: pq.write_table(pa.Table.from_pylist([], row_schema("bytes")), file), "holds no rows"),
+        (lambda file: pq.write_table(pa.table({"prompt": ["a question"]}), file), "row 0: prompt is not a list"),
         (
             lambda file: pq.write_table(
                 pa.table(
