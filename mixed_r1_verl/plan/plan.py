@@ -171,14 +171,8 @@ def _changes(config: DictConfig, plan: Plan, response_tokens: float | None) -> C
     """Remedies, tried one after the other, none of them idle, with which the memory fits; None if all do not do it."""
 
     def with_overrides(overrides: list[str]) -> Plan:
-        changed = config.copy()
-        for override in overrides:
-            path, _, value = override.partition("=")
-            OmegaConf.update(changed, path, OmegaConf.create({"v": _value(value)}).v, force_add=True)
-        # The configuration is resolved: what it takes from the changed keys by interpolation must follow them.
-        for path, source in ((f"{ROLLOUT}.log_prob_max_token_len_per_gpu", f"{ACTOR}.ppo_max_token_len_per_gpu"),):
-            if any(override.startswith(source) for override in overrides):
-                OmegaConf.update(changed, path, OmegaConf.select(changed, source))
+        changed = OmegaConf.merge(config, OmegaConf.from_dotlist(overrides))
+        assert isinstance(changed, DictConfig)
         return _plan(read_settings(changed), plan.architecture, plan.gpu, plan.data, response_tokens)
 
     taken: list[list[str]] = []
@@ -205,14 +199,3 @@ def _changes(config: DictConfig, plan: Plan, response_tokens: float | None) -> C
 
 def _flat(remedies: list[list[str]]) -> list[str]:
     return [override for remedy in remedies for override in remedy]
-
-
-def _value(text: str) -> object:
-    if text in ("true", "false"):
-        return text == "true"
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text

@@ -217,7 +217,7 @@ def compose(recipe: str, gpus: int, overrides: Sequence[str] = ()) -> DictConfig
     try:
         with initialize_config_module("verl.trainer.config", version_base=None):
             config = hydra_compose("ppo_trainer", overrides=[f"+recipe={recipe}", *nodes, *overrides])
-            OmegaConf.resolve(config)
+            OmegaConf.resolve(config.copy())  # what cannot be resolved fails now; the plan needs the links kept
     except (HydraException, OmegaConfBaseException) as error:
         raise PlanError(f"recipe {recipe}: {' '.join(str(error).split())}") from None
     if config.get("recipe") is not None:
