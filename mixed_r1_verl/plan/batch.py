@@ -1,0 +1,186 @@
+"""Batch arithmetic of verl's V1 trainer, and the rules by which it refuses or pads a batch.
+
+verl's own `validate_config` is called for what it checks. What it leaves to an assertion in a Ray worker, minutes after
+the start, is checked here, each rule with the place in verl 0.9.1 that it comes from.
+"""
+
+import contextlib
+import io
+import math
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from omegaconf import DictConfig
+
+from mixed_r1_verl.plan.architecture import Architecture
+from mixed_r1_verl.plan.data import DataStatistics
+from mixed_r1_verl.plan.settings import Settings
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One step in numbers.
+
+    Attributes:
+        prompts, responses: of a step, over all GPUs.
+        padded: responses after verl has filled the batch up to a multiple that it can divide.
+        mini_batch_responses: of one optimizer step.
+        updates: optimizer steps of a step.
+        responses_per_gpu: that one data-parallel rank trains on.
+        micro_batches: forward and backward passes of one update on one GPU; with dynamic batches an estimate.
+        tokens: of one response with its prompt, as estimated.
+        steps_per_epoch: None without a data file.
+    """
+
+    prompts: int
+    responses: int
+    padded: int
+    mini_batch_responses: int
+    updates: int
+    responses_per_gpu: int
+    micro_batches: int
+    tokens: float
+    steps_per_epoch: int | None
+
+
+def plan_batch(settings: Settings, response_tokens: float, data: DataStatistics | None = None) -> Batch:
+    """The arithmetic of one step.
+
+    Args:
+        settings: of the run.
+        response_tokens: mean length of a response.
+        data: of the data file; without it a prompt is taken as long as allowed.
+    """
+    responses = settings.train_batch * settings.rollouts
+    mini = settings.mini_batch * settings.rollouts
+    # trainer_base.py, _get_required_batch_multiple: the batch is filled with padding sequences.
+    multiple = math.lcm(settings.data_parallel, mini)
+    padded = math.ceil(responses / multiple) * multiple
+    per_gpu = padded // settings.data_parallel
+    mini_per_gpu = max(1, mini // settings.data_parallel)
+    tokens = prompt_tokens(settings, data) + response_tokens
+    if settings.micro is not None:
+        micro_batches = math.ceil(mini_per_gpu / settings.micro)
+    else:
+        room = settings.update_tokens * settings.sequence_parallel
+        micro_batches = min(mini_per_gpu, math.ceil(mini_per_gpu * tokens / room))
+    return Batch(
+        prompts=settings.train_batch,
+        responses=responses,
+        padded=padded,
+        mini_batch_responses=mini,
+        updates=padded // mini * settings.epochs,
+        responses_per_gpu=per_gpu,
+        micro_batches=micro_batches,
+        tokens=tokens,
+        steps_per_epoch=None if data is None else (data.rows - data.too_long) // settings.train_batch,
+    )
+
+
+def prompt_tokens(settings: Settings, data: DataStatistics | None) -> float:
+    """Mean length of a prompt: the data's, or without data the greatest allowed."""
+    return settings.prompt_tokens if data is None else min(data.mean_prompt, settings.prompt_tokens)
+
+
+def refusals(config: DictConfig) -> list[str]:
+    """What verl's own `validate_config` and configuration classes say against a configuration; empty when nothing."""
+    from verl.trainer.ppo.utils import need_critic, need_reference_policy
+    from verl.utils.config import omega_conf_to_dataclass, validate_config
+
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # verl warns that GRPO has no critic
+            validate_config(config, need_reference_policy(config), need_critic(config))
+            omega_conf_to_dataclass(config.actor_rollout_ref.rollout)
+    except Exception as error:  # assertions, ValueError, Hydra's instantiation errors
+        return [f"validate_config: {' '.join(str(error).split())[:400]}"]
+    return []
+
+
+def broken_rules(settings: Settings, architecture: Architecture, data: DataStatistics | None = None) -> list[str]:
+    """Rules of verl 0.9.1 and vLLM that the run breaks, and on which it would stop; empty when it breaks none."""
+    return list(_broken_rules(settings, architecture, data))
+
+
+def _broken_rules(settings: Settings, architecture: Architecture, data: DataStatistics | None) -> Iterator[str]:
+    s, decoder = settings, architecture.decoder
+    mini = s.mini_batch * s.rollouts
+    longest = s.prompt_tokens + s.response_tokens
+    if s.gpus % s.sequence_parallel:
+        yield f"{s.gpus} GPUs are not a multiple of ulysses_sequence_parallel_size {s.sequence_parallel}"
+    if s.gpus % s.shard:
+        yield f"{s.gpus} GPUs are not a multiple of fsdp_size {s.shard}"
+    if mini % s.data_parallel:  # engine_workers.py, train_mini_batch
+        yield (
+            f"ppo_mini_batch_size × rollout.n = {s.mini_batch} × {s.rollouts} = {mini} is not a multiple of the "
+            f"{s.data_parallel} data-parallel ranks"
+        )
+    elif s.micro is not None and mini // s.data_parallel % s.micro:  # engine/utils.py, prepare_micro_batches
+        yield (
+            f"{mini // s.data_parallel} responses of a mini batch on each rank are not a multiple of "
+            f"ppo_micro_batch_size_per_gpu {s.micro}"
+        )
+    elif s.forward_micro is not None:
+        batch = plan_batch(s, s.response_tokens)
+        if batch.responses_per_gpu % s.forward_micro:
+            yield (
+                f"{batch.responses_per_gpu} responses of a batch on each rank are not a multiple of "
+                f"log_prob_micro_batch_size_per_gpu {s.forward_micro}"
+            )
+    for name, tokens in (
+        ("ppo_max_token_len_per_gpu", s.update_tokens),
+        ("log_prob_max_token_len_per_gpu", s.forward_tokens),
+    ):
+        fixed = s.micro if name.startswith("ppo") else s.forward_micro
+        if fixed is None and tokens * s.sequence_parallel < longest:  # seqlen_balancing.py, rearrange_micro_batches
+            yield (
+                f"{name} × sequence parallel = {tokens * s.sequence_parallel} is less than one sequence of "
+                f"max_prompt_length + max_response_length = {longest} tokens"
+            )
+    if s.gpus % s.tensor_parallel:  # engine_workers.py, init_model
+        yield f"{s.gpus} GPUs are not a multiple of rollout.tensor_model_parallel_size {s.tensor_parallel}"
+    if decoder.heads % s.tensor_parallel:  # vLLM
+        yield f"{decoder.heads} attention heads are not a multiple of tensor_model_parallel_size {s.tensor_parallel}"
+    if s.sequence_parallel > 1 and decoder.heads % s.sequence_parallel:
+        yield f"{decoder.heads} attention heads are not a multiple of ulysses_sequence_parallel_size"
+    if s.max_sequence < longest:
+        yield f"rollout.max_model_len {s.max_sequence} is less than one sequence of {longest} tokens"
+    if data is not None and data.largest_picture > s.batched_tokens:
+        yield (
+            f"the largest picture has {data.largest_picture} tokens, more than rollout.max_num_batched_tokens "
+            f"{s.batched_tokens}: vLLM refuses it"
+        )
+    if data is not None and data.rows - data.too_long < s.train_batch:
+        yield (
+            f"{data.rows - data.too_long} rows with a prompt of at most {s.prompt_tokens} tokens do not fill one batch "
+            f"of {s.train_batch} (the data loader drops what is left over)"
+        )
+
+
+def remarks(settings: Settings, architecture: Architecture, data: DataStatistics | None = None) -> list[str]:
+    """What does not stop the run but wastes something or is not what it seems."""
+    batch = plan_batch(settings, settings.response_tokens, data)
+    found = []
+    if batch.padded != batch.responses:
+        found.append(
+            f"verl fills the batch of {batch.responses} responses up to {batch.padded} with padding: make "
+            f"train_batch_size a multiple of ppo_mini_batch_size {settings.mini_batch}"
+        )
+    if settings.tensor_parallel > settings.per_node:
+        found.append("tensor_model_parallel_size is larger than a node: vLLM then talks between nodes at every layer")
+    if settings.tensor_parallel > architecture.decoder.kv_heads:
+        found.append(
+            f"{settings.tensor_parallel} GPUs share {architecture.decoder.kv_heads} key-value heads: caches are copies"
+        )
+    if settings.freeze_vision_tower:
+        found.append(
+            "freeze_vision_tower=true freezes nothing: no engine of verl 0.9.1 reads the key. The vision tower trains "
+            "and is planned so"
+        )
+    if data is not None and data.too_long:
+        found.append(
+            f"{data.too_long} of {data.rows} prompts are longer than max_prompt_length {settings.prompt_tokens} and "
+            f"are filtered out; data.max_prompt_length={data.prompt[2]} keeps all"
+        )
+    return found

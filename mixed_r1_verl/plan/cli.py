@@ -1,0 +1,183 @@
+"""`mixed-r1 plan`: the command, its table and its JSON."""
+
+import dataclasses
+import json
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from mixed_r1_verl.plan.gpus import GIB, GPUS
+from mixed_r1_verl.plan.plan import Plan, make_plan
+from mixed_r1_verl.plan.settings import PlanError, compose
+
+DOES_NOT_FIT, BAD_USAGE = 1, 2
+
+
+class Format(str, Enum):
+    """How the plan is printed."""
+
+    table = "table"
+    json = "json"
+
+
+def plan_command(
+    recipe: Annotated[str, typer.Option(help="Name of a recipe, as in `main_ppo +recipe=NAME`.")],
+    gpus: Annotated[int, typer.Option(min=1, help="GPUs in all; more than 8 are nodes of 8.")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="Hydra overrides, as for main_ppo.")] = None,
+    gpu: Annotated[str, typer.Option(help=f"Kind of GPU: {', '.join(GPUS)}.")] = "H100",
+    gpu_memory: Annotated[
+        float | None, typer.Option(min=1, help="Usable GiB of each GPU, instead of the kind's.")
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="Parquet file whose pictures and prompts are counted.")] = None,
+    model: Annotated[Path | None, typer.Option(help="Directory with the model's config.json.")] = None,
+    response_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Mean length of a response; default: half of max_response_length.")
+    ] = None,
+    format: Annotated[Format, typer.Option(help="How to print.")] = Format.table,
+) -> None:
+    """Say what a recipe needs on your GPUs, whether it fits, and what to change where it does not.
+
+    Exit status 0: it fits. 1: it does not. 2: bad usage.
+
+    Example: mixed-r1 plan --recipe mixed_r1 --gpus 8 --gpu A100-80GB --data data/chartqa.parquet
+    """
+    try:
+        if gpu not in GPUS:
+            raise PlanError(f"unknown GPU {gpu!r}; known: {', '.join(GPUS)}")
+        kind = GPUS[gpu]
+        if gpu_memory is not None:
+            kind = dataclasses.replace(kind, memory=gpu_memory * GIB)
+        if data is not None and not data.is_file():
+            raise PlanError(f"{data} is not there")
+        config = compose(recipe, gpus, overrides or [])
+        plan = make_plan(config, kind, model=model, data=data, response_tokens=response_tokens)
+    except PlanError as error:
+        typer.echo(f"mixed-r1 plan: {error}", err=True)
+        raise typer.Exit(BAD_USAGE) from None
+    if format is Format.json:
+        typer.echo(json.dumps(as_json(recipe, plan), indent=2))
+    else:
+        show(recipe, plan, Console())
+    raise typer.Exit(0 if plan.fits else DOES_NOT_FIT)
+
+
+def as_json(recipe: str, plan: Plan) -> dict[str, Any]:
+    """The plan as plain numbers; bytes, seconds and tokens."""
+    architecture = plan.architecture
+    return {
+        "recipe": recipe,
+        "fits": plan.fits,
+        "gpu": dataclasses.asdict(plan.gpu),
+        "settings": dataclasses.asdict(plan.settings),
+        "parameters": {
+            "total": architecture.parameters,
+            "vision": architecture.vision_parameters,
+            "embedding": architecture.embedding_parameters,
+            "trained": _trained(plan),
+        },
+        "phases": {
+            phase.name: {"parts": phase.parts, "total": phase.total, "limit": phase.limit, "fits": phase.fits}
+            for phase in plan.memory.phases
+        },
+        "kv_cache": {**dataclasses.asdict(plan.memory.kv), "fits": plan.memory.kv.fits},
+        "host": plan.memory.host,
+        "data": None if plan.data is None else dataclasses.asdict(plan.data),
+        "batch": dataclasses.asdict(plan.batch),
+        "seconds": {**plan.time.stages, "step": plan.time.total},
+        "response_tokens": plan.time.response_tokens,
+        "problems": plan.problems,
+        "remarks": plan.remarks,
+        "changes": None if plan.changes is None else dataclasses.asdict(plan.changes),
+    }
+
+
+def _trained(plan: Plan) -> int:
+    rank = plan.settings.lora_rank
+    if not rank:
+        return plan.architecture.parameters
+    return sum(a * b for a, b in plan.architecture.lora_shapes(rank, plan.settings.lora_exclude).values())
+
+
+def show(recipe: str, plan: Plan, console: Console) -> None:
+    """Print the plan."""
+    s, a = plan.settings, plan.architecture
+    size = f"{a.parameters / 1e9:.2f} B parameters ({a.vision_parameters / 1e9:.2f} B vision)"
+    trained = f", {_trained(plan) / 1e6:.1f} M of them LoRA's" if s.lora_rank else ""
+    console.print(f"{recipe}: {s.model}, {size}{trained}; {s.gpus} × {plan.gpu.name}, {plan.gpu.memory / GIB:.0f} GiB")
+    console.print(_memory_table(plan))
+    kv = plan.memory.kv
+    console.print(
+        f"KV cache: {_gib(kv.bytes)} on each GPU, {kv.bytes_per_token:,} bytes a token: {kv.tokens:,} tokens, "
+        f"{kv.sequences:.1f} sequences of {s.max_sequence:,}" + ("" if kv.fits else " [red]does not fit[/]")
+    )
+    console.print(
+        "host memory of a node: " + ", ".join(f"{name} {_gib(size)}" for name, size in plan.memory.host.items())
+    )
+    if plan.data is not None:
+        d = plan.data
+        how = "counted" if d.counted else "text estimated, 3 characters a token"
+        console.print(
+            f"data: {d.rows:,} rows; image tokens p50 {d.image[0]:,}, p99 {d.image[1]:,}, max {d.image[2]:,}; prompt "
+            f"p50 {d.prompt[0]:,}, p99 {d.prompt[1]:,}, max {d.prompt[2]:,} ({how})"
+        )
+    b = plan.batch
+    steps = "" if b.steps_per_epoch is None else f"; {b.steps_per_epoch:,} steps an epoch"
+    console.print(
+        f"batch: {b.prompts:,} prompts × {s.rollouts} = {b.responses:,} responses; {b.updates} updates of "
+        f"{b.mini_batch_responses:,}; {b.micro_batches} micro batches an update on each GPU{steps}"
+    )
+    console.print(_time_table(plan))
+    for problem in plan.problems:
+        console.print(f"[red]verl would stop:[/] {problem}", highlight=False)
+    for remark in plan.remarks:
+        console.print(f"[yellow]note:[/] {remark}", highlight=False)
+    if plan.changes:
+        changes = plan.changes
+        console.print("[yellow]fits with:[/] " + " ".join(changes.overrides), highlight=False, soft_wrap=True)
+        console.print(
+            f"then: {_gib(changes.host)} of main memory in each node, a step of about {changes.seconds:.0f} s"
+        )
+    elif not plan.memory.fits:
+        console.print(
+            "[red]no set of overrides makes it fit:[/] more or larger GPUs, or a smaller model", highlight=False
+        )
+    console.print("[green]fits[/]" if plan.fits else "[red]does not fit[/]")
+
+
+def _gib(size: float) -> str:
+    return f"{size / GIB:.1f} GiB" if size >= GIB / 10 else f"{size / 2**20:.1f} MiB"
+
+
+def _memory_table(plan: Plan) -> Table:
+    phases = plan.memory.phases
+    table = Table("GiB on each GPU", *(phase.name for phase in phases), box=None, pad_edge=False)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for name in dict.fromkeys(name for phase in phases for name in phase.parts):
+        sizes = (phase.parts.get(name) for phase in phases)
+        table.add_row(name, *("" if size is None else f"{size / GIB:.2f}" for size in sizes))
+    colour = ["green" if phase.fits else "red" for phase in phases]
+    table.add_row("together", *(f"[{c}]{p.total / GIB:.2f}[/]" for c, p in zip(colour, phases, strict=True)))
+    table.add_row("of", *(f"{phase.limit / GIB:.2f}" for phase in phases))
+    return table
+
+
+def _time_table(plan: Plan) -> Table:
+    time = plan.time
+    table = Table(
+        "estimated seconds",
+        *time.stages,
+        "step",
+        box=None,
+        pad_edge=False,
+        caption=f"assumed: {time.response_tokens:.0f} tokens a response; not measured, good to a factor of two",
+        caption_justify="left",
+    )
+    for column in table.columns[1:]:
+        column.justify = "right"
+    table.add_row("", *(f"{seconds:.1f}" for seconds in time.stages.values()), f"{time.total:.1f}")
+    return table

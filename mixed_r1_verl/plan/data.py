@@ -1,0 +1,137 @@
+"""Image and prompt tokens of a data file, as the model's processor makes them in verl."""
+
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image
+
+from mixed_r1_verl.families import ModelFamily
+from mixed_r1_verl.plan.settings import PlanError
+
+CHARS_PER_TOKEN = 3.0
+"""Characters of English text in one token, on the low side; used where the model's tokenizer is not at hand."""
+
+TEMPLATE_TOKENS = 32
+"""Role names and turn ends that a chat template adds, with a default system message."""
+
+
+@dataclass(frozen=True)
+class DataStatistics:
+    """What a data file holds, per row.
+
+    Attributes:
+        rows: number of rows.
+        image: tokens of all pictures of a row: p50, p99 and the largest.
+        largest_picture: tokens of the largest single picture.
+        prompt: tokens of a prompt with its pictures: p50, p99 and the largest.
+        mean_image: mean of the image tokens.
+        mean_prompt: mean of the prompt tokens.
+        too_long: rows whose prompt is longer than `data.max_prompt_length`.
+        counted: text was counted with the model's tokenizer, not estimated from characters.
+    """
+
+    rows: int
+    image: tuple[int, int, int]
+    largest_picture: int
+    prompt: tuple[int, int, int]
+    mean_image: float
+    mean_prompt: float
+    too_long: int
+    counted: bool
+
+
+def read_data(path: Path, family: ModelFamily, max_prompt: int, tokenizer_dir: Path | None = None) -> DataStatistics:
+    """Statistics of one parquet file in the project's schema; pictures are opened for their size only.
+
+    Raises:
+        PlanError: naming the file, and the row and the picture that cannot be read.
+    """
+    tokenizer = None
+    if tokenizer_dir is not None and (tokenizer_dir / "tokenizer.json").is_file():
+        from tokenizers import Tokenizer
+
+        tokenizer = Tokenizer.from_file(str(tokenizer_dir / "tokenizer.json"))
+    images: list[int] = []
+    prompts: list[int] = []
+    largest = 0
+    try:
+        file = pq.ParquetFile(path)
+        columns = [name for name in ("prompt", "images") if name in file.schema_arrow.names]
+        if "prompt" not in columns:
+            raise PlanError(f"{path}: no column `prompt`")
+        for batch in file.iter_batches(batch_size=64, columns=columns):
+            for row in batch.to_pylist():
+                sizes = [
+                    _picture_tokens(cell, family, f"{path}: row {len(images)}: picture {number}")
+                    for number, cell in enumerate(row.get("images") or [])
+                ]
+                try:
+                    text = "\n".join(str(message["content"]) for message in row["prompt"])
+                except (TypeError, KeyError):
+                    raise PlanError(f"{path}: row {len(images)}: prompt is not a list of messages") from None
+                words = len(tokenizer.encode(text).ids) if tokenizer else math.ceil(len(text) / CHARS_PER_TOKEN)
+                images.append(sum(sizes))
+                prompts.append(words + TEMPLATE_TOKENS + sum(sizes) + 2 * len(sizes))
+                largest = max(largest, *sizes, 0)
+    except (OSError, pa.ArrowException) as error:
+        raise PlanError(f"{path}: {error}") from None
+    if not images:
+        raise PlanError(f"{path} holds no rows")
+    return DataStatistics(
+        rows=len(images),
+        image=_percentiles(images),
+        largest_picture=largest,
+        prompt=_percentiles(prompts),
+        mean_image=sum(images) / len(images),
+        mean_prompt=sum(prompts) / len(prompts),
+        too_long=sum(tokens > max_prompt for tokens in prompts),
+        counted=tokenizer is not None,
+    )
+
+
+def _percentiles(values: Sequence[int]) -> tuple[int, int, int]:
+    ordered = sorted(values)
+    last = len(ordered) - 1
+    return ordered[round(0.5 * last)], ordered[round(0.99 * last)], ordered[last]
+
+
+def _picture_tokens(cell: Any, family: ModelFamily, where: str) -> int:
+    """Tokens of one cell: a path, or a struct with `bytes` or `image` and perhaps pixel limits."""
+    limits: dict[str, Any] = {}
+    source: Any = cell
+    if isinstance(cell, Mapping):
+        limits = {name: cell[name] for name in ("min_pixels", "max_pixels") if cell.get(name)}
+        source = cell.get("bytes") or cell.get("image") or cell.get("path")
+        if isinstance(source, Mapping):
+            source = source.get("bytes") or source.get("path")
+    try:
+        with Image.open(
+            io.BytesIO(source) if isinstance(source, bytes) else str(source).removeprefix("file://")
+        ) as image:
+            width, height = image.size
+        return family.verl_image_tokens(width, height, **limits)
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise PlanError(f"{where}: {error}") from None
+
+
+def processor_limits(folder: Path) -> tuple[int, int] | None:
+    """The least and the largest area in pixels that a model directory's own processor sets.
+
+    None where the directory holds no processor file, or that of a tiled family.
+    """
+    for name in ("processor_config.json", "preprocessor_config.json"):
+        try:
+            found = json.loads((folder / name).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        size = (found.get("image_processor") or found).get("size") or {}
+        if {"shortest_edge", "longest_edge"} <= size.keys():
+            return int(size["shortest_edge"]), int(size["longest_edge"])
+    return None

@@ -1,0 +1,201 @@
+"""A whole plan, and what to change when it does not fit."""
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from mixed_r1_verl.families import ModelFamily, get_family
+from mixed_r1_verl.plan.architecture import Architecture, ArchitectureError, load_architecture
+from mixed_r1_verl.plan.batch import Batch, broken_rules, plan_batch, refusals, remarks
+from mixed_r1_verl.plan.data import DataStatistics, processor_limits, read_data
+from mixed_r1_verl.plan.gpus import Gpu
+from mixed_r1_verl.plan.memory import Memory, plan_memory
+from mixed_r1_verl.plan.settings import PlanError, Settings, read_settings
+from mixed_r1_verl.plan.steptime import StepTime, plan_time
+
+RESPONSE_SHARE = 0.5
+"""Mean length of a response as a share of the greatest, where nothing is known."""
+
+
+@dataclass(frozen=True)
+class Changes:
+    """Overrides with which a run fits.
+
+    Attributes:
+        overrides: for the command line.
+        host: bytes of one node's main memory that the changed run takes.
+        seconds: of its step, estimated.
+    """
+
+    overrides: tuple[str, ...]
+    host: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run needs.
+
+    Attributes:
+        problems: rules of verl or vLLM that the run breaks.
+        remarks: what wastes something or is not what it seems.
+        changes: with which the memory suffices; None where it does, or where none were found.
+    """
+
+    settings: Settings
+    architecture: Architecture
+    gpu: Gpu
+    data: DataStatistics | None
+    memory: Memory
+    batch: Batch
+    time: StepTime
+    problems: tuple[str, ...]
+    remarks: tuple[str, ...]
+    changes: Changes | None = None
+
+    @property
+    def fits(self) -> bool:
+        return self.memory.fits and not self.problems
+
+
+def make_plan(
+    config: DictConfig,
+    gpu: Gpu,
+    *,
+    model: Path | None = None,
+    data: Path | None = None,
+    response_tokens: float | None = None,
+) -> Plan:
+    """The plan of a composed configuration.
+
+    Args:
+        config: as `settings.compose` returns it.
+        gpu: each of the GPUs.
+        model: directory whose `config.json` is taken instead of the recipe's model.
+        data: parquet file whose pictures and prompts are counted.
+        response_tokens: mean length of a response; without it half of the greatest.
+
+    Raises:
+        PlanError: the configuration, the model or the data cannot be read.
+    """
+    settings = read_settings(config)
+    folder = model or Path(settings.model).expanduser()
+    try:
+        architecture = load_architecture(model or settings.model)
+    except ArchitectureError as error:
+        raise PlanError(str(error)) from None
+    statistics = None
+    if data is not None:
+        statistics = read_data(data, _family(architecture, folder), settings.prompt_tokens, folder)
+    plan = _plan(settings, architecture, gpu, statistics, response_tokens)
+    plan = replace(plan, problems=(*refusals(config), *plan.problems))
+    if plan.memory.fits:
+        return plan
+    return replace(plan, changes=_changes(config, plan, response_tokens))
+
+
+def _plan(
+    settings: Settings, architecture: Architecture, gpu: Gpu, data: DataStatistics | None, response_tokens: float | None
+) -> Plan:
+    length = response_tokens or RESPONSE_SHARE * settings.response_tokens
+    length = min(length, settings.response_tokens)
+    memory = plan_memory(settings, architecture, gpu, data)
+    batch = plan_batch(settings, length, data)
+    return Plan(
+        settings=settings,
+        architecture=architecture,
+        gpu=gpu,
+        data=data,
+        memory=memory,
+        batch=batch,
+        time=plan_time(settings, architecture, gpu, batch, memory.kv, length, data),
+        problems=tuple(broken_rules(settings, architecture, data)),
+        remarks=tuple(remarks(settings, architecture, data)),
+    )
+
+
+def _family(architecture: Architecture, folder: Path) -> ModelFamily:
+    family = get_family(architecture.family)
+    limits = processor_limits(folder)
+    return family if limits is None else replace(family, min_pixels=limits[0], max_pixels=limits[1])
+
+
+ACTOR, ROLLOUT, MODEL = (f"actor_rollout_ref.{name}" for name in ("actor", "rollout", "model"))
+
+
+def _remedies(plan: Plan) -> list[list[str]]:
+    """Changes worth trying, cheapest first; each a list of overrides."""
+    s = plan.settings
+    longest = s.prompt_tokens + s.response_tokens
+    tried: list[list[str]] = []
+    if not s.checkpointing:
+        tried.append([f"{MODEL}.enable_gradient_checkpointing=true"])
+    if s.deferred_gradients:
+        tried.append([f"{ACTOR}.fsdp_config.use_no_sync_for_gradient_accumulation=false"])
+    smaller = math.ceil(longest / s.sequence_parallel)
+    if s.micro is None and s.update_tokens > smaller:
+        tried.append([f"{ACTOR}.ppo_max_token_len_per_gpu={smaller}"])
+    if s.micro is not None and s.micro > 1:
+        tried.append([f"{ACTOR}.ppo_micro_batch_size_per_gpu=1"])
+    if s.forward_micro is not None and s.forward_micro > 1:
+        tried.append([f"{ROLLOUT}.log_prob_micro_batch_size_per_gpu=1"])
+    if not s.optimizer_offload and not s.offload_policy:
+        tried.append([f"{ACTOR}.fsdp_config.optimizer_offload=true"])
+    if not s.param_offload and not s.offload_policy:
+        tried.append([f"{ACTOR}.fsdp_config.param_offload=true"])
+    for utilization in (0.8, 0.5, 0.4, 0.3):
+        tried.append([f"{ROLLOUT}.gpu_memory_utilization={utilization}"])
+    for parallel in (2, 4, 8):
+        if parallel > s.tensor_parallel and s.gpus % parallel == 0 and plan.architecture.decoder.heads % parallel == 0:
+            tried.append([f"{ROLLOUT}.tensor_model_parallel_size={parallel}"])
+    if s.strategy == "fsdp2" and not s.offload_policy:
+        tried.append([f"{ACTOR}.fsdp_config.offload_policy=true"])
+    if not s.lora_rank:
+        tried.append([f"{MODEL}.lora_rank=64", f"{MODEL}.lora_alpha=64"])
+    return tried
+
+
+def _shortage(plan: Plan) -> float:
+    """Bytes that are missing, over all phases; a cache that holds no whole sequence counts what it lacks."""
+    missing = sum(max(0.0, phase.total - phase.limit) for phase in plan.memory.phases)
+    kv, longest = plan.memory.kv, plan.settings.max_sequence
+    if not kv.fits:
+        # In the share of vLLM even the weights may not fit; then the cache's bytes are 0 and the need is at least this.
+        missing += max(1.0, longest * kv.bytes_per_token - kv.bytes)
+    return missing
+
+
+def _changes(config: DictConfig, plan: Plan, response_tokens: float | None) -> Changes | None:
+    """Remedies, tried one after the other, none of them idle, with which the memory fits; None if all do not do it."""
+
+    def with_overrides(overrides: list[str]) -> Plan:
+        changed = OmegaConf.merge(config, OmegaConf.from_dotlist(overrides))
+        assert isinstance(changed, DictConfig)
+        return _plan(read_settings(changed), plan.architecture, plan.gpu, plan.data, response_tokens)
+
+    taken: list[list[str]] = []
+    best = _shortage(plan)
+    for remedy in _remedies(plan):
+        tried = with_overrides(_flat([*taken, remedy]))
+        if tried.problems and not plan.problems:
+            continue
+        missing = _shortage(tried)
+        if missing < best:
+            taken.append(remedy)
+            best = missing
+        if tried.memory.fits:
+            break
+    else:
+        return None
+    for remedy in list(taken):
+        fewer = [other for other in taken if other is not remedy]
+        if with_overrides(_flat(fewer)).memory.fits:
+            taken = fewer
+    changed_plan = with_overrides(_flat(taken))
+    return Changes(tuple(_flat(taken)), sum(changed_plan.memory.host.values()), changed_plan.time.total)
+
+
+def _flat(remedies: list[list[str]]) -> list[str]:
+    return [override for remedy in remedies for override in remedy]
