@@ -37,11 +37,13 @@ setup(
     package_data={
         "mixed_r1_verl": ["py.typed"],
         "mixed_r1_verl.recipes": ["**/*.yaml"],
+        "mixed_r1_verl.report": ["assets/*"],
         "mixed_r1_verl.tiny": ["assets/**/*"],
     },
     install_requires=[
         VERL,
         "hydra-core>=1.3,<1.4",
+        "jinja2",
         "math-verify[antlr4_9_3]>=0.8,<0.10",
         "numpy",
         "packaging",
