@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import os
+import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
@@ -90,7 +92,7 @@ def eval_command(
         plain = {"model": model, "groups": [line.as_dict() for line in lines]}
         typer.echo(json.dumps(plain, indent=2, ensure_ascii=False))
     else:
-        print_summary(lines, Console())
+        print_summary(lines, Console(width=None if sys.stdout.isatty() else 120))
     failed = [row for row in rows if row["error"]]
     for reason in dict.fromkeys(row["reason"] for row in failed[:100]):
         errors.print(f"error: {reason}", markup=False, highlight=False)
@@ -141,6 +143,7 @@ def _answer_rest(
     console: Console,
 ) -> None:
     """Ask and score every row that has no answer yet."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     from verl.utils import hf_processor, hf_tokenizer
 
     source = str(tokenizer_directory(place))

@@ -70,12 +70,12 @@ class Engine:
     def __init__(self, model: Path | str, tokenizer: Any, processor: Any, options: Mapping[str, Any]):
         from mixed_r1_verl.plugin import cpu
 
-        chosen: dict[str, Any] = {"seed": 0}
+        chosen: dict[str, Any] = {"seed": 0, "use_tqdm_on_load": False}
         if cpu.is_wanted():  # what the CPU recipe sets, for the same reasons
             os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
             os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
             chosen |= {"dtype": "float32", "enforce_eager": True}
-        os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+        os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")  # its processes print as much as a training run
         from verl.workers.rollout.utils import get_vision_placeholder_token_ids
         from vllm import LLM
 

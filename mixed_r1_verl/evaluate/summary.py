@@ -147,7 +147,7 @@ def print_summary(lines: Sequence[Line], console: Console) -> None:
     table = Table(box=None, pad_edge=False, padding=(0, 1))
     table.add_column("source")
     table.add_column("reward")
-    for name in ("prompts", "responses", "acc", "95 %", "score", "format", "error", "truncated", "tokens"):
+    for name in ("prompts", "n", "acc", "95 % interval", "score", "format", "error", "truncated", "tokens"):
         table.add_column(name, justify="right", no_wrap=True)
     for line in lines:
         numbers = (line.score.mean, line.format, line.error, line.truncated)
@@ -155,9 +155,9 @@ def print_summary(lines: Sequence[Line], console: Console) -> None:
             line.data_source or "(none)",
             line.reward,
             f"{line.prompts:,}",
-            f"{line.responses:,}",
+            f"{line.responses / line.prompts:.0f}",
             f"{line.acc.mean:.4f}",
-            f"{line.acc.low:.3f}–{line.acc.high:.3f}",
+            f"{line.acc.low:.4f}–{line.acc.high:.4f}",
             *(f"{number:.4f}" for number in numbers),
             f"{line.tokens:.0f}",
             style="red" if line.error else None,

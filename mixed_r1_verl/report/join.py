@@ -2,7 +2,8 @@
 
 verl's dumps hold the decoded prompt and the ground truth of a row, not its id. So a rollout belongs to the rows that
 have this ground truth and whose question stands in its prompt; white space and everything in angle brackets is left
-out of the comparison, because templates and decoders change it. A dump that holds an `id` is joined by that alone.
+out of the comparison, because templates and decoders change it. Where it is known which files were trained on and which
+validated on, only rows of the right ones count. A dump that holds an `id` is joined by that alone.
 
 Several rows may have the same question and the same answer, such as two pictures of which "is there a circle?" is true.
 What such rows have in common is taken from them; a picture only if it is the same.

@@ -100,12 +100,12 @@ def find_run(place: Path) -> Run:
             f"{place}: no rollouts/*.jsonl, validation/*.jsonl or event files; train with "
             f"trainer.rollout_data_dir={place}/rollouts trainer.validation_data_dir={place}/validation"
         )
-    files: dict[Path, str] = {}
+    named: dict[Path, str] = {}
     for split, key in ((TRAIN, "train_files"), (VALIDATION, "val_files")):
         for file in map(Path, _listed(data.get(key))):
             if file.is_file():
-                files[file] = "" if file in files else split  # a file of both says nothing of a rollout's split
-    return Run(place.resolve().name, dumps, events, files, reward_block(config_file) if config_file else {})
+                named[file] = "" if file in named else split  # a file of both says nothing of a rollout's split
+    return Run(place.resolve().name, dumps, events, named, reward_block(config_file) if config_file else {})
 
 
 def _listed(files: Any) -> list[str]:

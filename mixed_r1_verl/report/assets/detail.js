@@ -9,8 +9,8 @@ function showDetail(row, open = false) {
   chosenOther = store.meta.runs.length > 1 ? nearestOther(row) : -1;
   const buttons = make("div", { class: "buttons" },
     make("button", { class: "back quiet", onclick: closeDetail }, "← List"),
-    make("button", { class: "quiet", "aria-label": "Previous rollout", "aria-keyshortcuts": "k", onclick: () => move(-1) }, "↑ k"),
-    make("button", { class: "quiet", "aria-label": "Next rollout", "aria-keyshortcuts": "j", onclick: () => move(1) }, "↓ j"));
+    make("button", { class: "quiet", "aria-label": "Previous rollout", "aria-keyshortcuts": "k", onclick: () => move(-1) }, "↑ ", make("span", { class: "hint" }, "k")),
+    make("button", { class: "quiet", "aria-label": "Next rollout", "aria-keyshortcuts": "j", onclick: () => move(1) }, "↓ ", make("span", { class: "hint" }, "j")));
   detail.replaceChildren(
     make("div", { class: "head" }, make("h2", {}, kindOf(row) || "rollout", make("span", { class: "dim" }, ` ${sourceOf(row)}`)), buttons),
     make("div", { class: "task" }, picturesOf(row), promptPart(prompt)),
