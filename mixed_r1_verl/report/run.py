@@ -79,7 +79,8 @@ def find_run(place: Path) -> Run:
         RunError: there is nothing of a run.
     """
     if place.is_file():
-        return Run(place.stem, [(VALIDATION, place)], [], {}, {})
+        name = f"{place.resolve().parent.name}/{place.stem}" if place.stem.isdecimal() else place.stem
+        return Run(name, [(VALIDATION, place)], [], {}, {})
     if not place.is_dir():
         raise RunError(f"{place}: no such folder or file")
     config_file = find_config(place)
