@@ -80,6 +80,7 @@ function listen() {
     typed = setTimeout(() => { filters.text = event.target.value.trim(); applyFilters(); }, 120);
   });
   byId("list").addEventListener("scroll", () => requestAnimationFrame(drawRows), { passive: true });
+  byId("rows").addEventListener("click", clickRows);
   new ResizeObserver(drawRows).observe(byId("list"));
   document.addEventListener("keydown", onKey);
 }

@@ -145,7 +145,7 @@ function listRow(row, place) {
   const flags = value(row, "error") > 0 ? "error" : value(row, "format") !== null && value(row, "format") < 1 ? "malformed" : "";
   const element = make(
     "div",
-    { id: `row-${row}`, class: "row", role: "option", "aria-selected": String(row === selected), "aria-posinset": place + 1, "aria-setsize": order.length, onclick: () => select(row, true) },
+    { id: `row-${row}`, class: "row", role: "option", "aria-selected": String(row === selected), "aria-posinset": place + 1, "aria-setsize": order.length },
     make("div", { class: "line" },
       store.meta.runs.length > 1 ? make("span", { class: `badge run${store.columns.run[row]}` }, "AB"[store.columns.run[row]]) : null,
       make("span", { class: "dim" }, `${splitOf(row) === "validation" ? "val" : splitOf(row)} ${store.columns.step[row]}`),
@@ -159,6 +159,12 @@ function listRow(row, place) {
   );
   element.style.transform = `translateY(${place * ROW}px)`;
   return element;
+}
+
+// Rows are made anew while responses come in, so a click is told by where it was, not by what was there.
+function clickRows(event) {
+  const row = order[Math.floor((event.clientY - byId("rows").getBoundingClientRect().top) / ROW)];
+  if (row !== undefined) select(row, true);
 }
 
 function meter(score) {
