@@ -18,7 +18,7 @@ from mixed_r1_verl.audit import ReportFormat, parse_settings
 from mixed_r1_verl.evaluate.answers import Answers, AnswersError, Row
 from mixed_r1_verl.evaluate.engine import IN_FLIGHT, Engine, Generated, Refused, Sampling
 from mixed_r1_verl.evaluate.model import ModelError, fingerprint, hugging_face_model, resolve, tokenizer_directory
-from mixed_r1_verl.evaluate.questions import Question, QuestionError, QuestionFile
+from mixed_r1_verl.evaluate.questions import Question, QuestionError, QuestionFile, require_questions
 from mixed_r1_verl.evaluate.summary import print_summary, summarise
 from mixed_r1_verl.rewards.config import ConfigError, MixedRewardConfig
 from mixed_r1_verl.rewards.mixed import failure
@@ -111,8 +111,7 @@ def _evaluate(
 ) -> list[Row]:
     """All responses, those that were there already and those that this run made."""
     for path in files:
-        if not path.is_file():
-            raise EvalError(f"{path}: no such file")
+        require_questions(path)
     if len({path.name for path in files}) < len(files):
         raise EvalError("two of the files have the same name, by which the answers are told apart; rename one")
     if not output.parent.is_dir():

@@ -36,6 +36,26 @@ class Question:
     images: list[Any]
 
 
+def require_questions(path: Path) -> None:
+    """Check that a file is one of questions, before anything slow is done.
+
+    Raises:
+        QuestionError: it is not there, is no parquet file, or has not the columns of a training file.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if not path.is_file():
+        raise QuestionError(f"{path}: no such file")
+    try:
+        columns = set(pq.read_schema(path).names)
+    except pa.ArrowException as error:
+        raise QuestionError(f"{path}: not a parquet file that can be read ({error})") from error
+    missing = {"prompt", "data_source", "reward_model", "extra_info"} - columns
+    if missing:
+        raise QuestionError(f"{path}: no column {', '.join(sorted(missing))}; `mixed-r1 check {path}` says more")
+
+
 class QuestionFile:
     """A parquet file whose rows become questions.
 
@@ -44,7 +64,7 @@ class QuestionFile:
         tokenizer, processor: of the model, from verl's `hf_tokenizer` and `hf_processor`; the latter may be None.
 
     Raises:
-        QuestionError: the file cannot be read, or has not the columns of a training file.
+        QuestionError: the file cannot be read.
     """
 
     def __init__(self, path: Path, tokenizer: Any, processor: Any):
@@ -59,11 +79,8 @@ class QuestionFile:
         try:
             with contextlib.redirect_stdout(sys.stderr if sys.stderr.isatty() else None):  # it prints its length
                 self._rows = RLHFDataset(str(path), tokenizer, config, processor)
-        except Exception as error:  # pyarrow, datasets and verl raise what they like
+        except Exception as error:  # datasets and verl raise what they like
             raise QuestionError(f"{path}: cannot be read ({error})") from error
-        missing = {"prompt", "data_source", "reward_model"} - set(self._rows.dataframe.column_names)
-        if missing:
-            raise QuestionError(f"{path}: no column {', '.join(sorted(missing))}; `mixed-r1 check` says more")
 
     def ground_truths(self) -> list[str]:
         """The ground truth of every row; the pictures are not read for it."""
