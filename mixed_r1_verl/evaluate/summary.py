@@ -47,7 +47,7 @@ def bootstrap(values: Sequence[Sequence[float]], seed: int = 0) -> tuple[float, 
 
     Example:
         >>> [round(bound, 2) for bound in bootstrap([[0.2], [0.4], [0.6], [0.8]] * 25)]
-        [0.46, 0.55]
+        [0.46, 0.54]
     """
     prompts = len(values)
     if not prompts:

@@ -63,13 +63,14 @@ function frame(picture, row) {
   if (!prompt || !(prompt.gold.length || textOf(row, "boxes")?.length)) return holder;
   const overlay = make("svg:svg", { viewBox: "0 0 10000 10000", preserveAspectRatio: "none", role: "img", "aria-label": "boxes" });
   const draw = (boxes, kind) => boxes.forEach(([x1, y1, x2, y2]) => {
-    const [left, right, top, bottom] = [Math.min(x1, x2), Math.max(x1, x2), Math.min(y1, y2), Math.max(y1, y2)];
-    overlay.append(make("svg:rect", { class: `halo`, x: left, y: top, width: right - left, height: bottom - top }));
-    overlay.append(make("svg:rect", { class: `box ${kind}`, x: left, y: top, width: right - left, height: bottom - top }));
+    const sides = { x: Math.min(x1, x2), y: Math.min(y1, y2), width: Math.abs(x2 - x1), height: Math.abs(y2 - y1) };
+    overlay.append(make("svg:rect", { class: kind, ...sides }));
   });
-  draw(prompt.gold, "gold");
   const rows = chosenOther < 0 ? [row] : store.columns.run[row] === 0 ? [row, chosenOther] : [chosenOther, row];
-  rows.forEach((one, i) => draw(textOf(one, "boxes") || [], `predicted p${chosenOther < 0 ? 0 : i}`));
+  const predicted = rows.map((one) => textOf(one, "boxes") || []);
+  draw([...prompt.gold, ...predicted.flat()], "halo"); // below all boxes, so that none hides another
+  draw(prompt.gold, "box gold");
+  predicted.forEach((boxes, i) => draw(boxes, `box predicted p${i}`));
   box.append(overlay);
   const keys = [["gold", "gold"], ...(chosenOther < 0 ? [["predicted p0", "predicted"]] : store.meta.runs.map((run, i) => [`predicted p${i}`, run.name]))];
   holder.append(make("figcaption", {}, ...keys.map(([kind, text]) => make("span", { class: `boxkey ${kind}` }, make("i"), text))));
