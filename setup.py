@@ -80,6 +80,7 @@ setup(
             "rouge-score",
             "ruff",
             "sacrebleu",
+            "selenium",
             "setuptools>=77",
             "torchmetrics",
         ],

@@ -22,7 +22,7 @@ def find_config(run: Path) -> Path | None:
 
 
 def read_config(path: Path) -> Mapping[str, Any]:
-    """A configuration that Hydra saved, with the interpolations of its reward block resolved.
+    """A configuration that Hydra saved; `select` reads it.
 
     Raises:
         RunError: the file cannot be read as one.
@@ -40,6 +40,22 @@ def read_config(path: Path) -> Mapping[str, Any]:
     return config
 
 
+def select(config: Mapping[str, Any], key: str) -> Any:
+    """The value of a dotted key as plain data, interpolations resolved; None where there is none.
+
+    Raises:
+        RunError: it refers to something that the configuration lacks.
+    """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        value = OmegaConf.select(OmegaConf.create(config), key)  # type: ignore[call-overload]
+        return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+    except OmegaConfBaseException as error:
+        raise RunError(f"{key} of the run's configuration: {error}") from error
+
+
 def reward_block(path: Path) -> dict[str, Any]:
     """The reward block of a run: the mapping that `MixedRewardConfig.from_mapping` reads.
 
@@ -52,15 +68,10 @@ def reward_block(path: Path) -> dict[str, Any]:
     Raises:
         RunError: the file cannot be read, or the block refers to something that the file lacks.
     """
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-
-    config = read_config(path)
-    try:
-        block = OmegaConf.select(config, BLOCK)  # type: ignore[arg-type]
-        return {} if block is None else OmegaConf.to_container(block, resolve=True)  # type: ignore[return-value]
-    except OmegaConfBaseException as error:
-        raise RunError(f"{path}: {BLOCK}: {error}") from error
+    block = select(read_config(path), BLOCK)
+    if block is not None and not isinstance(block, dict):
+        raise RunError(f"{path}: {BLOCK} is not a mapping")
+    return block or {}
 
 
 def merge(block: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

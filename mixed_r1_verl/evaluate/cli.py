@@ -1,5 +1,6 @@
 """`mixed-r1 eval`: generate, score, keep, sum up."""
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -77,7 +78,8 @@ def eval_command(
         sampling = Sampling(n, temperature, top_p, max_tokens, seed)
         if n > 1 and not temperature:
             raise EvalError("--n asks for several responses, which are all the same at --temperature 0; set both")
-        rows = _evaluate(model, files, output, sampling, reward, block, options, errors)
+        with stdout_to_stderr():
+            rows = _evaluate(model, files, output, sampling, reward, block, options, errors)
     except (EvalError, ModelError, QuestionError, AnswersError, ConfigError, RunError) as error:
         errors.print(f"error: {error}", markup=False, highlight=False)
         raise typer.Exit(BAD_USAGE) from error
@@ -97,6 +99,19 @@ def eval_command(
     for reason in dict.fromkeys(row["reason"] for row in failed[:100]):
         errors.print(f"error: {reason}", markup=False, highlight=False)
     raise typer.Exit(FAILED if failed or not rows else 0)
+
+
+@contextlib.contextmanager
+def stdout_to_stderr() -> Iterator[None]:
+    """What vLLM and its processes print goes to standard error, so that the summary stands alone."""
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def _evaluate(

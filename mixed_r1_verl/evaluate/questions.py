@@ -1,7 +1,6 @@
 """The rows of a parquet file as prompts, read and rendered by verl's own dataset: those of training."""
 
 import contextlib
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,7 +76,7 @@ class QuestionFile:
         datasets.disable_progress_bars()
         config = OmegaConf.create({"filter_overlong_prompts": False})
         try:
-            with contextlib.redirect_stdout(sys.stderr if sys.stderr.isatty() else None):  # it prints its length
+            with contextlib.redirect_stdout(None):  # it prints its length
                 self._rows = RLHFDataset(str(path), tokenizer, config, processor)
         except Exception as error:  # datasets and verl raise what they like
             raise QuestionError(f"{path}: cannot be read ({error})") from error

@@ -107,7 +107,7 @@ def _load(run: Run, rows: Sequence[DataRow], settings: Sequence[str], most: int)
         if again.rollouts:
             notes.append(
                 f"Score components of {again.rollouts:,} rollouts were recomputed, because verl dumps the score alone "
-                f"in training; {again.same:,} of them earned the recorded score."
+                f"in training; {again.same:,} of them earned the recorded score, the others are shown without."
             )
     except (RuntimeError, OSError) as error:
         notes.append(f"Score components could not be recomputed: {error}")

@@ -37,7 +37,9 @@ class Recomputed:
 
 
 def recompute(rollouts: Sequence[Rollout], config: MixedRewardConfig) -> Recomputed:
-    """Score those rollouts again that have no `acc` and whose reward is known; what was recorded is kept.
+    """Score those rollouts again that have no `acc` and whose reward is known.
+
+    A rollout that does not earn its recorded score again stays without components: they would not be those of training.
 
     Raises:
         RuntimeError: the scoring processes do not start, above all for want of the embedding model.
@@ -53,7 +55,9 @@ def recompute(rollouts: Sequence[Rollout], config: MixedRewardConfig) -> Recompu
 
     asked = (response(number, rollout) for number, rollout in enumerate(pending))
     for rollout, (_, result) in zip(pending, score_responses(asked, config), strict=True):
-        counted.same += abs(result["score"] - rollout.values.get("score", result["score"])) < SAME_SCORE
+        if abs(result["score"] - rollout.values.get("score", result["score"])) > SAME_SCORE:
+            continue
+        counted.same += 1
         for name, value in result.items():
             if isinstance(value, str):
                 rollout.texts.setdefault(name, value)

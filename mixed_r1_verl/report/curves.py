@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mixed_r1_verl.report.run import TRAIN, Rollout
+from mixed_r1_verl.runs import RunError
 
 TRAINER_TAGS = (
     ("critic/score/mean", "score"),
@@ -44,9 +45,18 @@ class Curve:
 
 
 def read_scalars(folders: Iterable[Path]) -> dict[str, list[tuple[int, float]]]:
-    """Every scalar of event files over its steps; of a step that was logged again, after a resume, the last value."""
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    """Every scalar of event files over its steps; of a step that was logged again, after a resume, the last value.
 
+    Raises:
+        RunError: there are event files, and the package tensorboard is not installed.
+    """
+    folders = list(folders)
+    if not folders:
+        return {}
+    try:
+        from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    except ImportError as error:
+        raise RunError(f"{folders[0]}: to read event files: pip install tensorboard") from error
     scalars: dict[str, dict[int, float]] = {}
     for folder in folders:
         events = EventAccumulator(str(folder), size_guidance={"scalars": 0})

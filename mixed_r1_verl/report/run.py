@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mixed_r1_verl.runs import RunError, find_config, read_config, reward_block
+from mixed_r1_verl.runs import RunError, find_config, read_config, reward_block, select
 
 TRAIN, VALIDATION = "train", "validation"
 
@@ -85,13 +85,12 @@ def find_run(place: Path) -> Run:
         raise RunError(f"{place}: no such folder or file")
     config_file = find_config(place)
     config = read_config(config_file) if config_file else {}
-    trainer, data = config.get("trainer") or {}, config.get("data") or {}
     dumps: list[tuple[str, Path]] = []
-    for split, key, usual in (
-        (TRAIN, "rollout_data_dir", "rollouts"),
-        (VALIDATION, "validation_data_dir", "validation"),
+    for split, usual, key in (
+        (TRAIN, "rollouts", "trainer.rollout_data_dir"),
+        (VALIDATION, "validation", "trainer.validation_data_dir"),
     ):
-        folders = [place / usual] + ([Path(trainer[key])] if trainer.get(key) else [])
+        folders = [place / usual, *map(Path, _listed(select(config, key)))]
         folder = next((folder for folder in folders if folder.is_dir()), None)
         files = [file for file in folder.glob("*.jsonl") if file.stem.isdecimal()] if folder else []
         dumps += [(split, file) for file in sorted(files, key=lambda file: int(file.stem))]
@@ -102,17 +101,17 @@ def find_run(place: Path) -> Run:
             f"trainer.rollout_data_dir={place}/rollouts trainer.validation_data_dir={place}/validation"
         )
     named: dict[Path, str] = {}
-    for split, key in ((TRAIN, "train_files"), (VALIDATION, "val_files")):
-        for file in map(Path, _listed(data.get(key))):
+    for split, key in ((TRAIN, "data.train_files"), (VALIDATION, "data.val_files")):
+        for file in map(Path, _listed(select(config, key))):
             if file.is_file():
                 named[file] = "" if file in named else split  # a file of both says nothing of a rollout's split
     return Run(place.resolve().name, dumps, events, named, reward_block(config_file) if config_file else {})
 
 
 def _listed(files: Any) -> list[str]:
-    if not files:
-        return []
-    return [files] if isinstance(files, str) else [str(file) for file in files]
+    if isinstance(files, str):
+        return [files]
+    return [str(file) for file in files] if isinstance(files, list) else []
 
 
 _TEXT_FIELDS = frozenset({"input", "output", "response", "gts", "ground_truth", "uid", "file", "question", "choices"})
