@@ -92,8 +92,8 @@ def make_run(folder: Path) -> Path:
             for sample in range(2)
         ]
         if step == 2:
-            lines[-1]["output"] = HOSTILE
-            lines[-1]["score"] = 0.0
+            lines[-1] |= {"output": HOSTILE, "score": 0.0}
+            lines[-2] |= {"output": "<think>Never <answer>A red square.</answer>", "score": 0.0}
         write_lines(folder / "rollouts" / f"{step}.jsonl", lines)
     config = folder / "hydra" / ".hydra" / "config.yaml"
     config.parent.mkdir(parents=True)

@@ -149,7 +149,7 @@ def test_filters_and_sorting(page: Page) -> None:
     page.wait(f"{status}.startsWith('3 of')")
     page.find("#reset").click()
     page.choose("outcome", "malformed")
-    page.wait(f"{status}.startsWith('1 of')")
+    page.wait(f"{status}.startsWith('2 of')")
     page.find("#reset").click()
     page.type("filter-most", "0.5")
     page.choose("sort", "score")
@@ -207,6 +207,15 @@ def test_a_hostile_response_is_text(page: Page) -> None:
     assert page.texts("#detail .response .unseen") == ["U+2028", "U+202E", "U+D800"]
     assert page.run("return document.querySelectorAll('#detail .response img').length") == 0
     assert "owned" not in page.driver.title
+
+
+def test_an_answer_within_unfinished_thinking_is_not_marked_as_one(page: Page) -> None:
+    page.keys("2")
+    page.type("search", "never")
+    page.wait("document.getElementById('status').textContent.startsWith('1 of')")
+    page.keys("j")
+    assert page.texts("#detail .response .think") == ["<think>", "Never ", "A red square."]
+    assert page.texts("#detail .response .answer") == ["<answer>", "</answer>"]
 
 
 @pytest.mark.parametrize("dark", [False, True])

@@ -31,7 +31,7 @@ function buildFilters() {
   const range = (label, low, high, step) =>
     make("div", { class: "range", role: "group", "aria-label": label }, make("span", {}, label), number(low, "from", step), number(high, "to", step));
   const all = ["", "all"];
-  const sorts = [["", "order of the run"], ["step", "step"], ...meta.components.map((name) => [`v:${name}`, name]), ["length", "length"], ["source", "source"], ["kind", "reward"], ["prompt", "prompt"]];
+  const sorts = [["", "run order"], ["step", "step"], ...meta.components.map((name) => [`v:${name}`, name]), ["length", "length"], ["source", "source"], ["kind", "reward"], ["prompt", "prompt"]];
   choices.append(
     ...(meta.runs.length > 1 ? [select("run", "Run", [all, ...options(meta.runs.map((run) => run.name))])] : []),
     select("split", "Split", [all, ...options(meta.splits)]),

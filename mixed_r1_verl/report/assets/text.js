@@ -24,7 +24,8 @@ function snippet(text, length = 160) {
 
 const TAG = /<\/?(?:think|answer)>/g;
 
-// A response with its thinking and its answer marked; a tag that stands in the wrong place is still shown as a tag.
+// A response with its thinking and its answer marked. Only </think> ends thinking, as for the rewards, so an answer
+// within thinking does not look like one; its tags are shown as tags all the same.
 function responseText(text) {
   const body = make("div", { class: "response", dir: "ltr" });
   const cut = text.length > MAX_SHOWN;
@@ -38,7 +39,7 @@ function responseText(text) {
     add(match.index);
     const name = match[0].replace(/[</>]/g, "");
     body.append(make("span", { class: `tag ${name}` }, match[0]));
-    part = match[0].startsWith("</") ? null : name;
+    if (part !== "think" || match[0] === "</think>") part = match[0].startsWith("</") ? null : name;
     end = match.index + match[0].length;
   }
   add(read.length);
