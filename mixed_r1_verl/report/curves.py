@@ -23,7 +23,10 @@ TRAINER_TAGS = (
 )
 """Scalars of verl that are shown besides those by source and reward, and what they are called."""
 
-_OURS = re.compile(r"mixed_r1/(source|reward)/(.+)/([^/]+)$")
+FIRST = ("score", "acc", "format", "error", "gradient_share", "advantage_share", "zero_variance", "malformed")
+"""Metrics that stand before all others."""
+
+_OURS = re.compile(r"mixed_r1/(source|reward)/(.+?)/([^/]+(?:/(?:mean|std|group_std))?)$")
 _VALIDATION = re.compile(r"val-(?:core|aux)/(.+)/([^/]+)/mean@(\d+)$")
 
 
@@ -59,7 +62,7 @@ def read_scalars(folders: Iterable[Path]) -> dict[str, list[tuple[int, float]]]:
         raise RunError(f"{folders[0]}: to read event files: pip install tensorboard") from error
     scalars: dict[str, dict[int, float]] = {}
     for folder in folders:
-        events = EventAccumulator(str(folder), size_guidance={"scalars": 0})
+        events = EventAccumulator(str(folder), size_guidance={"scalars": 0}, purge_orphaned_data=False)
         events.Reload()
         for tag in events.Tags()["scalars"]:
             scalars.setdefault(tag, {}).update({event.step: event.value for event in events.Scalars(tag)})
@@ -77,7 +80,7 @@ def scalar_curves(scalars: dict[str, list[tuple[int, float]]]) -> list[Curve]:
 
     for tag, points in sorted(scalars.items()):
         if ours := _OURS.match(tag):
-            add(TRAIN, ours[1], ours[3], ours[2], points)
+            add(TRAIN, ours[1], ours[3].removesuffix("/mean").replace("/", " "), ours[2], points)
         elif validation := _VALIDATION.match(tag):
             metric = validation[2] if validation[3] == "1" else f"{validation[2]}, mean of {validation[3]}"
             add("validation", "source", metric, validation[1], points)
@@ -130,4 +133,4 @@ def combine(logged: Sequence[Curve], dumped: Sequence[Curve]) -> list[Curve]:
         key = (curve.group, curve.by, curve.metric)
         if curve.group == TRAIN or key not in chosen:
             chosen[key] = curve
-    return list(chosen.values())
+    return sorted(chosen.values(), key=lambda curve: FIRST.index(curve.metric) if curve.metric in FIRST else len(FIRST))

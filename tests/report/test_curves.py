@@ -15,9 +15,11 @@ from mixed_r1_verl.report.run import Rollout
 def test_tags_become_charts() -> None:
     curves = scalar_curves(
         {
-            "mixed_r1/source/chartqa/score_mean": [(1, 0.5), (2, 0.75)],
-            "mixed_r1/source/org/name/score_mean": [(1, 0.25)],
-            "mixed_r1/reward/iou/error_share": [(1, math.nan)],
+            "mixed_r1/source/chartqa/score/mean": [(1, 0.5), (2, 0.75)],
+            "mixed_r1/source/org/name/score/mean": [(1, 0.25)],
+            "mixed_r1/source/chartqa/score/group_std": [(1, 0.25)],
+            "mixed_r1/source/org/name/gradient_share": [(1, 0.25)],
+            "mixed_r1/reward/iou/error": [(1, math.nan)],
             "val-core/chartqa/acc/mean@1": [(0, 0.1)],
             "val-aux/chartqa/format/mean@4": [(0, 0.9)],
             "critic/score/mean": [(1, 0.4)],
@@ -25,7 +27,9 @@ def test_tags_become_charts() -> None:
         }
     )
     assert {(c.group, c.by, c.metric): sorted(c.lines) for c in curves} == {
-        ("train", "source", "score_mean"): ["chartqa", "org/name"],
+        ("train", "source", "score"): ["chartqa", "org/name"],
+        ("train", "source", "score group_std"): ["chartqa"],
+        ("train", "source", "gradient_share"): ["org/name"],
         ("validation", "source", "acc"): ["chartqa"],
         ("validation", "source", "format, mean of 4"): ["chartqa"],
         ("trainer", "", "score"): [""],
