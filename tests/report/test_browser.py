@@ -125,7 +125,7 @@ def page(browser: Page, report_file: Path) -> Iterator[Page]:
 
 
 def test_curves_are_drawn_for_every_reward(page: Page) -> None:
-    assert page.texts("#charts h2") == ["Validation", "Training rollouts"]
+    assert page.texts("#charts h2") == ["Validation", "Training"]
     assert page.texts("#chart-legend .key") == ["chart", "iou", "matching", "open_ended"]
     page.wait("document.querySelectorAll('.plot svg .line').length >= 40")
     page.run("document.querySelector('.plot').focus()")

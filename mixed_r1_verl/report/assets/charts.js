@@ -1,7 +1,7 @@
 // Small multiples: one SVG chart a metric, a line for each source or reward, the second run dashed.
 
 const CHART = { height: 190, left: 44, right: 12, top: 10, bottom: 24 };
-const GROUPS = { validation: "Validation", train: "Training rollouts", trainer: "Trainer" };
+const GROUPS = { validation: "Validation", train: "Training", trainer: "Trainer" };
 const COLOURS = 8;
 let chartsBy = "reward";
 const hiddenLines = new Set();
