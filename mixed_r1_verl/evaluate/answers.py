@@ -47,7 +47,7 @@ class Answers:
             earlier = json.loads(beside.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise AnswersError(f"{self.path} exists, and {beside.name} that belongs to it cannot be read") from error
-        for name in settings.keys() | earlier.keys():
+        for name in dict.fromkeys((*settings, *earlier)):
             if settings.get(name) != earlier.get(name):
                 raise AnswersError(
                     f"{self.path} holds answers made with other settings: {name} was {_short(earlier.get(name))} "

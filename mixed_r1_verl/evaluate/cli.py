@@ -19,7 +19,7 @@ from mixed_r1_verl.audit import ReportFormat, parse_settings
 from mixed_r1_verl.evaluate.answers import Answers, AnswersError, Row
 from mixed_r1_verl.evaluate.engine import IN_FLIGHT, Engine, Generated, Refused, Sampling
 from mixed_r1_verl.evaluate.model import ModelError, fingerprint, hugging_face_model, resolve, tokenizer_directory
-from mixed_r1_verl.evaluate.questions import Question, QuestionError, QuestionFile, require_questions
+from mixed_r1_verl.evaluate.questions import Question, QuestionError, QuestionFile, ground_truths, require_questions
 from mixed_r1_verl.evaluate.summary import print_summary, summarise
 from mixed_r1_verl.rewards.config import ConfigError, MixedRewardConfig
 from mixed_r1_verl.rewards.mixed import failure
@@ -157,25 +157,25 @@ def _answer_rest(
     console: Console,
 ) -> None:
     """Ask and score every row that has no answer yet."""
+    missing = [
+        (path, row)
+        for path in files
+        for row, truth in enumerate(ground_truths(path))
+        if not answers.done(path.name, row, truth)
+    ]
+    if not missing:
+        return
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     from verl.utils import hf_processor, hf_tokenizer
 
     source = str(tokenizer_directory(place))
     tokenizer, processor = hf_tokenizer(source), hf_processor(source)
-    sources = [QuestionFile(path, tokenizer, processor) for path in files]
-    missing = [
-        (source, row)
-        for source in sources
-        for row, truth in enumerate(source.ground_truths())
-        if not answers.done(source.path.name, row, truth)
-    ]
-    if not missing:
-        return
+    sources = {path: QuestionFile(path, tokenizer, processor) for path in dict.fromkeys(path for path, _ in missing)}
     with hugging_face_model(place) as directory, _progress(console) as progress:
         task = progress.add_task("loading", total=len(missing))
         engine = Engine(directory, tokenizer, processor, options)
         progress.update(task, description="answering")
-        asked = (source.question(row) for source, row in missing)
+        asked = (sources[path].question(row) for path, row in missing)
         for rows in score(engine.answer(asked, sampling), reward, sampling.n):
             answers.add(rows)
             progress.advance(task)

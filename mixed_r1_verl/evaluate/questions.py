@@ -55,6 +55,15 @@ def require_questions(path: Path) -> None:
         raise QuestionError(f"{path}: no column {', '.join(sorted(missing))}; `mixed-r1 check {path}` says more")
 
 
+def ground_truths(path: Path) -> list[str]:
+    """The ground truth of every row of a file; nothing else of it is read."""
+    import pyarrow.parquet as pq
+
+    return [
+        model["ground_truth"] for model in pq.read_table(path, columns=["reward_model"])["reward_model"].to_pylist()
+    ]
+
+
 class QuestionFile:
     """A parquet file whose rows become questions.
 
@@ -80,10 +89,6 @@ class QuestionFile:
                 self._rows = RLHFDataset(str(path), tokenizer, config, processor)
         except Exception as error:  # datasets and verl raise what they like
             raise QuestionError(f"{path}: cannot be read ({error})") from error
-
-    def ground_truths(self) -> list[str]:
-        """The ground truth of every row; the pictures are not read for it."""
-        return [model["ground_truth"] for model in self._rows.dataframe["reward_model"]]
 
     def question(self, row: int) -> Question:
         """One row.
