@@ -173,7 +173,7 @@ def _answer_rest(
     sources = {path: QuestionFile(path, tokenizer, processor) for path in dict.fromkeys(path for path, _ in missing)}
     with hugging_face_model(place) as directory, _progress(console) as progress:
         task = progress.add_task("loading", total=len(missing))
-        engine = Engine(directory, tokenizer, processor, options)
+        engine = Engine(directory, tokenizer, processor, sampling.seed, options)
         progress.update(task, description="answering")
         asked = (sources[path].question(row) for path, row in missing)
         for rows in score(engine.answer(asked, sampling), reward, sampling.n):
