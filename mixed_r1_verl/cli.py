@@ -6,7 +6,9 @@ from mixed_r1_verl.audit import audit_command
 from mixed_r1_verl.data.cli import app as data_app
 from mixed_r1_verl.data.cli import check_command
 from mixed_r1_verl.doctor import doctor
+from mixed_r1_verl.evaluate.cli import eval_command
 from mixed_r1_verl.plan.cli import plan_command
+from mixed_r1_verl.report.cli import report_command
 from mixed_r1_verl.score import score_command
 
 app = typer.Typer(
@@ -18,6 +20,8 @@ app = typer.Typer(
 )
 app.add_typer(data_app, name="data")
 app.command("score")(score_command)
+app.command("eval")(eval_command)
+app.command("report")(report_command)
 app.command("check")(check_command)
 app.command("audit")(audit_command)
 app.command("plan")(plan_command)

@@ -1,0 +1,149 @@
+"""`mixed-r1 report`: read one run or two, and write the page."""
+
+import dataclasses
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from mixed_r1_verl.audit import parse_settings
+from mixed_r1_verl.evaluate.answers import replace_text
+from mixed_r1_verl.report.components import recompute
+from mixed_r1_verl.report.curves import combine, read_scalars, rollout_curves, scalar_curves
+from mixed_r1_verl.report.join import DataRow, Matcher, read_rows
+from mixed_r1_verl.report.page import LoadedRun, choose, render
+from mixed_r1_verl.report.pictures import Pictures
+from mixed_r1_verl.report.run import Rollout, Run, find_run, read_rollouts
+from mixed_r1_verl.rewards.config import ConfigError, MixedRewardConfig
+from mixed_r1_verl.runs import RunError, merge
+
+FAILED, BAD_USAGE = 1, 2
+
+
+def report_command(
+    run: Annotated[
+        Path, typer.Argument(help="Folder of a run, or JSONL of rollouts or of `mixed-r1 eval`.", show_default=False)
+    ],
+    compare: Annotated[Path | None, typer.Option(help="A second run, shown beside the first.")] = None,
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(help="Parquet file that was trained or validated on, repeatable; default: the run's own."),
+    ] = None,
+    output: Annotated[Path, typer.Option(help="The page.")] = Path("report.html"),
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="A key of the reward block, repeatable: iou.box_frame=pixel"),
+    ] = None,
+    max_rollouts: Annotated[int, typer.Option(min=1, help="Rollouts on the page, of all runs together.")] = 50_000,
+    picture_mb: Annotated[float, typer.Option(min=0, help="Megabytes of pictures on the page.")] = 24.0,
+) -> None:
+    """Write one HTML page of a run: its curves, and its rollouts with picture, boxes and every score component.
+
+    Example: mixed-r1 report outputs/demo --output report.html
+
+    The page needs no server and makes no request.
+    """
+    errors = Console(stderr=True, soft_wrap=True)
+    try:
+        if not output.parent.is_dir():
+            raise RunError(f"{output}: the folder {output.parent} does not exist")
+        runs = [find_run(place) for place in (run, compare) if place is not None]
+        files = (
+            dict.fromkeys(data, "") if data else {file: split for found in runs for file, split in found.data.items()}
+        )
+        absent = [file for file in files if not file.is_file()]
+        if absent:
+            raise RunError(f"{absent[0]}: no such file")
+        page = build(runs, files, set_ or [], max_rollouts, int(picture_mb * 1e6))
+        replace_text(output, page)
+    except (RunError, ConfigError) as error:
+        errors.print(f"error: {error}", markup=False, highlight=False)
+        raise typer.Exit(BAD_USAGE) from error
+    except OSError as error:
+        errors.print(f"error: {error}", markup=False, highlight=False)
+        raise typer.Exit(FAILED) from error
+    errors.print(f"{output}: {output.stat().st_size / 1e6:.1f} MB", markup=False, highlight=False)
+
+
+def build(
+    runs: Sequence[Run], files: Mapping[Path, str], settings: Sequence[str], max_rollouts: int, picture_bytes: int
+) -> str:
+    """The page of one run or two.
+
+    Args:
+        runs: as `find_run` gives them.
+        files: the data, each file with its split or an empty one.
+        settings: `KEY=VALUE` changes of each run's reward block.
+        max_rollouts: that are shown, of all runs together.
+        picture_bytes: that all pictures may take.
+
+    Raises:
+        RunError, ConfigError: a file cannot be read, or the reward block is wrong.
+    """
+    rows = read_rows(files)
+    loaded = [_load(run, rows, settings, max_rollouts // len(runs)) for run in runs]
+    pictures = Pictures(picture_bytes)
+    shown = [rollout for run in loaded for rollout in run.rollouts]
+    pictures.add(rows, _most_wanted(shown, rows))
+    if pictures.dropped or pictures.broken:
+        left_out = f"Pictures of {pictures.dropped:,} rows left out for their size (--picture-mb)"
+        loaded[0].notes.append(f"{left_out}; {pictures.broken:,} pictures could not be read.")
+    return render(" and ".join(run.name for run in runs), loaded, rows, pictures)
+
+
+def _load(run: Run, rows: Sequence[DataRow], settings: Sequence[str], most: int) -> LoadedRun:
+    block = merge(run.rewards, parse_settings(settings))
+    config = dataclasses.replace(MixedRewardConfig.from_mapping(block), processes=len(os.sched_getaffinity(0)))
+    rollouts = [rollout for split, path in run.dumps for rollout in read_rollouts(split, path)]
+    notes = [f"{len(rollouts):,} rollouts in {len(run.dumps):,} files."]
+    matcher = Matcher(rows)
+    matcher.attach(rollouts)
+    notes += _join_notes(matcher, rollouts)
+    try:
+        again = recompute(rollouts, config)
+        if again.rollouts:
+            notes.append(
+                f"Score components of {again.rollouts:,} rollouts were recomputed, because verl dumps the score alone "
+                f"in training; {again.same:,} of them earned the recorded score, the others are shown without."
+            )
+    except (RuntimeError, OSError) as error:
+        notes.append(f"Score components could not be recomputed: {error}")
+    metrics = [name for name in ("score", "acc", "format", "error") if any(name in r.values for r in rollouts)]
+    curves = combine(scalar_curves(read_scalars(run.events)), rollout_curves(rollouts, metrics))
+    shown = choose(rollouts, most)
+    if len(shown) < len(rollouts):
+        notes.append(f"{len(shown):,} rollouts are shown, in whole groups drawn evenly; curves are of all of them.")
+    return LoadedRun(run.name, shown, curves, notes, config)
+
+
+def _join_notes(matcher: Matcher, rollouts: Sequence[Rollout]) -> list[str]:
+    joined = matcher.joined
+    if not rollouts:
+        return ["No rollouts were dumped: train with trainer.rollout_data_dir and trainer.validation_data_dir."]
+    if not matcher.rows:
+        return ["No data was given, so there are no pictures: name the run's parquet files with --data."]
+    notes = [f"{joined.exact:,} rollouts were found in the data."]
+    if joined.several:
+        notes.append(
+            f"{joined.several:,} rollouts have a question and an answer that several rows of the data share; "
+            "verl dumps no row id, so no picture is shown with them."
+        )
+    if joined.missing:
+        notes.append(f"{joined.missing:,} rollouts were not found in the data.")
+    return notes
+
+
+def _most_wanted(rollouts: Sequence[Rollout], rows: Sequence[DataRow]) -> list[int]:
+    """Rows whose pictures are shown, those first that are shown most, sources taking turns."""
+    counts: dict[int, int] = {}
+    for rollout in rollouts:
+        if rollout.row is not None:
+            counts[rollout.row] = counts.get(rollout.row, 0) + 1
+    by_source: dict[str, list[int]] = {}
+    for row in sorted(counts, key=lambda row: -counts[row]):
+        by_source.setdefault(rows[row].data_source, []).append(row)
+    turns = [(turn, number, row) for number, own in enumerate(by_source.values()) for turn, row in enumerate(own)]
+    return [row for _, _, row in sorted(turns)]

@@ -1,0 +1,171 @@
+"""Which row of the data a rollout answers.
+
+verl's dumps hold the decoded prompt and the ground truth of a row, not its id. So a rollout belongs to the rows that
+have this ground truth and whose question stands in its prompt; white space and everything in angle brackets is left
+out of the comparison, because templates and decoders change it. Where it is known which files were trained on and which
+validated on, only rows of the right ones count. A dump that holds an `id` is joined by that alone.
+
+Several rows may have the same question and the same answer, such as two pictures of which "is there a circle?" is true.
+What such rows have in common is taken from them; a picture only if it is the same.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mixed_r1_verl.report.run import Rollout
+from mixed_r1_verl.runs import RunError
+
+MAX_MISSES = 500
+"""Prompts looked for in vain, one after the other, before the rest of a run is taken to be of other data."""
+
+_TAG = re.compile(r"<[^<>\s]{1,40}>")
+
+
+def essence(text: str) -> str:
+    """A text without white space and without anything in angle brackets.
+
+    Example:
+        >>> essence("<|im_start|>user\\n<image>Is it red? <think> </think>")
+        'userIsitred?'
+    """
+    return "".join(_TAG.sub("", text).split())
+
+
+@dataclass(frozen=True)
+class DataRow:
+    """A row of the data, without its pictures.
+
+    Attributes:
+        file, index: where it stands.
+        split: of the file, `train` or `validation`; empty where it is not known.
+        data_source, ground_truth, question: of the row; the question is the last user message, `essence` of it.
+        extra: `extra_info`, what is null left out.
+    """
+
+    file: Path
+    index: int
+    split: str
+    data_source: str
+    ground_truth: str
+    question: str
+    extra: Mapping[str, Any]
+
+    @property
+    def id(self) -> str:
+        """The row's id, or empty."""
+        return str(self.extra.get("id") or "")
+
+
+def read_rows(files: Mapping[Path, str]) -> list[DataRow]:
+    """The rows of parquet files, each given with its split.
+
+    Raises:
+        RunError: a file cannot be read, or is no training file.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows: list[DataRow] = []
+    for file, split in files.items():
+        try:
+            table = pq.ParquetFile(file).read(columns=["prompt", "data_source", "reward_model", "extra_info"])
+            for index, record in enumerate(table.to_pylist()):
+                users = [message["content"] for message in record["prompt"] if message["role"] == "user"]
+                extra = {name: value for name, value in (record["extra_info"] or {}).items() if value is not None}
+                truth = record["reward_model"]["ground_truth"]
+                rows.append(DataRow(file, index, split, record["data_source"] or "", truth, essence(users[-1]), extra))
+        except (OSError, pa.ArrowException, KeyError, TypeError, IndexError) as error:
+            raise RunError(f"{file}: not a training file ({type(error).__name__}: {error})") from error
+    return rows
+
+
+@dataclass
+class Joined:
+    """How many rollouts found their row: one row, several alike, or none."""
+
+    exact: int = 0
+    several: int = 0
+    missing: int = 0
+
+
+@dataclass
+class Matcher:
+    """Finds the rows of rollouts.
+
+    Attributes:
+        rows: of the data.
+        joined: counts what was found.
+    """
+
+    rows: Sequence[DataRow]
+    joined: Joined = field(default_factory=Joined)
+
+    def __post_init__(self) -> None:
+        self._by_id: dict[str, list[int]] = {}
+        self._by_question: dict[tuple[str, str], list[int]] = {}
+        self._questions: dict[str, set[str]] = {}  # of each ground truth
+        for number, row in enumerate(self.rows):
+            if row.id:
+                self._by_id.setdefault(row.id, []).append(number)
+            self._by_question.setdefault((row.ground_truth, row.question), []).append(number)
+            self._questions.setdefault(row.ground_truth, set()).add(row.question)
+        self._frames: list[tuple[str, str]] = []  # what a chat template puts before and after a question
+        self._found: dict[tuple[str, str, str], list[int]] = {}
+        self._misses = 0
+
+    def attach(self, rollouts: Iterable[Rollout]) -> None:
+        """Give each rollout its row, if it is the only one, and what it lacks of source, kind and `extra`."""
+        for rollout in rollouts:
+            found = self._by_id.get(rollout.texts.get("id", "")) or self._find(rollout)
+            if not found:
+                self.joined.missing += 1
+                continue
+            self._fill(rollout, [self.rows[number] for number in found])
+            if len(found) == 1:
+                rollout.row = found[0]
+                self.joined.exact += 1
+            else:
+                self.joined.several += 1
+
+    def _find(self, rollout: Rollout) -> list[int]:
+        key = (rollout.split, rollout.ground_truth, rollout.prompt)
+        if key not in self._found:
+            question = self._question(rollout.ground_truth, essence(rollout.prompt))
+            self._misses = 0 if question is not None else self._misses + 1
+            found = self._by_question.get((rollout.ground_truth, question or ""), [])
+            self._found[key] = [number for number in found if self.rows[number].split in ("", rollout.split)]
+        return self._found[key]
+
+    def _question(self, truth: str, prompt: str) -> str | None:
+        """The question of a row with this ground truth that stands in the prompt; the longest of several."""
+        questions = self._questions.get(truth, set())
+        for before, after in self._frames:
+            inner = prompt[len(before) : len(prompt) - len(after)]
+            if inner in questions and prompt == before + inner + after:
+                return inner
+        if self._misses > MAX_MISSES:
+            return None
+        found = max((question for question in questions if question and question in prompt), key=len, default=None)
+        if found is not None and len(self._frames) < 8:
+            before, _, after = prompt.rpartition(found)
+            self._frames.append((before, after))
+        return found
+
+    @staticmethod
+    def _fill(rollout: Rollout, rows: Sequence[DataRow]) -> None:
+        first = rows[0]
+        for name, value in first.extra.items():
+            if name in ("choices", "question", "width", "height", "box_frame") and all(
+                row.extra.get(name) == value for row in rows
+            ):
+                rollout.extra.setdefault(name, value)
+        for name, values in (
+            ("data_source", {row.data_source for row in rows}),
+            ("reward_kind", {str(row.extra.get("reward") or "") for row in rows}),
+            ("id", {row.id for row in rows}),
+        ):
+            if len(values) == 1:
+                rollout.texts.setdefault(name, values.pop())

@@ -1,0 +1,204 @@
+"""The page: data in compressed columns, and the files of `assets/` around them.
+
+The browser must not stall on 50,000 rollouts, so it first unpacks what filters and sorts, one array for each field, and
+then, while the page is already in use, the responses in blocks. Everything that came from a run is base64 in the page
+and reaches the document as text only; a content security policy allows the page's own script and style by their hashes
+and nothing else, so no response can run or fetch anything.
+"""
+
+import base64
+import gzip
+import hashlib
+import json
+import math
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+from mixed_r1_verl.report.components import gold_boxes, predicted_boxes
+from mixed_r1_verl.report.curves import Curve
+from mixed_r1_verl.report.join import DataRow
+from mixed_r1_verl.report.pictures import Pictures
+from mixed_r1_verl.report.run import Rollout
+from mixed_r1_verl.rewards.config import MixedRewardConfig
+
+BLOCK_ROWS = 2000
+"""Rollouts whose texts are compressed together."""
+
+SCRIPTS = ("data.js", "charts.js", "text.js", "list.js", "detail.js", "app.js")
+
+
+@dataclass(frozen=True)
+class LoadedRun:
+    """A run that is ready to be shown.
+
+    Attributes:
+        name: of the run.
+        rollouts: those that are shown.
+        curves: of all its rollouts.
+        notes: what a reader must know: what was left out, recomputed or not found.
+        rewards: with which its boxes are read.
+    """
+
+    name: str
+    rollouts: list[Rollout]
+    curves: list[Curve]
+    notes: list[str]
+    rewards: MixedRewardConfig
+
+
+class _Index:
+    """Numbers for values that repeat."""
+
+    def __init__(self) -> None:
+        self.values: list[Any] = []
+        self._numbers: dict[Any, int] = {}
+
+    def __call__(self, key: Any, value: Any = None) -> int:
+        number = self._numbers.get(key)
+        if number is None:
+            number = self._numbers[key] = len(self.values)
+            self.values.append(key if value is None else value)
+        return number
+
+
+def choose(rollouts: Sequence[Rollout], most: int) -> list[Rollout]:
+    """At most so many rollouts: whole groups, drawn evenly by a hash of their names, in the order of the run."""
+    if len(rollouts) <= most:
+        return list(rollouts)
+    sizes: dict[tuple[str, int, str], int] = {}
+    for rollout in rollouts:
+        key = (rollout.split, rollout.step, rollout.group)
+        sizes[key] = sizes.get(key, 0) + 1
+    kept, room = set(), most
+    for key in sorted(sizes, key=lambda key: zlib.crc32(repr(key).encode())):
+        if sizes[key] <= room:
+            kept.add(key)
+            room -= sizes[key]
+    return [rollout for rollout in rollouts if (rollout.split, rollout.step, rollout.group) in kept]
+
+
+def render(title: str, runs: Sequence[LoadedRun], rows: Sequence[DataRow], pictures: Pictures) -> str:
+    """The page as HTML.
+
+    Args:
+        title: of the page.
+        runs: one, or two that are compared.
+        rows: of the data, to which `Rollout.row` points.
+        pictures: of these rows.
+    """
+    from jinja2 import Environment
+
+    assets = resources.files(__package__) / "assets"
+
+    def asset(name: str) -> str:
+        return (assets / name).read_text(encoding="utf-8")
+
+    script, style = "\n".join(map(asset, SCRIPTS)), asset("page.css")
+    template = Environment(autoescape=True, keep_trailing_newline=True).from_string(asset("page.html.j2"))
+    return template.render(
+        title=title,
+        style=style,
+        script=script,
+        style_hash=_hash(style),
+        script_hash=_hash(script),
+        blobs=_blobs(title, runs, rows, pictures),
+        pictures=pictures.encoded,
+    )
+
+
+def _hash(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
+
+
+def _blobs(title: str, runs: Sequence[LoadedRun], rows: Sequence[DataRow], pictures: Pictures) -> dict[str, str]:
+    """The compressed parts of the page's data by name."""
+    rollouts = [(number, rollout) for number, run in enumerate(runs) for rollout in run.rollouts]
+    names = sorted({name for _, rollout in rollouts for name in rollout.values} - {"score", "reward", "truncated"})
+    names = ["score", *sorted(names, key=lambda name: (_FIRST.get(name, 9), name))]
+    splits, sources, kinds, reasons, groups, prompts = (_Index() for _ in range(6))
+    columns: dict[str, list[Any]] = {name: [] for name in ("run", "split", "step", "source", "kind", "reason", "group")}
+    columns |= {"prompt": [], "length": []}
+    for number, rollout in rollouts:
+        columns["run"].append(number)
+        columns["split"].append(splits(rollout.split))
+        columns["step"].append(rollout.step)
+        columns["source"].append(sources(rollout.source))
+        columns["kind"].append(kinds(rollout.kind))
+        columns["reason"].append(reasons(rollout.texts.get("reason", "")))
+        columns["group"].append(groups((number, rollout.split, rollout.step, rollout.group)))
+        columns["prompt"].append(_prompt(prompts, rollout, rows, pictures))
+        columns["length"].append(len(rollout.response))
+    meta = {
+        "title": title,
+        "runs": [{"name": run.name, "rollouts": len(run.rollouts), "notes": run.notes} for run in runs],
+        "splits": splits.values,
+        "sources": sources.values,
+        "kinds": kinds.values,
+        "reasons": reasons.values,
+        "components": names,
+        "rows": len(rollouts),
+        "blockRows": BLOCK_ROWS,
+        "curves": [_curve(number, curve) for number, run in enumerate(runs) for curve in run.curves],
+    }
+    values = {name: [_number(rollout.values.get(name)) for _, rollout in rollouts] for name in names}
+    blobs = {
+        "meta": _pack(meta),
+        "columns": _pack({**columns, "values": values}),
+        "prompts": _pack(prompts.values),
+    }
+    for start in range(0, len(rollouts), BLOCK_ROWS):
+        block = rollouts[start : start + BLOCK_ROWS]
+        texts = {
+            "response": [rollout.response for _, rollout in block],
+            "prediction": [rollout.texts.get("prediction", "") for _, rollout in block],
+            "boxes": [
+                predicted_boxes(rollout.response, rollout.extra, runs[number].rewards) if rollout.kind == "iou" else 0
+                for number, rollout in block
+            ],
+        }
+        blobs[f"texts-{start // BLOCK_ROWS}"] = _pack(texts)
+    return blobs
+
+
+_FIRST = {"acc": 0, "format": 1, "error": 2}
+
+
+def _prompt(prompts: _Index, rollout: Rollout, rows: Sequence[DataRow], pictures: Pictures) -> int:
+    """The number of a rollout's prompt; the same row of the data is the same prompt in both runs."""
+    row = None if rollout.row is None else rows[rollout.row]
+    key = ("row", row.file, row.index) if row else ("text", rollout.split, rollout.prompt, rollout.ground_truth)
+    extra = rollout.extra
+    value = {
+        "id": rollout.texts.get("id", ""),
+        "text": rollout.prompt,
+        "question": extra.get("question", ""),
+        "truth": rollout.ground_truth,
+        "choices": extra.get("choices") or [],
+        "size": [extra.get("width") or 0, extra.get("height") or 0],
+        "pictures": pictures.places.get(rollout.row, []) if rollout.row is not None else [],
+        "joined": rollout.row is not None,
+        "gold": gold_boxes(rollout.ground_truth, extra) if rollout.kind == "iou" else [],
+    }
+    return prompts(key, value)
+
+
+def _curve(run: int, curve: Curve) -> dict[str, Any]:
+    lines = [
+        {"name": name, "points": [[step, _number(value), _number(error)] for step, value, error in points]}
+        for name, points in curve.lines.items()
+    ]
+    return {"run": run, "group": curve.group, "by": curve.by, "metric": curve.metric, "lines": lines}
+
+
+def _number(value: float | None) -> float | None:
+    """A number in six digits, as JSON can hold it."""
+    return float(f"{value:.6g}") if value is not None and math.isfinite(value) else None
+
+
+def _pack(data: Mapping[str, Any] | Sequence[Any] | Iterable[Any]) -> str:
+    """JSON in ASCII, compressed, in base64: nothing in it can end an HTML element."""
+    text = json.dumps(data, separators=(",", ":"))
+    return base64.b64encode(gzip.compress(text.encode("ascii"), compresslevel=6, mtime=0)).decode("ascii")

@@ -1,0 +1,129 @@
+"""The pictures of a page: reduced, written anew, each once, and no more of them than a number of bytes allows.
+
+A picture is always decoded and encoded again, so that nothing of a file that came from elsewhere gets into the page but
+its pixels.
+"""
+
+import base64
+import hashlib
+import io
+from collections.abc import Container, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from mixed_r1_verl.report.join import DataRow
+
+LONGEST_SIDE = 640
+"""Pixels to which a larger picture is reduced."""
+
+CHUNK = 1000
+"""Rows whose pictures are in memory at once."""
+
+
+@dataclass
+class Pictures:
+    """Pictures within a budget.
+
+    Attributes:
+        budget: bytes that all of them may take in the page, as base64.
+        encoded: `data:` URLs without their head, each picture once.
+        places: row of the data to the numbers of its pictures.
+        dropped: pictures that had no room.
+        broken: pictures that cannot be read.
+    """
+
+    budget: int
+    encoded: list[str] = field(default_factory=list)
+    places: dict[int, list[int]] = field(default_factory=dict)
+    dropped: int = 0
+    broken: int = 0
+    _known: dict[bytes, int] = field(default_factory=dict)
+    _spent: int = 0
+
+    def add(self, rows: Sequence[DataRow], wanted: Sequence[int]) -> None:
+        """Take the pictures of rows.
+
+        Args:
+            rows: all rows of the data.
+            wanted: indices of those whose pictures are shown, the most important first.
+        """
+        for start in range(0, len(wanted), CHUNK):
+            if self.dropped:
+                self.dropped += len(wanted) - start
+                return
+            self._add_chunk(rows, wanted[start : start + CHUNK])
+
+    def _add_chunk(self, rows: Sequence[DataRow], wanted: Sequence[int]) -> None:
+        by_file: dict[Path, dict[int, int]] = {}
+        for number in wanted:
+            by_file.setdefault(rows[number].file, {})[rows[number].index] = number
+        small: dict[int, list[tuple[bytes, bytes]]] = {}
+        for file, numbers in by_file.items():
+            for index, images in _read_images(file, numbers):
+                small[numbers[index]] = [made for image in images if (made := self._reduce(image, file))]
+        for number in wanted:
+            places = [self._keep(digest, data) for digest, data in small.get(number, [])]
+            self.places[number] = [place for place in places if place is not None]
+
+    def _reduce(self, image: Any, file: Path) -> tuple[bytes, bytes] | None:
+        try:
+            source = _source(image, file)
+            digest = hashlib.blake2b(source, digest_size=16).digest()
+            if digest in self._known:
+                return digest, b""
+            return digest, _encode(source)
+        except Exception:  # Pillow's readers raise many kinds of exception on broken bytes
+            self.broken += 1
+            return None
+
+    def _keep(self, digest: bytes, data: bytes) -> int | None:
+        if digest not in self._known:
+            text = base64.b64encode(data).decode("ascii")
+            if self._spent + len(text) > self.budget:
+                self.dropped += 1
+                return None
+            self._spent += len(text)
+            self._known[digest] = len(self.encoded)
+            self.encoded.append(text)
+        return self._known[digest]
+
+
+def _read_images(file: Path, wanted: Container[int]) -> Iterator[tuple[int, list[Any]]]:
+    """The cells of the `images` column of some rows of a file; row groups without such a row are not read."""
+    import pyarrow.parquet as pq
+
+    parquet = pq.ParquetFile(file)
+    if "images" not in parquet.schema_arrow.names:
+        return
+    first = 0
+    for group in range(parquet.num_row_groups):
+        size = parquet.metadata.row_group(group).num_rows
+        here = [index for index in range(first, first + size) if index in wanted]
+        if here:
+            column = parquet.read_row_group(group, columns=["images"]).column(0)
+            yield from ((index, column[index - first].as_py() or []) for index in here)
+        first += size
+
+
+def _source(image: Any, file: Path) -> bytes:
+    """The encoded bytes of a cell, in the forms that verl reads."""
+    if isinstance(image, dict):
+        if image.get("bytes"):
+            return bytes(image["bytes"])
+        image = image.get("image") or image.get("path")
+    path = Path(str(image).removeprefix("file://"))
+    return (path if path.is_absolute() else file.parent / path).read_bytes()
+
+
+def _encode(source: bytes) -> bytes:
+    with Image.open(io.BytesIO(source)) as opened:
+        opened.draft("RGB", (LONGEST_SIDE, LONGEST_SIDE))  # a large JPEG is decoded small
+        picture = opened.convert("RGBA" if opened.mode in ("RGBA", "LA", "P") else "RGB")
+    picture.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
+    target = io.BytesIO()
+    flat = max(picture.size) <= 160  # a small picture is not made smaller by losses
+    picture.save(target, "WEBP", lossless=flat, quality=78, method=0)  # the quickest
+    return target.getvalue()

@@ -1,0 +1,157 @@
+"""A run on disk: its dumped rollouts, its event files, and the data and rewards that its configuration names."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mixed_r1_verl.runs import RunError, find_config, read_config, reward_block, select
+
+TRAIN, VALIDATION = "train", "validation"
+
+
+@dataclass(slots=True)
+class Rollout:
+    """One response of a run.
+
+    Attributes:
+        split: `train` or `validation`.
+        step: the trainer's step.
+        group: what the responses to one prompt at one step have in common.
+        prompt: the prompt as verl decoded it.
+        response: the decoded response.
+        ground_truth: of the row.
+        values: every number that was recorded of it, `score` among them.
+        texts: every short text that was recorded of it, such as `reward_kind`, `prediction`, `reason`, `id`.
+        extra: what the rewards read of the row besides, as far as the file or the data has it.
+        row: index of its row among those of the data, or None.
+    """
+
+    split: str
+    step: int
+    group: str
+    prompt: str
+    response: str
+    ground_truth: str
+    values: dict[str, float] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
+    extra: dict[str, Any] = field(default_factory=dict)
+    row: int | None = None
+
+    @property
+    def kind(self) -> str:
+        """The reward that scored it, or empty."""
+        return self.texts.get("reward_kind", "")
+
+    @property
+    def source(self) -> str:
+        """The data source, or empty."""
+        return self.texts.get("data_source", "")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is known of a run before its rollouts are read.
+
+    Attributes:
+        name: shown on the page.
+        dumps: JSONL files, each with its split.
+        events: folders with event files of TensorBoard.
+        data: parquet files that the run's configuration names and that are there, each with its split.
+        rewards: the reward block of the run's configuration.
+    """
+
+    name: str
+    dumps: list[tuple[str, Path]]
+    events: list[Path]
+    data: dict[Path, str]
+    rewards: Mapping[str, Any]
+
+
+def find_run(place: Path) -> Run:
+    """What lies in a run's folder; or one JSONL file, as verl or `mixed-r1 eval` writes it, taken as a run.
+
+    Dumps are looked for where the run's configuration says (`trainer.rollout_data_dir`, `trainer.validation_data_dir`),
+    and in `rollouts/` and `validation/`.
+
+    Raises:
+        RunError: there is nothing of a run.
+    """
+    if place.is_file():
+        name = f"{place.resolve().parent.name}/{place.stem}" if place.stem.isdecimal() else place.stem
+        return Run(name, [(VALIDATION, place)], [], {}, {})
+    if not place.is_dir():
+        raise RunError(f"{place}: no such folder or file")
+    config_file = find_config(place)
+    config = read_config(config_file) if config_file else {}
+    dumps: list[tuple[str, Path]] = []
+    for split, usual, key in (
+        (TRAIN, "rollouts", "trainer.rollout_data_dir"),
+        (VALIDATION, "validation", "trainer.validation_data_dir"),
+    ):
+        folders = [place / usual, *map(Path, _listed(select(config, key)))]
+        folder = next((folder for folder in folders if folder.is_dir()), None)
+        files = [file for file in folder.glob("*.jsonl") if file.stem.isdecimal()] if folder else []
+        dumps += [(split, file) for file in sorted(files, key=lambda file: int(file.stem))]
+    events = sorted({file.parent for file in place.rglob("*tfevents*")})
+    if not dumps and not events:
+        raise RunError(
+            f"{place}: no rollouts/*.jsonl, validation/*.jsonl or event files; train with "
+            f"trainer.rollout_data_dir={place}/rollouts trainer.validation_data_dir={place}/validation"
+        )
+    named: dict[Path, str] = {}
+    for split, key in ((TRAIN, "data.train_files"), (VALIDATION, "data.val_files")):
+        for file in map(Path, _listed(select(config, key))):
+            if file.is_file():
+                named[file] = "" if file in named else split  # a file of both says nothing of a rollout's split
+    return Run(place.resolve().name, dumps, events, named, reward_block(config_file) if config_file else {})
+
+
+def _listed(files: Any) -> list[str]:
+    if isinstance(files, str):
+        return [files]
+    return [str(file) for file in files] if isinstance(files, list) else []
+
+
+_TEXT_FIELDS = frozenset({"input", "output", "response", "gts", "ground_truth", "uid", "file", "question", "choices"})
+_OWN_FIELDS = frozenset({"step", "row", "sample", "width", "height", "reward"})
+
+
+def read_rollouts(split: str, path: Path) -> Iterator[Rollout]:
+    """The rollouts of a dump of verl or of a file of `mixed-r1 eval`.
+
+    Raises:
+        RunError: naming the line that is neither. A last line without its end is left out: a run may still write it.
+    """
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                record = json.loads(line)
+                response = record["output"] if "output" in record else record["response"]
+                truth = record["gts"] if "gts" in record else record["ground_truth"]
+                if not isinstance(response, str):
+                    raise TypeError("the response is not a string")
+            except (ValueError, KeyError, TypeError, RecursionError) as error:
+                if not line.endswith(b"\n"):
+                    return
+                raise RunError(f"{path}, line {number}: not a dumped rollout ({error})") from error
+            uid = str(record.get("uid") or f"{record.get('file')}:{record.get('row', number)}")
+            rollout = Rollout(
+                split,
+                int(record.get("step") or 0),
+                uid.rsplit("_", 2)[0],
+                str(record.get("input") or ""),
+                response,
+                truth if isinstance(truth, str) else json.dumps(truth),
+            )
+            for name, value in record.items():
+                if name in _TEXT_FIELDS or name in _OWN_FIELDS:
+                    continue
+                if isinstance(value, bool | int | float):
+                    rollout.values[name] = float(value)
+                elif isinstance(value, str):
+                    rollout.texts[name] = value
+            extra = ("choices", "question", "width", "height", "box_frame")
+            rollout.extra = {name: record[name] for name in extra if record.get(name) is not None}
+            yield rollout

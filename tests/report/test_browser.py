@@ -1,0 +1,327 @@
+"""The page in a real Chromium: it shows what it holds, asks nobody for anything, and does not stall."""
+
+import json
+import random
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from report_run import HOSTILE, write_lines
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from typer.testing import CliRunner
+
+from mixed_r1_verl.cli import app
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+DRIVER = shutil.which("chromedriver")
+pytestmark = [
+    pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="no Chromium: apt-get install chromium chromium-driver"),
+    pytest.mark.timeout(180),
+]
+OPTIONS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--window-size=1300,800"),
+)
+MANY = 50_000
+
+
+class Page:
+    """An open page."""
+
+    def __init__(self, driver: webdriver.Chrome):
+        self.driver = driver
+
+    def open(self, path: Path, until: str = "complete") -> float:
+        """Open a file and return the seconds until it is ready."""
+        start = time.monotonic()
+        self.driver.get(path.as_uri())
+        self.wait(f"document.documentElement.dataset.ready === '{until}'")
+        return time.monotonic() - start
+
+    def wait(self, condition: str, seconds: float = 30) -> None:
+        end = time.monotonic() + seconds
+        while not self.run(f"return Boolean({condition})"):
+            assert time.monotonic() < end, f"never: {condition}\n{self.driver.get_log('browser')}"
+            time.sleep(0.02)
+
+    def run(self, script: str, *arguments: Any) -> Any:
+        return self.driver.execute_script(script, *arguments)
+
+    def find(self, selector: str) -> Any:
+        return self.driver.find_element(By.CSS_SELECTOR, selector)
+
+    def texts(self, selector: str) -> list[str]:
+        return self.run("return [...document.querySelectorAll(arguments[0])].map((e) => e.textContent)", selector)
+
+    def keys(self, *keys: str) -> None:
+        webdriver.ActionChains(self.driver).send_keys(*keys).perform()
+
+    def choose(self, name: str, text: str) -> None:
+        self.run(
+            "const s = document.getElementById('filter-' + arguments[0]);"
+            "s.value = [...s.options].find((o) => o.textContent === arguments[1]).value;"
+            "s.dispatchEvent(new Event('change'))",
+            name,
+            text,
+        )
+
+    def type(self, name: str, text: str) -> None:
+        self.run(
+            "const e = document.getElementById(arguments[0]); e.value = arguments[1];"
+            "e.dispatchEvent(new Event('input', {bubbles: true}))",
+            name,
+            text,
+        )
+
+    def size(self, width: int, height: int, dark: bool = False) -> None:
+        self.driver.execute_cdp_cmd(
+            "Emulation.setDeviceMetricsOverride",
+            {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600},
+        )
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+
+    def requests(self) -> list[str]:
+        """Addresses that were asked for since the last call, but for the page itself and what it holds."""
+        messages = (json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance"))
+        sent = (m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent")
+        return [url for url in sent if not url.startswith(("file:", "data:", "chrome"))]
+
+    def complaints(self) -> list[str]:
+        return [entry["message"] for entry in self.driver.get_log("browser")]
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(CHROMIUM)
+    for option in (*OPTIONS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(option)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(str(DRIVER)))
+    yield Page(driver)
+    driver.quit()
+
+
+def write_report(output: Path, *arguments: object) -> Path:
+    ran = CliRunner().invoke(app, ["report", *map(str, arguments), "--output", str(output)])
+    assert ran.exit_code == 0, ran.output
+    return output
+
+
+@pytest.fixture
+def page(browser: Page, report_file: Path) -> Iterator[Page]:
+    browser.size(1300, 800)
+    browser.open(report_file)
+    yield browser
+    assert browser.complaints() == []
+    assert browser.requests() == []
+
+
+def test_curves_are_drawn_for_every_reward(page: Page) -> None:
+    assert page.texts("#charts h2") == ["Validation", "Training"]
+    assert page.texts("#chart-legend .key") == ["chart", "iou", "matching", "open_ended"]
+    page.wait("document.querySelectorAll('.plot svg .line').length >= 40")
+    page.run("document.querySelector('.plot').focus()")
+    page.keys(Keys.ARROW_RIGHT)
+    assert page.texts(".tip:not([hidden]) strong") == ["step 0"]
+    page.run("[...document.querySelectorAll('#by button')].at(-1).click()")
+    assert page.texts("#chart-legend .key")[0] == "source_chart"
+
+
+def test_filters_and_sorting(page: Page) -> None:
+    page.keys("2")
+    status = "document.getElementById('status').textContent"
+    page.wait(f"{status} === '30 of 30 rollouts'")
+    page.choose("kind", "iou")
+    page.wait(f"{status}.startsWith('6 of')")
+    page.choose("split", "validation")
+    page.wait(f"{status}.startsWith('2 of')")
+    page.find("#reset").click()
+    page.choose("source", "source_chart")
+    page.type("filter-from", "2")
+    page.wait(f"{status}.startsWith('3 of')")
+    page.find("#reset").click()
+    page.choose("outcome", "malformed")
+    page.wait(f"{status}.startsWith('2 of')")
+    page.find("#reset").click()
+    page.type("filter-most", "0.5")
+    page.choose("sort", "score")
+    page.find("#direction").click()
+    scores = [float(text) for text in page.texts(".row .number")]
+    assert scores == sorted(scores, reverse=True) and max(scores) <= 0.5 and len(set(scores)) > 1
+
+
+def test_the_keyboard_is_enough(page: Page) -> None:
+    page.keys("2")
+    page.keys("j", "j", "j")
+    assert page.run("return document.querySelector('.row[aria-selected=true]').getAttribute('aria-posinset')") == "4"
+    active = page.run("return document.getElementById('list').getAttribute('aria-activedescendant')")
+    assert page.run("return document.getElementById(arguments[0]).getAttribute('aria-selected')", active) == "true"
+    page.keys("k")
+    page.keys("/")
+    assert page.run("return document.activeElement.id") == "search"
+    page.keys("blue moon")
+    page.wait("document.getElementById('status').textContent.startsWith('2 of')")
+    page.keys(Keys.ESCAPE)
+    page.wait("document.getElementById('status').textContent.startsWith('30 of')")
+    assert page.run("return document.activeElement.id") == "list"
+    assert page.run("return getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    page.keys(Keys.END)
+    assert page.run("return document.querySelector('.row[aria-selected=true]').getAttribute('aria-posinset')") == "30"
+
+
+def test_a_rollout_shows_picture_boxes_and_components(page: Page) -> None:
+    page.keys("2")
+    page.choose("kind", "iou")
+    page.keys("j", "j")  # of each group the first response is right, the second is not
+    page.wait("document.querySelector('.canvas img').naturalWidth === 64")
+    boxes = [
+        [
+            float(page.run("return arguments[0].getAttribute(arguments[1])", box, side))
+            for side in ("x", "y", "width", "height")
+        ]
+        for box in page.driver.find_elements(By.CSS_SELECTOR, ".canvas .box")
+    ]
+    assert boxes == [[1250, 2000, 5000, 4000], [1250, 2000, 5000, 2000]]
+    assert page.texts("#detail .score > span:first-child") == ["score", "acc", "format", "error"]
+    assert page.texts("#detail .response .think") == ["<think>", "I look.", "</think>"]
+    assert page.texts("#detail .response .answer") == ["<answer>", "[[8,16,40,32]]", "</answer>"]
+    assert "[[8,16,40,48]]" in page.find("#detail .prompt .gold").text
+    assert page.texts("#detail > h3") == ["Group of 2", "Same prompt at other steps"]
+
+
+def test_a_hostile_response_is_text(page: Page) -> None:
+    page.keys("2")
+    page.type("search", "onerror")
+    page.wait("document.getElementById('status').textContent.startsWith('1 of')")
+    page.keys("j")
+    shown = page.texts("#detail .response")[0]
+    assert shown == HOSTILE.replace("\u2028", "U+2028").replace("\u202e", "U+202E").replace("\ud800", "U+D800")
+    assert page.texts("#detail .response .unseen") == ["U+2028", "U+202E", "U+D800"]
+    assert page.run("return document.querySelectorAll('#detail .response img').length") == 0
+    assert "owned" not in page.driver.title
+
+
+def test_an_answer_within_unfinished_thinking_is_not_marked_as_one(page: Page) -> None:
+    page.keys("2")
+    page.type("search", "never")
+    page.wait("document.getElementById('status').textContent.startsWith('1 of')")
+    page.keys("j")
+    assert page.texts("#detail .response .think") == ["<think>", "Never ", "A red square."]
+    assert page.texts("#detail .response .answer") == ["<answer>", "</answer>"]
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_a_phone(browser: Page, report_file: Path, dark: bool) -> None:
+    browser.size(390, 844, dark)
+    browser.open(report_file)
+    for view in ("1", "3", "2"):
+        browser.keys(view)
+        assert browser.run("return document.documentElement.scrollWidth") <= 390
+    browser.find("#more").click()
+    assert browser.find("#filter-kind").is_displayed()
+    browser.find("#more").click()
+    browser.run("document.getElementById('list').scrollIntoView()")
+    first = browser.run("return document.querySelector('.row').getBoundingClientRect().top")
+    webdriver.ActionChains(browser.driver).move_by_offset(100, first + 20).click().perform()
+    assert browser.find("#detail").is_displayed()
+    assert browser.run("return document.getElementById('detail').scrollWidth") <= 390
+    browser.keys(Keys.ESCAPE)
+    assert not browser.find("#detail").is_displayed()
+    background = browser.run("return getComputedStyle(document.body).backgroundColor")
+    lightness = sum(int(part) for part in background[4:-1].split(",")) / 3
+    assert (lightness < 60) is dark
+    browser.run("document.getElementById('theme').click()")  # light, whatever the system says
+    assert browser.run("return getComputedStyle(document.body).backgroundColor") == "rgb(251, 251, 250)"
+    assert browser.complaints() == []
+
+
+def test_two_runs_side_by_side(browser: Page, run_folder: Path, tmp_path: Path) -> None:
+    files = [run_folder / "validation" / f"{step}.jsonl" for step in (0, 2)]
+    path = write_report(tmp_path / "two.html", files[0], "--compare", files[1], "--data", run_folder / "val.parquet")
+    browser.size(1300, 800)
+    browser.open(path)
+    assert browser.find("#title").text == "validation/0 and validation/2"
+    assert browser.texts("#chart-legend span.key") == ["validation/0", "validation/2"]
+    browser.keys("2")
+    browser.choose("kind", "iou")
+    browser.keys("j")
+    assert browser.texts(".cards.two .card h3") == ["validation/0validation, step 0", "validation/2validation, step 2"]
+    assert browser.texts(".boxkey") == ["gold", "validation/0", "validation/2"]
+    assert browser.complaints() == []
+
+
+def test_fifty_thousand_rollouts_do_not_stall(browser: Page, tmp_path: Path) -> None:
+    draw = random.Random(0)
+    words = [
+        "the",
+        "red",
+        "blue",
+        "square",
+        "circle",
+        "is",
+        "left",
+        "of",
+        "near",
+        "a",
+        "chart",
+        "bar",
+        "value",
+        "shows",
+    ]
+    for step in range(1, 11):
+        lines = []
+        for number in range(MANY // 10):
+            text = " ".join(draw.choices(words, k=40))
+            lines.append(
+                {
+                    "input": f"question {number % 500}",
+                    "output": f"<think>{text}</think><answer>{number}</answer>",
+                    "gts": "1",
+                    "score": round(draw.random(), 2),
+                    "acc": 1.0,
+                    "reward_kind": draw.choice(("iou", "chart")),
+                    "step": step,
+                    "uid": f"{step}-{number // 8}_{number % 8}_0",
+                }
+            )
+        write_lines(tmp_path / "rollouts" / f"{step}.jsonl", lines)
+    path = write_report(tmp_path / "many.html", tmp_path)
+    browser.size(1300, 800)
+    interactive = browser.open(path, "interactive")
+    browser.wait("document.documentElement.dataset.ready === 'complete'")
+    browser.keys("2")
+    assert browser.find("#status").text == "50,000 of 50,000 rollouts"
+    assert browser.run("return document.querySelectorAll('.row').length") < 40
+    timed = browser.driver.execute_async_script(
+        """
+        const [done] = arguments, list = document.getElementById("list"), kind = document.getElementById("filter-kind");
+        const frame = () => new Promise(requestAnimationFrame);
+        (async () => {
+          const start = performance.now();
+          kind.value = "1"; kind.dispatchEvent(new Event("change")); await frame();
+          const filter = performance.now() - start;
+          kind.value = ""; kind.dispatchEvent(new Event("change")); await frame();
+          const frames = [];
+          for (let i = 0; i < 30; i++) {
+            const before = performance.now();
+            list.scrollTop = list.scrollHeight * ((i * 7) % 30) / 30; await frame();
+            frames.push(performance.now() - before);
+          }
+          done({ filter, scroll: frames.sort((a, b) => a - b)[15] });
+        })();
+        """
+    )
+    # Far above what was measured (docs/report.md), so that a busy machine does not fail the test; a stall does.
+    assert interactive < 15 and timed["filter"] < 1000 and timed["scroll"] < 250
+    browser.type("search", "4711")
+    browser.wait("document.getElementById('status').textContent.startsWith('10 of')", 10)
+    assert browser.complaints() == []
+    assert browser.requests() == []

@@ -1,0 +1,46 @@
+"""Components computed again, and boxes in the frame in which they were read."""
+
+import pytest
+
+from mixed_r1_verl.report.components import gold_boxes, predicted_boxes, recompute
+from mixed_r1_verl.report.run import Rollout
+from mixed_r1_verl.rewards.config import MixedRewardConfig
+
+RESPONSE = "<think>.</think><answer>{}</answer>"
+
+
+def test_missing_components_are_those_that_make_the_recorded_score() -> None:
+    def rollout(score: float, **values: float) -> Rollout:
+        response = RESPONSE.format("yes")
+        return Rollout("train", 1, "g", "", response, "yes", {"score": score, **values}, {"reward_kind": "matching"})
+
+    rollouts = [rollout(1.0), rollout(0.3), rollout(0.5, acc=0.5)]
+    counted = recompute(rollouts, MixedRewardConfig())
+    assert (counted.rollouts, counted.same) == (2, 1)
+    assert rollouts[0].values == {"score": 1.0, "acc": 1.0, "format": 1.0, "error": 0.0}
+    assert rollouts[1].values == {"score": 0.3}  # another reward was at work: its components are not known
+    assert rollouts[2].values == {"score": 0.5, "acc": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("answer", "frame", "boxes"),
+    [
+        ("[10, 20, 30, 40]", "pixel", [[1000, 4000, 3000, 8000]]),
+        ("[100, 200, 300, 400]", "norm1000", [[1000, 2000, 3000, 4000]]),
+        ('[{"bbox_2d": [0.5, 0.5, 1, 1], "label": "cat"}]', "norm1", [[5000, 5000, 10000, 10000]]),
+        ("[28, 28, 56, 56]", "resized", [[2500, 5000, 5000, 10000]]),  # 100 x 50 becomes 112 x 56
+        ("[1, 2, 3]", "pixel", []),
+        ("[0, 0, 1e6, 1e6]", "pixel", [[0, 0, 100_000_000, 200_000_000]]),
+        ("none", "pixel", []),
+        ("[1, 2, 3, 4]", "no such frame", []),
+    ],
+)
+def test_predicted_boxes(answer: str, frame: str, boxes: list[list[int]]) -> None:
+    extra = {"width": 100, "height": 50, "box_frame": frame}
+    assert predicted_boxes(RESPONSE.format(answer), extra, MixedRewardConfig()) == boxes
+
+
+def test_gold_boxes_need_the_size_of_the_picture() -> None:
+    assert gold_boxes("[[10,20,30,40]]", {"width": 100, "height": 50}) == [[1000, 4000, 3000, 8000]]
+    assert gold_boxes("[[10,20,30,40]]", {}) == []
+    assert gold_boxes("not boxes", {"width": 100, "height": 50}) == []

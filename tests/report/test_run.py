@@ -1,0 +1,73 @@
+"""What is found in a run's folder, and what its dumps are read as."""
+
+from pathlib import Path
+
+import pytest
+
+from mixed_r1_verl.report.run import find_run, read_rollouts
+from mixed_r1_verl.runs import RunError
+
+
+def test_a_folder_is_read_with_its_configuration(run_folder: Path) -> None:
+    run = find_run(run_folder)
+    assert run.name == "demo"
+    assert [(split, path.name) for split, path in run.dumps] == [
+        ("train", "1.jsonl"),
+        ("train", "2.jsonl"),
+        ("validation", "0.jsonl"),
+        ("validation", "2.jsonl"),
+    ]
+    assert {path.name: split for path, split in run.data.items()} == {
+        "train.parquet": "train",
+        "val.parquet": "validation",
+    }
+    assert run.rewards == {"format_weight": 0.1, "embedding_model": None}
+
+
+def test_dumps_are_found_where_the_configuration_says(tmp_path: Path) -> None:
+    (tmp_path / "run" / ".hydra").mkdir(parents=True)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "3.jsonl").write_text("")
+    (tmp_path / "run" / ".hydra" / "config.yaml").write_text(f"trainer: {{rollout_data_dir: {tmp_path}/elsewhere}}\n")
+    assert find_run(tmp_path / "run").dumps == [("train", tmp_path / "elsewhere" / "3.jsonl")]
+
+
+def test_a_file_of_mixed_r1_eval_is_a_run(tmp_path: Path) -> None:
+    path = tmp_path / "after.jsonl"
+    path.write_text(
+        '{"file": "val.parquet", "row": 3, "sample": 0, "id": "a/3", "data_source": "a", "score": 1.0, "acc": 1.0, '
+        '"reward_kind": "iou", "truncated": false, "ground_truth": "[[1,2,3,4]]", "response": "r", "input": "p", '
+        '"width": 9, "height": 8, "question": "q?"}\n'
+    )
+    (split, file), *_ = find_run(path).dumps
+    (rollout,) = read_rollouts(split, file)
+    assert (rollout.split, rollout.group, rollout.kind, rollout.source) == ("validation", "val.parquet:3", "iou", "a")
+    assert rollout.values == {"score": 1.0, "acc": 1.0, "truncated": 0.0}
+    assert rollout.extra == {"width": 9, "height": 8, "question": "q?"}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("nonsense\n", "line 1: not a dumped rollout"),
+        ('{"input": "p"}\n', "line 1: not a dumped rollout"),
+        ('{"output": 3, "gts": "x"}\n', "the response is not a string"),
+        ("[" * 5000 + "\n", "line 1: not a dumped rollout"),
+    ],
+)
+def test_what_is_no_dump_is_refused_by_line(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "1.jsonl"
+    path.write_text(text)
+    with pytest.raises(RunError, match=message):
+        list(read_rollouts("train", path))
+
+
+def test_a_line_that_is_still_being_written_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "1.jsonl"
+    path.write_text('{"output": "a", "gts": "x", "score": 1}\n{"output": "b", "g')
+    assert [rollout.response for rollout in read_rollouts("train", path)] == ["a"]
+
+
+def test_an_empty_folder_says_what_a_run_needs(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"trainer\.rollout_data_dir"):
+        find_run(tmp_path)
