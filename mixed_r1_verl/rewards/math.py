@@ -106,7 +106,12 @@ def _read_ground_truth(ground_truth: str, config: MathConfig) -> str:
 @lru_cache(maxsize=16384)
 def _check_parses(gold: str, ground_truth: str, config: MathConfig) -> None:
     result = _ask(gold, "0", config)
-    if result.get("gold") is False or result.get("reason") == "timeout":
+    if result.get("reason") == "timeout":
+        raise GroundTruthError(
+            f"the math reward cannot read ground truth {ground_truth!r}: reading it took more than "
+            f"math.timeout_s = {config.timeout_s} s"
+        )
+    if result.get("gold") is False:
         raise GroundTruthError(
             f"the math reward cannot read ground truth {ground_truth!r}: math-verify finds no expression in {gold!r}"
         )
