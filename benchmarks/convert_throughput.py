@@ -3,8 +3,8 @@
     python benchmarks/convert_throughput.py --raw shared/data/raw --rows 45000 --workers 2
 
 Needs a folder with real samples of the datasets below (see `docs/data.md`). Their rows are repeated until there are
-enough, the four rewards in equal parts, each with an id of its own and altered pixels: of a JPEG one entry of the quantisation
-table is changed (file size and coded data stay what they were), of a PNG one pixel. The baseline reads the same files
+enough, the four rewards in equal parts, each with an id of its own and altered pixels: of a JPEG one entry of the
+quantisation table (file size and coded data stay what they were), of a PNG one pixel. The baseline reads the same files
 and texts with plain Python and writes them with pyarrow into the same schema, compression and row groups, without
 looking at them. Both run in fresh processes, one after the other; memory is that of the process with its workers.
 """
