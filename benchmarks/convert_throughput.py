@@ -3,8 +3,8 @@
     python benchmarks/convert_throughput.py --raw shared/data/raw --rows 45000 --workers 2
 
 Needs a folder with real samples of the datasets below (see `docs/data.md`). Their rows are repeated until there are
-enough, the four rewards in equal parts, each with an id and pixels of its own: of a JPEG one entry of the quantisation
-table is changed (file size and coded data stay what they were), of a PNG one pixel. The baseline reads the same files
+enough, the four rewards in equal parts, each with an id of its own and altered pixels: of a JPEG one entry of the
+quantisation table (file size and coded data stay what they were), of a PNG one pixel. The baseline reads the same files
 and texts with plain Python and writes them with pyarrow into the same schema, compression and row groups, without
 looking at them. Both run in fresh processes, one after the other; memory is that of the process with its workers.
 """
@@ -83,7 +83,7 @@ def _examples(raw_root: Path, reward: str) -> Iterator[tuple[Example, Path]]:
 
 
 def altered(data: bytes, number: int) -> bytes:
-    """The same picture with other pixels; every number gives other bytes."""
+    """The same picture with other pixels, by number; small pictures come round again after some thousands."""
     if data[:2] == b"\xff\xd8":
         table = data.index(b"\xff\xdb") + 5
         place, step = 1 + number % 40, 1 + number // 40
