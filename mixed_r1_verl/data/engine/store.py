@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from mixed_r1_verl import data_preprocess
-from mixed_r1_verl.data.convert import write_text
+from mixed_r1_verl.data.files import write_text
 from mixed_r1_verl.data.raw import DataError
 
 LIBRARIES = ("mixed-r1-verl", "pyarrow", "pillow", "numpy", "imagehash")
