@@ -62,7 +62,8 @@ class MixedRewardManager(RewardManagerBase):
         """Score the last sequence of one rollout.
 
         Returns:
-            `reward_score`, and in `reward_extra_info` the keys of `MixedReward.score`.
+            `reward_score`, and in `reward_extra_info` the keys of `MixedReward.score` and the row's `id`, by which verl's
+            dumps can be joined to the data.
         """
         # Each field on its own: to index the whole batch, as `data[-1]` does, costs more than to score most samples.
         row = {key: values[-1] for key, values in data.non_tensor_batch.items()}
@@ -73,24 +74,22 @@ class MixedRewardManager(RewardManagerBase):
         reward_model = row.get("reward_model")
         ground_truth = reward_model.get("ground_truth") if isinstance(reward_model, Mapping) else None
         extra_info = row.get("extra_info")
-        result = await self.pool.score(
-            str(row.get("data_source") or ""),
-            solution,
-            ground_truth,
-            _plain(extra_info) if isinstance(extra_info, Mapping) else {},
-        )
+        extra_info = extra_info if isinstance(extra_info, Mapping) else {}
+        source = str(row.get("data_source") or "")
+        result = await self.pool.score(source, solution, ground_truth, _plain(extra_info))
+        result["id"] = str(extra_info.get("id") or "")
         if result["error"]:
-            self._report(result, row)
+            self._report(result, source)
         return {"reward_score": result["score"], "reward_extra_info": result}
 
-    def _report(self, result: Mapping[str, Any], row: Mapping[str, Any]) -> None:
+    def _report(self, result: Mapping[str, Any], source: str) -> None:
         """Log a sample that could not be scored: each of the first ten, then every hundredth."""
         self.errors += 1
         if self.errors <= 10 or self.errors % 100 == 0:
             logger.warning(
                 "mixed_r1: sample %s of source %s could not be scored (%s); %d such samples in this reward worker",
-                (row.get("extra_info") or {}).get("id", "?"),
-                row.get("data_source"),
+                result["id"] or "?",
+                source,
                 result["reason"],
                 self.errors,
             )

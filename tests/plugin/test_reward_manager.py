@@ -15,7 +15,7 @@ from verl.utils import hf_tokenizer
 from mixed_r1_verl.plugin.reward_manager import MixedRewardManager, reward_config
 from mixed_r1_verl.rewards.config import ConfigError
 
-KEYS = ["score", "acc", "format", "error", "reward_kind", "prediction", "reason"]
+KEYS = ["score", "acc", "format", "error", "reward_kind", "prediction", "reason", "id"]
 LENGTH = 48
 
 
