@@ -61,8 +61,9 @@ def reward_block(difficulty: DifficultyConfig) -> dict[str, Any]:
         from mixed_r1_verl.plugin.reward_manager import BLOCK
 
         block = OmegaConf.select(config, BLOCK)
-        block = OmegaConf.merge({} if block is None else block, dict(difficulty.reward))
-        mapping: Any = OmegaConf.to_container(block, resolve=True)
+        plain: Any = {} if block is None else OmegaConf.to_container(block, resolve=True)
+        # Merged as plain values: Hydra's own node would refuse a misspelt key before our reader can name the nearest.
+        mapping: Any = OmegaConf.to_container(OmegaConf.merge(plain, dict(difficulty.reward)))
         MixedRewardConfig.from_mapping(mapping)
         return dict(mapping)
     except HydraException as error:
