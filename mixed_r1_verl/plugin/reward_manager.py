@@ -62,8 +62,8 @@ class MixedRewardManager(RewardManagerBase):
         """Score the last sequence of one rollout.
 
         Returns:
-            `reward_score`, and in `reward_extra_info` the keys of `MixedReward.score` and the row's `id`, by which verl's
-            dumps can be joined to the data.
+            `reward_score`, and in `reward_extra_info` the keys of `MixedReward.score` and the row's `id`, by which
+            verl's dumps can be joined to the data.
         """
         # Each field on its own: to index the whole batch, as `data[-1]` does, costs more than to score most samples.
         row = {key: values[-1] for key, values in data.non_tensor_batch.items()}
