@@ -196,9 +196,15 @@ class _Build:
         return sources, Step("describe", read, read, folder, time.perf_counter() - started)
 
     def _step(
-        self, stage: str, module: Any, settings: Any, before: Step, function: Callable[[pa.Table], Outcome]
+        self,
+        stage: str,
+        module: Any,
+        settings: Any,
+        before: Step,
+        function: Callable[[pa.Table], Outcome],
+        earlier: float = 0.0,
     ) -> Step:
-        """One stage over the rows of another, unless it has run already."""
+        """One stage over the rows of another, unless it has run already; `earlier` are seconds it has cost before."""
         started = time.perf_counter()
         plain = settings if isinstance(settings, list | dict) else asdict(settings)
         rows = hash_file(before.folder / "rows.parquet")
@@ -217,7 +223,7 @@ class _Build:
             counts = count_by(pq.read_table(folder / "rejects.parquet"))
             reasons = "; ".join(f"{source}: {found}" for source, found in counts.items())
             raise DataError(f"stage {stage} leaves no row ({reasons}); loosen its settings")
-        return self.watch.add(Step(stage, before.kept, kept, folder, time.perf_counter() - started))
+        return self.watch.add(Step(stage, before.kept, kept, folder, earlier + time.perf_counter() - started))
 
     def _difficulty(self, before: Step, sources: list[ConvertedSource]) -> tuple[Step, Step]:
         """Rows with their scores, and those of them that stay."""
@@ -243,7 +249,12 @@ class _Build:
         folder = self.store.stage("measured", difficulty.__file__, key, make)
         measured = Step("measured", before.kept, before.kept, folder, time.perf_counter() - started)
         step = self._step(
-            "difficulty", difficulty, key, measured, lambda t: difficulty.select(t, chunks, settings, self.names)
+            "difficulty",
+            difficulty,
+            key,
+            measured,
+            lambda t: difficulty.select(t, chunks, settings, self.names),
+            earlier=measured.seconds,
         )
         return measured, step
 
