@@ -108,8 +108,7 @@ class _Reference:
         counted = Counter(tokens)
         self._source = source
         self.counts = np.fromiter(counted.values(), np.float32, len(counted))
-        # Contiguous: a product with few rows then takes three quarters of the time.
-        self._columns = np.ascontiguousarray(source.unit_rows(list(counted)).T)
+        self._rows = source.unit_rows(list(counted))
         self._forget()
 
     def _forget(self) -> None:
@@ -122,5 +121,7 @@ class _Reference:
         new = [token for token in tokens if token not in self._places]
         if new:
             self._places.update(zip(new, range(len(self._places), len(self._places) + len(new)), strict=True))
-            self._cosines = np.concatenate([self._cosines, self._source.unit_rows(new) @ self._columns])
+            # The few new rows stand on the right: the product takes three quarters of the time that it takes the other
+            # way round.
+            self._cosines = np.concatenate([self._cosines, (self._rows @ self._source.unit_rows(new).T).T])
         return self._cosines[[self._places[token] for token in tokens]]
