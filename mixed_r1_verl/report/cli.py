@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from mixed_r1_verl.audit import parse_settings
+from mixed_r1_verl.cli_options import parse_settings
 from mixed_r1_verl.evaluate.answers import replace_text
 from mixed_r1_verl.report.components import recompute
 from mixed_r1_verl.report.curves import combine, read_scalars, rollout_curves, scalar_curves

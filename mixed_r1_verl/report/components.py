@@ -16,7 +16,8 @@ from mixed_r1_verl.rewards.extraction import parse_response
 from mixed_r1_verl.rewards.iou import parse_ground_truth
 from mixed_r1_verl.rewards.pool import Sample
 from mixed_r1_verl.rewards.verdict import GroundTruthError
-from mixed_r1_verl.score import Response, score_responses
+from mixed_r1_verl.score.responses import Response
+from mixed_r1_verl.score.scoring import score_responses
 
 SAME_SCORE = 1e-3
 """A recomputed score that is nearer to the recorded one than this is the same."""

@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 from mixed_r1_verl import compute_score
 from mixed_r1_verl.cli import app
 from mixed_r1_verl.rewards.config import MixedRewardConfig
-from mixed_r1_verl.score import Reject, Response, ScoreError, read_responses, score_files
+from mixed_r1_verl.score.responses import Reject, Response, ScoreError, read_responses
+from mixed_r1_verl.score.scoring import score_files
 
 
 def respond(answer: str) -> str:

@@ -14,21 +14,18 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from mixed_r1_verl.attacks import ATTACKS, FORMAT_ATTACKS, Attack, Target, reply
-from mixed_r1_verl.audit import (
+from mixed_r1_verl.audit.attacks import ATTACKS, FORMAT_ATTACKS, Attack, Target, reply
+from mixed_r1_verl.audit.audit import (
     AttackResult,
-    AuditError,
     AuditReport,
-    AuditRow,
     KindAudit,
     attack_bar,
-    audit_command,
     audit_file,
     audit_rows,
-    demo_rows,
-    parse_settings,
-    read_rows,
 )
+from mixed_r1_verl.audit.cli import audit_command
+from mixed_r1_verl.audit.rows import AuditError, AuditRow, demo_rows, read_rows
+from mixed_r1_verl.cli_options import parse_settings
 from mixed_r1_verl.rewards.config import REWARD_KINDS, ConfigError, IoUConfig, MixedRewardConfig, OpenEndedConfig
 from mixed_r1_verl.rewards.verdict import Verdict
 

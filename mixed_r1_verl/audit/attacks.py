@@ -1,7 +1,7 @@
 """Responses that try to be paid without having looked at the picture: the attack suite of `mixed-r1 audit`.
 
 An attack turns what a policy may know of a row (the `Target`) into a whole response. Four sorts are told apart,
-because they are held against different bars (`mixed_r1_verl.audit`):
+because they are held against different bars (`mixed_r1_verl.audit.audit`):
 
 - `blind` knows the question and how answers are written, nothing of the ground truths;
 - `fitted` is made of what is frequent in the answers of the data, or of such data, as a policy learns it in training;

@@ -1,0 +1,101 @@
+"""The command `mixed-r1 audit`."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from mixed_r1_verl.audit.attacks import ATTACKS
+from mixed_r1_verl.audit.audit import AuditReport, KindAudit, audit_rows
+from mixed_r1_verl.audit.rows import AuditError, demo_rows, read_rows
+from mixed_r1_verl.cli_options import ReportFormat, parse_settings
+from mixed_r1_verl.rewards.config import ConfigError, MixedRewardConfig
+
+
+def print_report(report: AuditReport, console: Console, shown: int = 8) -> None:
+    """The report as a table: honest, unrelated and attack means side by side.
+
+    Args:
+        report: what to print.
+        console: where to.
+        shown: attacks of each kind that are shown, those nearest to their bar; those that pay are always shown.
+    """
+    for audit in report.kinds:
+        _print_kind(audit, console, max(shown, sum(attack.pays for attack in audit.attacks)))
+    if report.passed:
+        console.print("no attack pays")
+    for kind, attack in report.paying:
+        console.print(f"{kind}: {attack.name} pays {attack.mean:.3f}, above its bar of {attack.bar:.3f}")
+
+
+def _print_kind(audit: KindAudit, console: Console, shown: int) -> None:
+    broken = f", {audit.broken} more cannot be scored (see `mixed-r1 check`)" if audit.broken else ""
+    console.print(f"[bold]{audit.kind}[/bold]: {audit.rows} rows{broken}")
+    if audit.not_audited:
+        console.print(f"  not audited: {audit.not_audited}\n", style="red")
+        return
+    table = Table(box=None, pad_edge=False, padding=(0, 1))
+    table.add_column("  attack", no_wrap=True)
+    for name in ("honest", "unrelated", "constant", "attack", "bar", ""):
+        table.add_column(name, justify="right", no_wrap=True)
+    constant = "" if audit.constant is None else f"{audit.constant:.3f}"
+    means = (f"{audit.honest:.3f}", f"{audit.unrelated:.3f}", constant)
+    for attack in audit.attacks[:shown]:
+        score, bar, verdict = f"{attack.mean:.3f}", f"{attack.bar:.3f}", "PAYS" if attack.pays else ""
+        table.add_row(f"  {attack.name}", *means, score, bar, verdict, style="red" if attack.pays else None)
+    console.print(table)
+    if hidden := audit.attacks[shown:]:
+        best = max(attack.mean for attack in hidden)
+        console.print(f"  {len(hidden)} more attacks earn at most {best:.3f} (--all lists them)", style="dim")
+    console.print()
+
+
+def audit_command(
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Parquet or JSONL with data_source, reward_model and extra_info; default: rendered scenes."
+        ),
+    ] = None,
+    rows: Annotated[int, typer.Option(min=2, help="Rows of each reward kind that are drawn.")] = 200,
+    seed: Annotated[int, typer.Option(help="Seed of the draw and of random attacks.")] = 0,
+    embedding_model: Annotated[
+        str | None, typer.Option(help="Model whose input embeddings the open-ended reward reads; default: built in.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="A key of the reward block, repeatable: open_ended.variant=bmas"
+        ),
+    ] = None,
+    all_attacks: Annotated[
+        bool, typer.Option("--all", help="List every attack, not only those nearest to paying.")
+    ] = False,
+    format: Annotated[ReportFormat, typer.Option(help="How the report is printed.")] = ReportFormat.table,
+) -> None:
+    """Attack the rewards: can they be earned without looking at the picture?
+
+    Example: mixed-r1 audit train.parquet --embedding-model Qwen/Qwen2.5-VL-3B-Instruct
+
+    Prints what honest, unrelated and attack answers earn, and exits with 1 if an attack pays or a kind of reward
+    could not be audited.
+    """
+    errors = Console(stderr=True, soft_wrap=True)
+    try:
+        settings = parse_settings(set_ or [])
+        if embedding_model is not None:
+            settings["embedding_model"] = embedding_model
+        config = MixedRewardConfig.from_mapping(settings)
+        data = demo_rows() if file is None else read_rows(file)
+        report = audit_rows(data, config, rows_per_kind=rows, seed=seed)
+    except (AuditError, ConfigError, OSError) as error:
+        errors.print(f"error: {error}", markup=False, highlight=False)
+        raise typer.Exit(2) from error
+    if format is ReportFormat.json:
+        typer.echo(json.dumps(report.as_dict(), indent=2))
+    else:
+        print_report(report, Console(), shown=len(ATTACKS) if all_attacks else 8)
+    raise typer.Exit(0 if report.passed else 1)
