@@ -51,7 +51,7 @@ VARIANTS: Mapping[str, Variant] = MappingProxyType(
         "bmas": Variant("open-ended: plain bmas", overrides=(f"{OPEN_ENDED}=bmas",)),
         "rouge_l": Variant("open-ended: ROUGE-L", overrides=(f"{OPEN_ENDED}=rouge_l",)),
         "no_format": Variant("without format reward", overrides=("reward.reward_kwargs.mixed_r1.format_weight=0",)),
-        "balanced": Variant("task balance", overrides=("algorithm.mixed_r1.task_balance=samples",)),
+        "balanced": Variant("task balance", overrides=("reward.reward_kwargs.mixed_r1.task_balance=samples",)),
     }
 )
 

@@ -5,46 +5,14 @@ configured estimator has computed, in `PPOTrainer._compute_advantage`, for every
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from types import ModuleType
-from typing import Any, Literal
-
-from omegaconf import OmegaConf
+from typing import Any
 
 from mixed_r1_verl.metrics import balance_factors, gradient_signal
 from mixed_r1_verl.plugin.after_import import wrap_once
 from mixed_r1_verl.plugin.curves import reward_results
-from mixed_r1_verl.rewards.config import ConfigError, read_dataclass
-
-BLOCK = "algorithm.mixed_r1"
-"""Where a recipe keeps the options of this module."""
-
-
-@dataclass(frozen=True)
-class BalanceConfig:
-    """Options of `algorithm.mixed_r1`.
-
-    Attributes:
-        task_balance: `none`: the estimator's advantages as they are. `samples`: each kind of reward gets the share of
-            the gradient signal that it has of the responses, see `mixed_r1_verl.metrics.balance_factors`.
-        task_balance_limit: a task's advantages are multiplied by no more than this, and by no less than its inverse.
-    """
-
-    task_balance: Literal["none", "samples"] = "none"
-    task_balance_limit: float = 4.0
-
-    def __post_init__(self) -> None:
-        if not self.task_balance_limit >= 1:
-            raise ConfigError(f"{BLOCK}.task_balance_limit is {self.task_balance_limit}; it must be at least 1")
-
-    @classmethod
-    def from_config(cls, config: Any) -> "BalanceConfig":
-        """The options of a verl configuration; the defaults where there are none.
-
-        Raises:
-            ConfigError: naming a misspelt key or a wrong value.
-        """
-        return read_dataclass(cls, OmegaConf.select(config, BLOCK) or {}, BLOCK)
+from mixed_r1_verl.plugin.reward_block import BLOCK, reward_config
+from mixed_r1_verl.rewards.config import ConfigError
 
 
 def install(trainer_base: ModuleType) -> None:
@@ -55,7 +23,7 @@ def install(trainer_base: ModuleType) -> None:
 def _with_balance(compute_advantage: Callable[..., Any]) -> Callable[..., Any]:
     def compute_balanced_advantage(self: Any, batch: Any, metrics: dict[str, Any]) -> Any:
         batch = compute_advantage(self, batch, metrics)
-        options = BalanceConfig.from_config(self.config)
+        options = reward_config(self.config)
         if options.task_balance == "samples":
             loss_agg_mode = self.config.actor_rollout_ref.actor.loss_agg_mode
             metrics.update(balance(batch, options.task_balance_limit, loss_agg_mode))

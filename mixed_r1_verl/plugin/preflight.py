@@ -39,14 +39,14 @@ def check(config: DictConfig) -> list[str]:
         problems.append(str(error))
     reward = None
     if OmegaConf.select(config, "reward.reward_manager.name") == "mixed_r1":
-        from mixed_r1_verl.plugin.reward_manager import BLOCK, reward_config
+        from mixed_r1_verl.plugin.reward_block import BLOCK, reward_config
         from mixed_r1_verl.rewards.mixed import MixedReward
 
         try:
             reward = MixedReward(reward_config(config))
         except ConfigError as error:
             problems.append(f"{BLOCK}: {error}")
-    problems += _check_judge(config, reward) + _check_balance(config)
+    problems += _check_judge(config, reward)
     model_problems = _check_model(config)
     problems += model_problems or _check_family(config, reward)
     problems += _check_data(config, reward)
@@ -64,23 +64,12 @@ def _check_judge(config: DictConfig, reward: "MixedReward | None") -> list[str]:
         return []
     if OmegaConf.select(config, "reward.reward_model.enable"):
         return []
-    from mixed_r1_verl.plugin.reward_manager import BLOCK
+    from mixed_r1_verl.plugin.reward_block import BLOCK
 
     return [
         f"{BLOCK}.open_ended.variant is judge, but there is no judge: set reward.reward_model.enable=true "
         "with reward.reward_model.model_path, or open_ended.judge.address"
     ]
-
-
-def _check_balance(config: DictConfig) -> list[str]:
-    from mixed_r1_verl.plugin.balance import BalanceConfig
-    from mixed_r1_verl.rewards.config import ConfigError
-
-    try:
-        BalanceConfig.from_config(config)
-    except ConfigError as error:
-        return [str(error)]
-    return []
 
 
 def _check_model(config: DictConfig) -> list[str]:
@@ -123,7 +112,7 @@ def _check_family(config: DictConfig, reward: "MixedReward | None") -> list[str]
     wanted = {"data.image_patch_size": patch}
     found = {"data.image_patch_size": OmegaConf.select(config, "data.image_patch_size") or patch}
     if reward is not None:
-        from mixed_r1_verl.plugin.reward_manager import BLOCK
+        from mixed_r1_verl.plugin.reward_block import BLOCK
 
         key = f"{BLOCK}.iou.family"
         try:

@@ -10,25 +10,11 @@ from verl import DataProto
 from verl.experimental.reward_loop.reward_manager import register
 from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 
-from mixed_r1_verl.rewards.config import MixedRewardConfig
+from mixed_r1_verl.plugin.reward_block import reward_config
 from mixed_r1_verl.rewards.mixed import MixedReward, with_router
 from mixed_r1_verl.rewards.pool import ScoringPool
 
 logger = logging.getLogger(__name__)
-
-BLOCK = "reward.reward_kwargs.mixed_r1"
-"""Where a recipe keeps the reward block."""
-
-
-def reward_config(config: DictConfig) -> MixedRewardConfig:
-    """The typed reward block of a verl configuration; the defaults where there is none.
-
-    Raises:
-        ConfigError: naming a misspelt key or a wrong value.
-    """
-    block = OmegaConf.select(config, BLOCK)
-    mapping: Any = {} if block is None else OmegaConf.to_container(block, resolve=True)
-    return MixedRewardConfig.from_mapping(mapping)
 
 
 @register("mixed_r1")

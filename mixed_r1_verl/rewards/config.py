@@ -149,6 +149,9 @@ class MixedRewardConfig:
         time_limit_s: seconds that scoring one sample may take in training before its process is killed.
         processes: scoring processes of each reward worker.
         max_chars: characters of a response that are read; a longer one scores 0.
+        task_balance: `none` leaves the advantages as they are; `samples` gives each kind of reward the share of the
+            gradient signal that it has of the responses (`mixed_r1_verl.metrics.balance_factors`).
+        task_balance_limit: a kind's advantages are multiplied by no more than this, and by no less than its inverse.
     """
 
     format_weight: float = 0.1
@@ -160,6 +163,8 @@ class MixedRewardConfig:
     time_limit_s: float = 10.0
     processes: int = 1
     max_chars: int = 100_000
+    task_balance: Literal["none", "samples"] = "none"
+    task_balance_limit: float = 4.0
     chart: ChartConfig = field(default_factory=ChartConfig)
     iou: IoUConfig = field(default_factory=IoUConfig)
     open_ended: OpenEndedConfig = field(default_factory=OpenEndedConfig)
@@ -179,6 +184,8 @@ class MixedRewardConfig:
                 raise ConfigError(f"routes.{source}: unknown reward {kind!r}{_suggestion(kind, REWARD_KINDS)}")
         if self.time_limit_s <= 0 or self.processes < 1:
             raise ConfigError("time_limit_s must be above 0 and processes at least 1")
+        if not self.task_balance_limit >= 1:
+            raise ConfigError(f"task_balance_limit is {self.task_balance_limit}; it must be at least 1")
         judge = self.open_ended.judge
         if self.open_ended.variant == "judge" and not 0 < judge.timeout_s < self.time_limit_s:
             raise ConfigError(

@@ -57,7 +57,7 @@ def row(uid: str, source: str, score: dict, length: int) -> dict[str, Any]:
     }
 
 
-def trainer(cls: type = PPOTrainerSync, **algorithm: Any) -> Any:
+def trainer(cls: type = PPOTrainerSync, mixed_r1: dict[str, Any] | None = None, **algorithm: Any) -> Any:
     """A trainer with the configuration that these methods read, and nothing started."""
     self = object.__new__(cls)
     self.config = OmegaConf.create(
@@ -69,6 +69,7 @@ def trainer(cls: type = PPOTrainerSync, **algorithm: Any) -> Any:
                 "model": {},
             },
             "data": {"max_response_length": 8},
+            "reward": {"reward_kwargs": {"mixed_r1": mixed_r1 or {}}},
         }
     )
     self.use_critic = False
@@ -176,5 +177,5 @@ def test_balance_gives_each_reward_its_share(batch: KVBatchMeta, limit: float, i
 def test_balance_without_known_tasks_stops_with_one_message(batch: KVBatchMeta) -> None:
     other = list_of_dict_to_tensordict([{"extra_fields": {"reward_extra_info": {"acc": 1.0}}}] * len(batch.keys))
     tq.kv_batch_put(keys=batch.keys, partition_id="train", fields=other)
-    with pytest.raises(ConfigError, match=r"algorithm\.mixed_r1\.task_balance needs rewards"):
+    with pytest.raises(ConfigError, match=r"reward_kwargs\.mixed_r1\.task_balance needs rewards"):
         metrics_of(trainer(mixed_r1={"task_balance": "samples"}), batch)

@@ -99,7 +99,6 @@ def test_recipe_adds_only_keys_that_verl_reads(recipe: str) -> None:
     added = flat_keys(OmegaConf.to_container(compose(recipe))) - flat_keys(OmegaConf.to_container(compose(None)))
     free_form = (
         "reward.reward_kwargs",
-        "algorithm.mixed_r1",  # our own, read by `plugin.balance`
         "actor_rollout_ref.model.override_config.",
         "actor_rollout_ref.actor.fsdp_config.mixed_precision",  # null in verl's YAML, read by its FSDP engine
         "ray_kwargs.ray_init.",

@@ -50,16 +50,16 @@ def test_a_sound_run_starts(config) -> None:
         ("actor_rollout_ref.model.path", "/no/such/model", "/no/such/model is neither a directory nor a hub id"),
         ("actor_rollout_ref.model.path", None, "model.path is empty"),
         (
-            "algorithm.mixed_r1.task_balance",
+            "reward.reward_kwargs.mixed_r1.task_balance",
             "sample",
-            "algorithm.mixed_r1.task_balance is 'sample'; did you mean 'samples'",
+            "task_balance is 'sample'; did you mean 'samples'",
         ),
         (
-            "algorithm.mixed_r1.balance",
+            "reward.reward_kwargs.mixed_r1.balance",
             "samples",
-            "unknown key 'algorithm.mixed_r1.balance'; did you mean 'task_balance'",
+            "unknown key 'balance'; did you mean 'task_balance'",
         ),
-        ("algorithm.mixed_r1.task_balance_limit", 0.5, "task_balance_limit is 0.5; it must be at least 1"),
+        ("reward.reward_kwargs.mixed_r1.task_balance_limit", 0.5, "task_balance_limit is 0.5; it must be at least 1"),
         ("data.train_files", "/no/such.parquet", "/no/such.parquet does not exist"),
     ],
 )

@@ -58,7 +58,7 @@ def reward_block(difficulty: DifficultyConfig) -> dict[str, Any]:
             model = json.dumps(difficulty.model)
             overrides = [f"+recipe={difficulty.recipe}", f"actor_rollout_ref.model.path={model}"]
             config = compose("ppo_trainer", overrides=overrides)
-        from mixed_r1_verl.plugin.reward_manager import BLOCK
+        from mixed_r1_verl.plugin.reward_block import BLOCK
 
         block = OmegaConf.select(config, BLOCK)
         plain: Any = {} if block is None else OmegaConf.to_container(block, resolve=True)
