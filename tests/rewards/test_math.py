@@ -339,8 +339,9 @@ def test_a_script_without_a_main_guard_scores(tmp_path: Path) -> None:
 def test_processes_end_with_the_one_that_started_them(tmp_path: Path) -> None:
     code = (
         "from mixed_r1_verl.rewards import math_pool\n"
+        "from mixed_r1_verl.rewards.config import MathConfig\n"
         "from mixed_r1_verl.rewards.math import math_reward\n"
-        "math_reward('x+1', '1+x')\n"
+        "math_reward('x+1', '1+x', config=MathConfig(timeout_s=60.0))\n"
         "print(math_pool.shared_pool(2).idle[0].pid)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
