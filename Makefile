@@ -11,12 +11,8 @@ OUTPUT ?= outputs/demo
 demo: $(READY)
 	@$(VENV)/bin/python examples/demo/run.py --steps $(STEPS) --seed $(SEED) --output $(OUTPUT)
 
-# Those that start verl mostly wait for its processes, so they run beside the others.
 test: $(READY) lint
-	@mkdir -p outputs && echo "mixed-r1: the tests that start verl run beside these; their output follows"
-	@$(VENV)/bin/python -m pytest -m "verl and not slow" > outputs/test-verl.log 2>&1 & verl=$$!; \
-		$(VENV)/bin/python -m pytest -m "not verl and not slow"; others=$$?; \
-		wait $$verl; status=$$?; cat outputs/test-verl.log; exit $$((others + status))
+	@$(VENV)/bin/python -m pytest -m "not slow"
 
 test-fast: $(READY)
 	@$(VENV)/bin/python -m pytest -m "not slow and not verl"
