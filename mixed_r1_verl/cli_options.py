@@ -1,9 +1,12 @@
-"""What several commands take on their command line."""
+"""What several commands share: options on the command line, the progress bar."""
 
 import json
 from collections.abc import Sequence
 from enum import Enum
 from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mixed_r1_verl.rewards.config import ConfigError
 
@@ -42,3 +45,16 @@ def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
                 raise ConfigError(f"--set {setting!r} contradicts an earlier value of {name!r}")
         place[last] = value
     return result
+
+
+def progress_bar(console: Console) -> Progress:
+    """A bar of rows done, with the time that is left; silent where the console is no terminal."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )

@@ -13,9 +13,8 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from mixed_r1_verl.cli_options import ReportFormat, parse_settings
+from mixed_r1_verl.cli_options import ReportFormat, parse_settings, progress_bar
 from mixed_r1_verl.evaluate.answers import Answers, AnswersError, Row
 from mixed_r1_verl.evaluate.engine import IN_FLIGHT, Engine, Generated, Refused, Sampling
 from mixed_r1_verl.evaluate.model import ModelError, fingerprint, hugging_face_model, resolve, tokenizer_directory
@@ -171,7 +170,7 @@ def _answer_rest(
     source = str(tokenizer_directory(place))
     tokenizer, processor = hf_tokenizer(source), hf_processor(source)
     sources = {path: QuestionFile(path, tokenizer, processor) for path in dict.fromkeys(path for path, _ in missing)}
-    with hugging_face_model(place) as directory, _progress(console) as progress:
+    with hugging_face_model(place) as directory, progress_bar(console) as progress:
         task = progress.add_task("loading", total=len(missing))
         engine = Engine(directory, tokenizer, processor, sampling.seed, options)
         progress.update(task, description="answering")
@@ -227,15 +226,3 @@ def _row(question: Question, sample: int, answer: Generated, result: Mapping[str
         "input": question.text,
         **{name: value for name, value in question.extra_info.items() if name != "reward"},
     }
-
-
-def _progress(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )

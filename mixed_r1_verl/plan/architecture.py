@@ -275,23 +275,29 @@ def _decoder_shapes(decoder: Decoder) -> Iterator[tuple[str, tuple[int, ...]]]:
         yield "lm_head.weight", (decoder.vocab, hidden)
 
 
-def _qwen2_5_vl(config: Mapping[str, Any], text: Mapping[str, Any], tower: Mapping[str, Any]) -> Architecture:
-    decoder = _decoder(text, qwen3=False, tied=bool(config.get("tie_word_embeddings", False)))
-    channels, temporal = tower.get("in_channels", 3), tower.get("temporal_patch_size", 2)
-    patch, merge = tower.get("patch_size", 14), tower.get("spatial_merge_size", 2)
+def _qwen_vision(tower: Mapping[str, Any], *, patch: int, gated: bool) -> tuple[Vision, tuple[int, ...]]:
+    """The tower of a Qwen model, and the shape of one patch: channels, frames, height, width."""
+    side, merge = tower.get("patch_size", patch), tower.get("spatial_merge_size", 2)
+    shape = (tower.get("in_channels", 3), tower.get("temporal_patch_size", 2), side, side)
     vision = Vision(
         layers=tower["depth"],
         hidden=tower["hidden_size"],
         intermediate=tower["intermediate_size"],
-        patch_values=channels * temporal * patch * patch,
+        patch_values=math.prod(shape),
         merge=merge * merge,
-        gated=True,
+        gated=gated,
         fused=True,
     )
+    return vision, shape
+
+
+def _qwen2_5_vl(config: Mapping[str, Any], text: Mapping[str, Any], tower: Mapping[str, Any]) -> Architecture:
+    decoder = _decoder(text, qwen3=False, tied=bool(config.get("tie_word_embeddings", False)))
+    vision, patch = _qwen_vision(tower, patch=14, gated=True)
 
     def shapes() -> Iterator[tuple[str, tuple[int, ...]]]:
         top, hidden, inner = "model.visual", vision.hidden, vision.intermediate
-        yield f"{top}.patch_embed.proj.weight", (hidden, channels, temporal, patch, patch)
+        yield f"{top}.patch_embed.proj.weight", (hidden, *patch)
         for number in range(vision.layers):
             block = f"{top}.blocks.{number}"
             yield from _norm(f"{block}.norm1", hidden, False)
@@ -312,21 +318,11 @@ def _qwen2_5_vl(config: Mapping[str, Any], text: Mapping[str, Any], tower: Mappi
 
 def _qwen3_vl(config: Mapping[str, Any], text: Mapping[str, Any], tower: Mapping[str, Any]) -> Architecture:
     decoder = _decoder(text, qwen3=True, tied=bool(config.get("tie_word_embeddings", False)))
-    channels, temporal = tower.get("in_channels", 3), tower.get("temporal_patch_size", 2)
-    patch, merge = tower.get("patch_size", 16), tower.get("spatial_merge_size", 2)
-    vision = Vision(
-        layers=tower["depth"],
-        hidden=tower["hidden_size"],
-        intermediate=tower["intermediate_size"],
-        patch_values=channels * temporal * patch * patch,
-        merge=merge * merge,
-        gated=False,
-        fused=True,
-    )
+    vision, patch = _qwen_vision(tower, patch=16, gated=False)
 
     def shapes() -> Iterator[tuple[str, tuple[int, ...]]]:
         top, hidden, inner = "model.visual", vision.hidden, vision.intermediate
-        yield f"{top}.patch_embed.proj.weight", (hidden, channels, temporal, patch, patch)
+        yield f"{top}.patch_embed.proj.weight", (hidden, *patch)
         yield f"{top}.patch_embed.proj.bias", (hidden,)
         yield f"{top}.pos_embed.weight", (tower.get("num_position_embeddings", 2304), hidden)
         for number in range(vision.layers):

@@ -10,10 +10,9 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from mixed_r1_verl.cli_options import ReportFormat, parse_settings
+from mixed_r1_verl.cli_options import ReportFormat, parse_settings, progress_bar
 from mixed_r1_verl.rewards.config import ConfigError, MixedRewardConfig
 from mixed_r1_verl.score.output import RowWriter
 from mixed_r1_verl.score.responses import RESPONSE_COLUMNS, Reject, Response, ScoreError, count_rows
@@ -129,7 +128,7 @@ def _run(
     rejected: list[Reject] = []
     with contextlib.ExitStack() as stack:
         writer = stack.enter_context(RowWriter(output)) if output is not None else None
-        progress = stack.enter_context(_progress(console))
+        progress = stack.enter_context(progress_bar(console))
         task = progress.add_task("scoring", total=rows or None)
 
         def on_result(response: Response, result: Mapping[str, Any]) -> None:
@@ -152,18 +151,6 @@ def _run(
             partial.write_text(lines, encoding="utf-8")
             partial.replace(rejects)
     return report
-
-
-def _progress(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
 
 
 def _print_troubles(report: ScoreReport, rejects: Path, console: Console) -> None:

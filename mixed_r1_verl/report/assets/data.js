@@ -36,7 +36,7 @@ function textOf(row, name) {
 
 const value = (row, name) => store.columns.values[name]?.[row] ?? null;
 const promptOf = (row) => store.prompts[store.columns.prompt[row]];
-const sourceOf = (row) => store.meta.sources[store.columns.source[row]];
+const sourceName = (row) => store.meta.sources[store.columns.source[row]];
 const kindOf = (row) => store.meta.kinds[store.columns.kind[row]];
 const splitOf = (row) => store.meta.splits[store.columns.split[row]];
 const reasonOf = (row) => store.meta.reasons[store.columns.reason[row]];

@@ -12,7 +12,7 @@ function showDetail(row, open = false) {
     make("button", { class: "quiet", "aria-label": "Previous rollout", "aria-keyshortcuts": "k", onclick: () => move(-1) }, "↑ ", make("span", { class: "hint" }, "k")),
     make("button", { class: "quiet", "aria-label": "Next rollout", "aria-keyshortcuts": "j", onclick: () => move(1) }, "↓ ", make("span", { class: "hint" }, "j")));
   detail.replaceChildren(
-    make("div", { class: "head" }, make("h2", {}, kindOf(row) || "rollout", make("span", { class: "dim" }, ` ${sourceOf(row)}`)), buttons),
+    make("div", { class: "head" }, make("h2", {}, kindOf(row) || "rollout", make("span", { class: "dim" }, ` ${sourceName(row)}`)), buttons),
     make("div", { class: "task" }, picturesOf(row), promptPart(prompt)),
     cards(row),
     ...others(row),

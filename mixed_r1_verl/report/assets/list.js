@@ -150,7 +150,7 @@ function listRow(row, place) {
       store.meta.runs.length > 1 ? make("span", { class: `badge run${store.columns.run[row]}` }, "AB"[store.columns.run[row]]) : null,
       make("span", { class: "dim" }, `${splitOf(row) === "validation" ? "val" : splitOf(row)} ${store.columns.step[row]}`),
       make("b", {}, kindOf(row) || "–"),
-      make("span", { class: "dim grow" }, sourceOf(row)),
+      make("span", { class: "dim grow" }, sourceName(row)),
       flags ? make("span", { class: `flag ${flags}` }, flags) : null,
       meter(score)),
     make("div", { class: "line two" },
