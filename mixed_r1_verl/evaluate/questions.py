@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-USED = ("reward", "choices", "question", "width", "height", "box_frame")
-"""What the rewards read of a row's `extra_info`."""
+from mixed_r1_verl.rewards.mixed import READ_FIELDS
 
 
 class QuestionError(ValueError):
@@ -107,6 +106,6 @@ class QuestionFile:
             truth = record["reward_model"]["ground_truth"]
         except Exception as error:
             raise QuestionError(f"{self.path}, row {row}: {type(error).__name__}: {error}") from error
-        kept = {name: info[name] for name in USED if info.get(name) is not None}
+        kept = {name: info[name] for name in READ_FIELDS if info.get(name) is not None}
         source = str(record["data_source"])
         return Question(self.path.name, row, str(info.get("id") or ""), source, truth, kept, text, images or [])

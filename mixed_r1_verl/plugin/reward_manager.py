@@ -11,7 +11,7 @@ from verl.experimental.reward_loop.reward_manager import register
 from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 
 from mixed_r1_verl.plugin.reward_block import reward_config
-from mixed_r1_verl.rewards.mixed import MixedReward, with_router
+from mixed_r1_verl.rewards.mixed import READ_FIELDS, MixedReward, with_router
 from mixed_r1_verl.rewards.pool import ScoringPool
 
 logger = logging.getLogger(__name__)
@@ -81,12 +81,9 @@ class MixedRewardManager(RewardManagerBase):
             )
 
 
-_USED = ("reward", "choices", "question", "width", "height", "box_frame")
-
-
 def _plain(extra_info: Mapping[str, Any]) -> dict[str, Any]:
     """The fields that rewards read, as plain Python: what is sent to the scoring process, and no more."""
-    plain = {key: extra_info[key] for key in _USED if key in extra_info}
+    plain = {key: extra_info[key] for key in READ_FIELDS if key in extra_info}
     if plain.get("choices") is not None:
         plain["choices"] = [str(choice) for choice in plain["choices"]]
     return plain

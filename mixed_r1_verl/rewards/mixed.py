@@ -19,6 +19,9 @@ PREDICTION_CHARS = 200
 UNSCORED = frozenset({"timeout", "comparison_failed"})
 """Reasons of a verdict that mean that the answer could not be judged, not that it is wrong."""
 
+READ_FIELDS = ("reward", "choices", "question", "width", "height", "box_frame")
+"""What is read of a row's `extra_info`."""
+
 Scorer = Callable[[str, str, Mapping[str, Any]], Verdict]
 
 

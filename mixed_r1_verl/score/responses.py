@@ -25,12 +25,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mixed_r1_verl.rewards.config import MixedRewardConfig
-from mixed_r1_verl.rewards.mixed import MixedReward, UnknownRewardError
+from mixed_r1_verl.rewards.mixed import READ_FIELDS, MixedReward, UnknownRewardError
 from mixed_r1_verl.rewards.pool import Sample
 
 RESPONSE_COLUMNS = ("response", "solution_str", "output", "responses")
 TRUTH_COLUMNS = ("ground_truth", "gts")
-EXTRA_COLUMNS = ("reward", "choices", "question", "width", "height", "box_frame")
 
 
 class ScoreError(ValueError):
@@ -130,7 +129,7 @@ def _parquet_records(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, 
         names = file.schema_arrow.names
         if not any(column in names for column in columns):
             raise ScoreError(_no_column(path, columns, names))
-        wanted = {*columns, *TRUTH_COLUMNS, *EXTRA_COLUMNS, "data_source", "reward_kind", "reward_model", "extra_info"}
+        wanted = {*columns, *TRUTH_COLUMNS, *READ_FIELDS, "data_source", "reward_kind", "reward_model", "extra_info"}
         row = 0
         # Pictures are the bulk of such a file, and are not read.
         for batch in file.iter_batches(256, columns=[name for name in names if name in wanted]):
@@ -182,7 +181,7 @@ def _extra_info(record: Mapping[str, Any]) -> dict[str, Any]:
     extra = record.get("extra_info")
     if extra is not None and not isinstance(extra, Mapping):
         raise RowError(f"extra_info: must be an object, not {_shown(extra)}")
-    info = {name: record[name] for name in EXTRA_COLUMNS if record.get(name) is not None}
+    info = {name: record[name] for name in READ_FIELDS if record.get(name) is not None}
     # verl's dumps have the number that the response earned under `reward`.
     if not isinstance(info.get("reward"), str):
         info.pop("reward", None)
