@@ -58,7 +58,7 @@ VARIANTS: Mapping[str, Variant] = MappingProxyType(
 
 @dataclass(frozen=True)
 class Result:
-    """What one run ended with; `result.json` of the run.
+    """What one run ended with, as it is kept in `docs/experiments/`.
 
     Attributes:
         variant, seed, steps: which run it is.

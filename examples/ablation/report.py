@@ -81,6 +81,14 @@ def combined(runs: Sequence[Result], cell: Cell, when: str = "after") -> tuple[f
     return mean(value for value, _ in values), stdev(value for value, _ in values)
 
 
+def error_of_mean(runs: Sequence[Result], cell: Cell) -> float:
+    """Standard error of the mean over seeds; two seeds that agree by chance do not make it less than the rows allow."""
+    values = [cell(run, "after") for run in runs]
+    over_rows = mean(error for _, error in values)
+    over_seeds = stdev(value for value, _ in values) if len(values) > 1 else 0.0
+    return max(over_rows, over_seeds) / math.sqrt(len(values))
+
+
 def shown(value: float, spread: float) -> str:
     if math.isnan(value):
         return "–"
@@ -106,17 +114,17 @@ def table(
 
 
 def verdict(by_variant: dict[str, list[Result]]) -> str:
-    """For each reward, in words, whether all four together end below that reward alone by more than both errors."""
+    """For each reward, in words, whether all four together end two standard errors below that reward alone."""
     lines = []
     for kind in KINDS:
         both, alone = by_variant["all"], by_variant[f"alone_{kind}"]
         if not both or not alone:
             lines.append(f"- {kind}: not measured.")
             continue
-        (a, a_error), (b, b_error) = combined(both, acc(kind)), combined(alone, acc(kind))
-        error = math.hypot(a_error, b_error)
+        (a, _), (b, _) = combined(both, acc(kind)), combined(alone, acc(kind))
+        error = math.hypot(error_of_mean(both, acc(kind)), error_of_mean(alone, acc(kind)))
         word = "below" if b - a > 2 * error else "above" if a - b > 2 * error else "no different from"
-        lines.append(f"- {kind}: all four together end {word} {kind} alone ({a - b:+.3f}, error {error:.3f}).")
+        lines.append(f"- {kind}: all four together end {word} {kind} alone ({a - b:+.3f} ± {error:.3f}).")
     return "\n".join(lines) + "\n"
 
 

@@ -4,8 +4,9 @@
     python -m examples.ablation.run --only all --only bmas --seeds 0
     python -m examples.ablation.run --report-only    # write docs/experiments.md from the runs that are there
 
-Runs are done one after the other. One that is done is not done again, and one that was interrupted goes on from its
-last checkpoint, so the command may be stopped and started at will. The page says how many runs it rests on.
+Runs are done one after the other. The result of each is kept beside the page, in `docs/experiments/`; a run that has
+one is not done again, and one that was interrupted goes on from its last checkpoint, so the command may be stopped and
+started at will, also on another machine. The page says how many runs it rests on.
 """
 
 import json
@@ -135,19 +136,18 @@ def mean(values: list[float]) -> float:
     return round(sum(values) / len(values), 4)
 
 
-def done(folder: Path) -> Result | None:
+def done(file: Path) -> Result | None:
     """The result of a run, if it is done."""
-    file = folder / "result.json"
     return Result(**json.loads(file.read_text(encoding="utf-8"))) if file.exists() else None
 
 
 def ablation(
-    output: Annotated[Path, typer.Option(help="Folder of the runs; what is done in it is kept.")] = Path(
+    output: Annotated[Path, typer.Option(help="Folder of the runs: data, logs, checkpoints, curves.")] = Path(
         "outputs/ablation"
     ),
-    page: Annotated[Path, typer.Option(help="The page to write; its pictures go beside it.")] = REPOSITORY
-    / "docs"
-    / "experiments.md",
+    page: Annotated[
+        Path, typer.Option(help="The page to write; pictures and results of the runs go beside it.")
+    ] = REPOSITORY / "docs" / "experiments.md",
     only: Annotated[list[str] | None, typer.Option(help="A variant to run; may be given again. Default: all.")] = None,
     seeds: Annotated[list[int] | None, typer.Option(help="A seed; may be given again. Default: 0 and 1.")] = None,
     steps: Annotated[int, typer.Option(min=1, help="Training steps of each run.")] = Budget.steps,
@@ -165,11 +165,12 @@ def ablation(
     budget = Budget(steps, rows, val_rows, tuple(seeds or Budget.seeds))
     output = output.resolve()
     planned = [(name, seed) for seed in budget.seeds for name in only or VARIANTS]
-    folders = {run: output / f"steps-{steps}-rows-{rows}-{val_rows}" / f"{run[0]}-seed-{run[1]}" for run in planned}
+    size = f"steps-{steps}-rows-{rows}-{val_rows}"
+    files = {run: page.with_suffix("") / size / f"{run[0]}-seed-{run[1]}.json" for run in planned}
     for number, (name, seed) in enumerate(planned if not report_only else [], 1):
-        folder = folders[name, seed]
+        file, folder = files[name, seed], output / size / f"{name}-seed-{seed}"
         title = f"{number}/{len(planned)} {VARIANTS[name].title}, seed {seed}"
-        if done(folder):
+        if file.exists():
             console.print(f"{title}: done before")
             continue
         console.print(f"{title}: running, output in {folder / 'train.log'}", soft_wrap=True)
@@ -179,11 +180,12 @@ def ablation(
         begin = time.monotonic()
         train(folder, data, VARIANTS[name], budget, seed)
         result = read_result(folder, name, budget, seed, time.monotonic() - begin)
-        part = folder / "result.part"
-        part.write_text(json.dumps(asdict(result), indent=1), encoding="utf-8")
-        part.replace(folder / "result.json")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        part = file.with_suffix(".part")
+        part.write_text(json.dumps(asdict(result), indent=1) + "\n", encoding="utf-8")
+        part.replace(file)
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)
-    results = [result for run in planned if (result := done(folders[run]))]
+    results = [result for run in planned if (result := done(files[run]))]
     if not results:
         console.print("[red]ablation: no run is done yet; nothing to report[/]")
         raise typer.Exit(1)

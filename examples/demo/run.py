@@ -41,7 +41,7 @@ class Summary:
     """What `summary.json` holds.
 
     Attributes:
-        seconds: wall time of each stage; 0 where a cached result was used.
+        seconds: wall time of each stage, from the run that did it.
         validation: reward kind → before/after → mean `acc`, its standard error, mean `format`, number of rows.
         by_source: the same for each data source.
         pearson: correlation of the token probabilities of rollout and actor, first, last and lowest over the steps.
@@ -63,7 +63,8 @@ def stage(summary: Summary, name: str, cached: bool) -> Iterator[None]:
     console.rule(f"{name}: {'cached' if cached else 'running'}", align="left")
     start = time.monotonic()
     yield
-    summary.seconds[name] = 0.0 if cached else round(time.monotonic() - start, 1)
+    if not cached:
+        summary.seconds[name] = round(time.monotonic() - start, 1)
 
 
 def run(
@@ -255,7 +256,9 @@ def demo(
     output.mkdir(parents=True, exist_ok=True)
     record = output / "summary.json"
     earlier = json.loads(record.read_text()) if record.exists() else {}
-    summary = Summary(steps, seed, peak_memory_gib=earlier.get("peak_memory_gib", 0.0))
+    summary = Summary(
+        steps, seed, seconds=earlier.get("seconds", {}), peak_memory_gib=earlier.get("peak_memory_gib", 0.0)
+    )
     data, model = output / "data", output / "model"
 
     ready = (data / "train.parquet").exists() and (data / "val.parquet").exists()

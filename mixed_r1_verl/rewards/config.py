@@ -119,7 +119,7 @@ class MathConfig:
         max_expression_chars: a longer expression is not compared and scores 0; prose around it does not count.
         max_depth: brackets nested deeper than this are not compared.
         max_exponent: a written exponent, or a tower of numbers, above this is not compared.
-        timeout_s: seconds after which the process that compares two expressions is killed.
+        timeout_s: seconds of processor time after which the process that compares two expressions is killed.
         processes: processes that compare expressions for this process, started as they are needed.
     """
 

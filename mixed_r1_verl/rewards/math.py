@@ -1,7 +1,7 @@
 r"""The math reward: is the answer the same number or expression as the ground truth. Ours, not the paper's.
 
 Two stages: one expression is read out of the answer, then it is compared with the ground truth. Plain numbers are
-compared here; anything else by math-verify, in a process that is killed at a time limit. Rules:
+compared here; anything else by math-verify, in a process that is killed at a limit on its processor time. Rules:
 
 - **One expression.** The contents of `\boxed{…}`, else the whole answer, else what is announced. Two different boxes or
   announcements are wrong, and so is a list or `3 or 4` where one value was asked.
@@ -10,7 +10,7 @@ compared here; anything else by math-verify, in a process that is killed at a ti
   and also answers a bare 10.
 - **Left-hand sides** (`x = 5`) may be left out or added.
 - **Too much.** Longer, deeper or higher expressions than `MathConfig` allows are not compared (`too_complex`). A
-  comparison that meets the time limit scores 0 (`timeout`).
+  comparison that meets that limit scores 0 (`timeout`).
 - **A ground truth** in words (`forty two`) cannot be compared by mathematics and is refused; a single letter is
   compared as the letter of an option.
 """
@@ -109,7 +109,7 @@ def _check_parses(gold: str, ground_truth: str, config: MathConfig) -> None:
     if result.get("reason") == "timeout":
         raise GroundTruthError(
             f"the math reward cannot read ground truth {ground_truth!r}: reading it took more than "
-            f"math.timeout_s = {config.timeout_s} s"
+            f"math.timeout_s = {config.timeout_s} s of processor time"
         )
     if result.get("gold") is False:
         raise GroundTruthError(

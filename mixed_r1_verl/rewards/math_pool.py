@@ -5,10 +5,12 @@ main thread only. So a comparison runs in a process of its own:
 
     this process  --JSON lines-->  keeper, has SymPy imported  --JSON lines-->  its fork, compares, may be killed
 
-The keeper holds the time limit, and replaces a killed fork within milliseconds, since what the fork needs is already
-imported. Keepers are plain children rather than members of a multiprocessing pool, because those import the caller's
-main module once more: a script without `if __name__ == "__main__"` would score, and start processes, in every process
-that it starts. A keeper has one thread, so that it can fork, and ends with its fork when its caller ends.
+The limit is on processor time, so that a verdict does not depend on what else the machine does: the fork sets itself a
+timer of the kernel, whose signal ends it wherever it is. The keeper replaces a fork that has ended within milliseconds,
+since what the fork needs is already imported. Keepers are plain children rather than members of a multiprocessing pool,
+because those import the caller's main module once more: a script without `if __name__ == "__main__"` would score, and
+start processes, in every process that it starts. A keeper has one thread, so that it can fork, and ends with its fork
+when its caller ends.
 """
 
 import atexit
@@ -28,7 +30,7 @@ STARTUP_S = 120.0
 """Seconds that a keeper may take to import SymPy on a busy machine."""
 
 GRACE_S = 10.0
-"""Seconds beyond the time limit after which a keeper that says nothing is itself given up."""
+"""Seconds on the clock beyond the time limit after which a fork that waits for a processor is given up."""
 
 MEMORY_BYTES = 3 * 1024**3
 """Address space of a comparing process; a comparison that needs more ends with a MemoryError."""
@@ -91,14 +93,14 @@ class Worker:
         """Send a request and wait for its result.
 
         Raises:
-            TimeoutError: when the comparison took longer than the time; its process is then already replaced.
+            TimeoutError: when the comparison took more processor time than that; its process is already replaced.
             WorkerDied: when the comparing process ended, or the keeper did.
         """
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(json.dumps({**request, "timeout_s": timeout_s}).encode() + b"\n")
             self._process.stdin.flush()
-            result = json.loads(self._lines.read(timeout_s + GRACE_S))
+            result = json.loads(self._lines.read(timeout_s + 2 * GRACE_S))
         except (OSError, WorkerDied) as error:  # TimeoutError is an OSError: a keeper that says nothing is dead
             self.kill()
             raise WorkerDied(str(error)) from error
@@ -142,7 +144,7 @@ class Pool:
         """Compare in a free process; waits for one if all are busy. Starting one does not count as comparing.
 
         Raises:
-            TimeoutError: when the comparison took longer than `timeout_s`.
+            TimeoutError: when the comparison took more than `timeout_s` of processor time.
             WorkerDied: when the process ended, or could not be started.
         """
         with self._free:
@@ -212,24 +214,30 @@ class _Fork:
             os.write(self._requests, line)
         except OSError as error:
             raise WorkerDied from error
-        return self._lines.read(timeout_s)
+        return self._lines.read(timeout_s + GRACE_S)
 
-    def kill(self) -> None:
+    def end(self) -> int:
+        """Kill the fork, if it is alive, and return the signal that ended it."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
-        os.waitpid(self.pid, 0)
+        status = os.waitpid(self.pid, 0)[1]
         os.close(self._requests)
         os.close(self._results)
+        return os.WTERMSIG(status)
 
 
 def _compare_lines(compare: Callable[[str, str], Result], requests: int, results: int) -> None:
     import resource
 
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)  # no handler: the signal of the timer ends the process
     with os.fdopen(requests, "rb") as lines:
         for line in lines:
             request = json.loads(line)
-            os.write(results, json.dumps(compare(request["gold"], request["answer"])).encode() + b"\n")
+            signal.setitimer(signal.ITIMER_PROF, request["timeout_s"])
+            result = compare(request["gold"], request["answer"])
+            signal.setitimer(signal.ITIMER_PROF, 0)
+            os.write(results, json.dumps(result).encode() + b"\n")
 
 
 def serve() -> None:
@@ -246,11 +254,8 @@ def serve() -> None:
         try:
             out.write(fork.ask(line, float(json.loads(line)["timeout_s"])) + b"\n")
             continue
-        except TimeoutError:
-            failed = b'{"failed": "timeout"}\n'
-        except WorkerDied:
-            failed = b'{"failed": "died"}\n'
-        fork.kill()
+        except (TimeoutError, WorkerDied) as error:
+            late = fork.end() == signal.SIGPROF or isinstance(error, TimeoutError)
         fork = _Fork(compare)
-        out.write(failed)
-    fork.kill()
+        out.write(b'{"failed": "timeout"}\n' if late else b'{"failed": "died"}\n')
+    fork.end()

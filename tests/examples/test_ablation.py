@@ -55,6 +55,14 @@ def test_the_page_says_where_the_mixture_falls_behind(tmp_path: Path, alone: flo
     assert f"- iou: all four together end {word} iou alone" in (tmp_path / "experiments.md").read_text()
 
 
+def test_two_seeds_that_agree_by_chance_do_not_make_a_verdict(tmp_path: Path) -> None:
+    """Each run's own standard error is 0.02: the difference of 0.03 is noise, however close the two seeds are."""
+    runs = [result(variant, seed, acc) for variant, acc in (("all", 0.5), ("alone_iou", 0.53)) for seed in (0, 1)]
+    write_report(runs, Budget(), 26, tmp_path / "experiments.md")
+    verdict = "- iou: all four together end no different from iou alone (-0.030 ± 0.020)."
+    assert verdict in (tmp_path / "experiments.md").read_text()
+
+
 def test_the_rows_of_a_run_are_those_of_its_rewards(tmp_path: Path) -> None:
     build_demo(tmp_path, rows=16, val_rows=4)
     assert train_file(tmp_path, KINDS) == tmp_path / "train.parquet"

@@ -230,7 +230,7 @@ def test_a_thousand_sympy_bombs_leave_the_scoring_processes_healthy() -> None:
         assert time.monotonic() - start < 1000 * 2 * LIMIT_S
         assert [result["score"] for result in results[::2]] == [0.0] * 1000
         assert {result["reason"] for result in results[::2]} <= {"timeout", "comparison_failed", "wrong"}
-        assert sum(result["acc"] for result in results[1::2]) > 900  # a comparison may be late on a busy machine
+        assert [result["acc"] for result in results[1::2]] == [1.0] * 1000
         assert pool.submit(right).result(60)["score"] == 1.0
         assert pool.pids == before
     finally:
