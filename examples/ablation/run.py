@@ -59,10 +59,16 @@ def train_file(folder: Path, kinds: tuple[str, ...]) -> Path:
 def train(folder: Path, data: Path, variant: Variant, budget: Budget, seed: int) -> None:
     """One run of `main_ppo`, into `folder`.
 
+    The warm start answers the validation set of a seed once; the other runs of that seed take its answers over.
+
     Raises:
         typer.Exit: with status 1 when it fails; its output is in `train.log`.
     """
+    answers, kept = folder / "validation" / "0.jsonl", data / "warm-start.jsonl"
     resumes = (folder / "checkpoints" / "latest_checkpointed_iteration.txt").exists()
+    if kept.exists():
+        answers.parent.mkdir(exist_ok=True)
+        shutil.copyfile(kept, answers)
     command = [
         *(sys.executable, "-m", "verl.trainer.main_ppo", "+recipe=mixed_r1_cpu"),
         f"data.train_files={train_file(data, variant.kinds)}",
@@ -75,7 +81,7 @@ def train(folder: Path, data: Path, variant: Variant, budget: Budget, seed: int)
         f"trainer.test_freq={budget.steps}",
         "trainer.save_freq=20",
         "trainer.max_actor_ckpt_to_keep=1",
-        f"trainer.val_before_train={not resumes}",
+        f"trainer.val_before_train={not (resumes or kept.exists())}",
         f"trainer.default_local_dir={folder}/checkpoints",
         f"trainer.validation_data_dir={folder}/validation",
         f"hydra.run.dir={folder}/hydra",
@@ -92,6 +98,8 @@ def train(folder: Path, data: Path, variant: Variant, budget: Budget, seed: int)
     if ran.returncode:
         console.print(f"[red]ablation: the run in {folder} failed; its output is in {folder / 'train.log'}[/]")
         raise typer.Exit(1)
+    if not kept.exists():
+        shutil.copyfile(answers, kept)
 
 
 def read_result(folder: Path, name: str, budget: Budget, seed: int, seconds: float) -> Result:
