@@ -1,9 +1,9 @@
-"""The part of `reward_throughput.py` that runs a training step's batch through the real reward manager."""
+"""A training step's batch through the real reward manager, and through verl's own; for `reward_throughput.py`."""
 
 import asyncio
 import multiprocessing
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,46 +13,58 @@ from sample_rows import mixed_rows
 
 BATCH, WORKERS, ROUNDS = 4_096, 2, 4
 
+Score = Callable[..., dict[str, float]]
+"""What verl's naive manager calls: `data_source`, `solution_str`, `ground_truth`, `extra_info` → score and more."""
+
+
+def nothing(**sample: Any) -> dict[str, float]:
+    """Scores 0 at once: what the naive manager takes is then overhead alone."""
+    return {"score": 0.0, "acc": 0.0}
+
 
 def manager(seconds: float, folder: Path) -> Iterable[Row]:
-    """A mixed batch of 4,096 responses through two reward workers, and through verl's `naive` manager.
-
-    The naive manager is given a function that returns 0 at once: what it takes is overhead alone.
-    """
+    """A mixed batch of 4,096 responses through two reward workers, and through verl's `naive` manager."""
     try:
         import verl  # noqa: F401
     except ImportError:
         print("skipped: batch through the reward manager (package verl is not installed)")
         return
-    ours, naive = min(batch_seconds(False)), min(batch_seconds(True))
+    rows = mixed_rows(BATCH)
+    ours, naive = min(batch_seconds(rows, WORKERS)), min(batch_seconds(rows, WORKERS, nothing))
     yield Row("4,096 through mixed_r1", ours, "s", f"{WORKERS} reward workers; goal 3")
     yield Row("4,096 through verl's naive", naive, "s", "scoring itself takes no time here")
     yield Row("naive over mixed_r1", naive / ours, "x")
 
 
-def batch_seconds(naive: bool) -> list[float]:
+def batch_seconds(rows: Sequence[tuple[str, dict[str, Any]]], workers: int, naive: Score | None = None) -> list[float]:
     """Seconds that the reward workers take for one batch, for each round.
 
-    Each worker is a process with a manager of its own, as verl's Ray actors are, and scores its half of the batch as
+    Each worker is a process with a manager of its own, as verl's Ray actors are, and scores its part of the batch as
     `RewardLoopWorker.compute_score_batch` does; processes and tables are ready before the clock starts.
+
+    Args:
+        rows: responses and the rows that they answer.
+        workers: number of reward workers.
+        naive: run verl's `naive` manager with this function instead.
     """
     context = multiprocessing.get_context("spawn")
-    start, done = context.Barrier(WORKERS + 1), context.Barrier(WORKERS + 1)
-    workers = [context.Process(target=_work, args=(naive, part, start, done)) for part in range(WORKERS)]
-    for worker in workers:
-        worker.start()
+    start, done = context.Barrier(workers + 1), context.Barrier(workers + 1)
+    parts = [rows[part * len(rows) // workers : (part + 1) * len(rows) // workers] for part in range(workers)]
+    processes = [context.Process(target=_work, args=(naive, part, start, done)) for part in parts]
+    for process in processes:
+        process.start()
     seconds = []
     for _ in range(ROUNDS):
         start.wait(300)
         begin = time.perf_counter()
         done.wait(300)
         seconds.append(time.perf_counter() - begin)
-    for worker in workers:
-        worker.join()
+    for process in processes:
+        process.join()
     return seconds
 
 
-def _work(naive: bool, part: int, start: Any, done: Any) -> None:
+def _work(naive: Score | None, rows: Sequence[tuple[str, dict[str, Any]]], start: Any, done: Any) -> None:
     import torch
     from omegaconf import OmegaConf
     from tensordict import TensorDict
@@ -71,11 +83,10 @@ def _work(naive: bool, part: int, start: Any, done: Any) -> None:
     if naive:
         from verl.experimental.reward_loop.reward_manager.naive import NaiveRewardManager
 
-        manager: Any = NaiveRewardManager(config, tokenizer, lambda **sample: {"score": 0.0, "acc": 0.0})
+        manager: Any = NaiveRewardManager(config, tokenizer, naive)
     else:
         manager = MixedRewardManager(config, tokenizer, None)
-    half = mixed_rows(BATCH)[part * BATCH // WORKERS : (part + 1) * BATCH // WORKERS]
-    ids = [tokenizer(response, add_special_tokens=False)["input_ids"] for response, _ in half]
+    ids = [tokenizer(response, add_special_tokens=False)["input_ids"] for response, _ in rows]
     longest = max(map(len, ids))
     responses = torch.tensor([row + [tokenizer.pad_token_id] * (longest - len(row)) for row in ids])
     mask = torch.tensor([[1] * (4 + len(row)) + [0] * (longest - len(row)) for row in ids])
@@ -85,7 +96,7 @@ def _work(naive: bool, part: int, start: Any, done: Any) -> None:
             batch_size=len(ids),
         ),
         non_tensor_batch={
-            key: np.array([row[key] for _, row in half], dtype=object)
+            key: np.array([row[key] for _, row in rows], dtype=object)
             for key in ("data_source", "reward_model", "extra_info")
         },
     )
