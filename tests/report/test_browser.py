@@ -258,6 +258,23 @@ def test_two_runs_side_by_side(browser: Page, run_folder: Path, tmp_path: Path) 
     assert browser.complaints() == []
 
 
+def test_long_curves_are_smoothed(browser: Page, tmp_path: Path) -> None:
+    """The score is 0 and 1 in turn: the raw line swings over the whole chart, the smoothed one stays in its middle."""
+    for step in range(1, 61):
+        record = {"input": "q", "output": "a", "gts": "1", "score": step % 2, "reward_kind": "iou", "step": step}
+        write_lines(tmp_path / "run" / "rollouts" / f"{step}.jsonl", [record])
+    browser.open(write_report(tmp_path / "report.html", tmp_path / "run"))
+    browser.wait("document.querySelector('.plot svg .line.raw')")
+    spans = browser.run(
+        "const heights = (line) => [...line.points].map((point) => point.y);"
+        "const span = (line) => Math.max(...heights(line)) - Math.min(...heights(line));"
+        "const plot = document.querySelector('.line.raw').ownerSVGElement;"
+        "return ['.line.raw', '.line:not(.raw)'].map((selector) => span(plot.querySelector(selector)))"
+    )
+    assert spans[0] > 100
+    assert spans[1] < 0.35 * spans[0]
+
+
 def test_fifty_thousand_rollouts_do_not_stall(browser: Page, tmp_path: Path) -> None:
     draw = random.Random(0)
     words = [

@@ -3,6 +3,7 @@
 const CHART = { height: 190, left: 44, right: 12, top: 10, bottom: 24 };
 const GROUPS = { validation: "Validation", train: "Training", trainer: "Trainer" };
 const COLOURS = 8;
+const FEW_POINTS = 24; // a line of at most that many points has dots; one of more has its mean over nearby steps
 let chartsBy = "reward";
 const hiddenLines = new Set();
 
@@ -56,6 +57,17 @@ function ticks(low, high, count) {
   return found;
 }
 
+// The mean over a window of a twelfth of the line around each point, cut off at both ends.
+function smoothed(points) {
+  const half = Math.ceil(points.length / 24);
+  const sums = [0];
+  for (const point of points) sums.push(sums[sums.length - 1] + point[1]);
+  return points.map(([step], i) => {
+    const from = Math.max(0, i - half), to = Math.min(points.length, i + half + 1);
+    return [step, (sums[to] - sums[from]) / (to - from)];
+  });
+}
+
 function chart(metric, allLines, names) {
   const lines = allLines.filter((line) => !line.by || !hiddenLines.has(line.name));
   const figure = make("figure", {}, make("figcaption", {}, metric === "characters" ? "response length in characters" : metric));
@@ -97,9 +109,14 @@ function chart(metric, allLines, names) {
         const edge = (sign) => banded.map((p) => `${x(p[0]).toFixed(1)},${y(Math.min(high, Math.max(low, p[1] + sign * p[2]))).toFixed(1)}`);
         svg.append(make("svg:polygon", { class: `band ${kind}`, points: [...edge(1), ...edge(-1).reverse()].join(" ") }));
       }
-      if (sound.length > 1)
-        svg.append(make("svg:polyline", { class: `line ${kind}`, points: sound.map((p) => `${x(p[0]).toFixed(1)},${y(p[1]).toFixed(1)}`).join(" ") }));
-      if (sound.length <= 24)
+      const few = sound.length <= FEW_POINTS;
+      if (sound.length > 1) {
+        const drawn = (own, points) =>
+          make("svg:polyline", { class: `${own} ${kind}`, points: points.map((p) => `${x(p[0]).toFixed(1)},${y(p[1]).toFixed(1)}`).join(" ") });
+        if (!few) svg.append(drawn("line raw", sound));
+        svg.append(drawn("line", few ? sound : smoothed(sound)));
+      }
+      if (few)
         for (const point of sound) svg.append(make("svg:circle", { class: `dot ${kind}`, cx: x(point[0]), cy: y(point[1]), r: 2.6 }));
     }
     const cursor = make("svg:line", { class: "cursor", y1: CHART.top, y2: CHART.height - CHART.bottom, visibility: "hidden" });
