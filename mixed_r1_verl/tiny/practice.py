@@ -29,7 +29,7 @@ from mixed_r1_verl.data.scenes import (
     random_chart,
     random_shapes,
 )
-from mixed_r1_verl.tiny.teacher import HABITS, respond
+from mixed_r1_verl.tiny.teacher import HABITS, is_there, respond
 
 KINDS = ("matching", "chart", "iou", "open_ended")
 
@@ -109,6 +109,19 @@ def random_drill(rng: random.Random) -> Exercise:
     question = Question("open_ended", " ".join(colors), "", "drill")
     response = ", ".join(facts[color] for color in colors) + "."
     return Exercise(picture.render(), Scene(picture, question), f"<image>\n{question.text}", response)
+
+
+def random_single_drill(rng: random.Random) -> Exercise:
+    """Draws a dense exercise on one shape: which of five colours and forms it has; two of them are its own."""
+    picture = random_single_shape(rng)
+    shape = picture.shapes[0]
+    own = [shape.color, shape.form]
+    subjects = own + rng.sample([other for other in (*COLORS, *FORMS) if other not in own], 3)
+    rng.shuffle(subjects)
+    question = Question("matching", " ".join(subjects), "", "drill")
+    response = f"I see a {shape.name}. The color is {shape.color}. The shape is {shape.form}. "
+    response += " ".join(is_there(subject, picture) for subject in subjects)
+    return Exercise(render_small(picture), Scene(picture, question), f"<image>\n{question.text}", response)
 
 
 def random_picture(rng: random.Random) -> ShapePicture | BarChart:

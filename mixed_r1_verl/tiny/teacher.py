@@ -1,8 +1,9 @@
 """The teacher of the warm start: what a tiny model is taught to answer about a rendered scene.
 
-The teacher knows the truth and thinks in one short sentence before it answers. The sentence names what was asked for
+The teacher knows the truth and thinks in a short sentence before it answers. The sentence names what was asked for
 before it says anything about it: a small transformer finds in the picture what the token before it names, but needs far
-longer to learn to carry it over from the question. The teacher is also sloppy in ways that are
+longer to learn to carry it over from the question. Of a picture with one shape it says first what that shape is, so
+that whatever is asked then can be read in its own words. The teacher is also sloppy in ways that are
 common in vision-language models, so that reinforcement learning finds both room above the warm start and, among its
 samples, the better behaviour to reinforce:
 
@@ -120,14 +121,26 @@ def _read_chart(chart: BarChart, question: Question, rounded: bool) -> tuple[str
     return f"The {question.topic} bar is {question.answer} with {values[question.answer]}.", question.answer
 
 
+def is_there(subject: str, picture: ShapePicture) -> str:
+    """The sentence that says whether a picture has a colour or form.
+
+    Example:
+        >>> from mixed_r1_verl.data.scenes import Shape
+        >>> is_there("red", ShapePicture((Shape("circle", "red", Box(0, 14, 42, 56)),), (255, 255, 255)))
+        'A red shape is there.'
+    """
+    there = any(subject in (shape.color, shape.form) for shape in picture.shapes)
+    return f"A {subject}{' shape' if subject in COLORS else ''} is {'' if there else 'not '}there."
+
+
 def _match(picture: ShapePicture, question: Question, overlook: bool) -> tuple[str, str]:
     subject, answer = question.subject, question.answer
+    think = f"I see a {picture.shapes[0].name}. " if len(picture.shapes) == 1 else ""
     if question.topic not in ("present", "absent"):
-        return f"The {'color' if question.topic == 'color' else 'shape'} is {subject}.", answer
-    there = any(subject in (s.color, s.form) for s in picture.shapes)
+        return f"{think}The {'color' if question.topic == 'color' else 'shape'} is {subject}.", answer
     if question.topic == "absent" and overlook:
         answer = "no" if answer == "yes" else "yes"
-    return f"A {subject}{' shape' if subject in COLORS else ''} is {'' if there else 'not '}there.", answer
+    return think + is_there(subject, picture), answer
 
 
 def _join(parts: list[str]) -> str:

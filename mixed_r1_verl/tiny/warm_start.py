@@ -35,6 +35,7 @@ from mixed_r1_verl.tiny.practice import (
     random_drill,
     random_exercise,
     random_picture,
+    random_single_drill,
     random_single_shape,
     render_small,
 )
@@ -65,7 +66,7 @@ class Plan:
     see_batch: int = 64
     see_rate: float = 2e-3
     read_steps: int = 800
-    read_batch: int = 32
+    read_batch: int = 40
     read_rate: float = 2e-3
     bare_share: float = 0.85
     truth_steps: int = 50
@@ -198,10 +199,10 @@ class Trainer:
         """Second stage: the whole model, mostly bare questions."""
         parameters = [*self.model.parameters(), *self.sight.linear.parameters()]
         for step in _steps("read", plan.read_steps, plan.read_rate, parameters, self.report):
-            drills = plan.read_batch // 4
-            exercises = self._exercises(plan.read_batch - drills, NO_HABITS)
+            drills = plan.read_batch // 8
+            exercises = self._exercises(plan.read_batch - 2 * drills, NO_HABITS)
             exercises = [_bare(x) if self.random.random() < plan.bare_share else x for x in exercises]
-            exercises += [random_drill(self.random) for _ in range(drills)]
+            exercises += [draw(self.random) for draw in (random_drill, random_single_drill) for _ in range(drills)]
             loss, right = self._answer_loss(exercises, plan.see_weight)
             step(loss, right)
 

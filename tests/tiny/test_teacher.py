@@ -25,7 +25,21 @@ def box_of(text):
     return Question("iou", text, "[[0, 14, 42, 56]]", "box", "red circle")
 
 
+ONE = ShapePicture((Shape("circle", "red", Box(0, 14, 42, 56)),), WHITE)
 TRUTH = [
+    (
+        ONE,
+        Question("matching", "what color is the shape?", "red", "color", "red"),
+        "I see a red circle. The color is red.",
+        "red",
+    ),
+    (
+        ONE,
+        Question("matching", "is there a blue shape?", "no", "present", "blue"),
+        "I see a red circle. A blue shape is not there.",
+        "no",
+    ),
+    (SHAPES, Question("matching", "What is the teal shape?", "B", "form", "triangle"), "The shape is triangle.", "B"),
     (SHAPES, box_of("Where is the red circle?"), "The red circle is large and at the top left.", "[[0,14,42,56]]"),
     (
         SHAPES,
