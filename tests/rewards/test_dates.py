@@ -1,0 +1,71 @@
+"""Dates and times of day, read from the texts that charts and tables print."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mixed_r1_verl.rewards.dates import Date, read_clock, read_dates
+
+# text, readings as year, month, day, weekday + 1
+DATES: list[tuple[str, list[Date]]] = [
+    # axis labels of ChartQA and PlotQA
+    ("Jan 2016", [(2016, 1, 0, 0)]),
+    ("Sept. 2019", [(2019, 9, 0, 0)]),
+    ("March", [(0, 3, 0, 0)]),
+    ("Jan '19", [(2019, 1, 0, 0)]),
+    ("May-98", [(1998, 5, 0, 0)]),
+    ("2020-02-14", [(2020, 2, 14, 0)]),
+    # calendars and schedules of TabMWP
+    ("Monday", [(0, 0, 0, 1)]),
+    ("Sun.", [(0, 0, 0, 7)]),
+    ("July 4, 1999", [(1999, 7, 4, 0)]),
+    ("the 4th of July", []),
+    ("4th of July", [(0, 7, 4, 0)]),
+    ("Friday, 1 October 2021", [(2021, 10, 1, 5)]),
+    # both readings of a date with slashes; one where the other has no such month
+    ("04/10/2020", [(2020, 4, 10, 0), (2020, 10, 4, 0)]),
+    ("25/12/2020", [(2020, 12, 25, 0)]),
+    # Chinese
+    ("2021年5月3日", [(2021, 5, 3, 0)]),
+    ("5月", [(0, 5, 0, 0)]),
+    # no dates
+    ("2011-12", []),
+    ("Mayor", []),
+    ("13", []),
+    ("", []),
+]
+
+
+@pytest.mark.parametrize(("text", "dates"), DATES)
+def test_dates(text: str, dates: list[Date]) -> None:
+    assert read_dates(text) == dates
+
+
+CLOCKS: list[tuple[str, tuple[int | None, bool]]] = [
+    ("1:15 P.M.", (795, True)),
+    ("12:00 a.m.", (0, True)),
+    ("12 pm", (720, True)),
+    ("07:05", (425, False)),
+    ("13:15", (795, False)),
+    ("13 pm", (None, False)),
+    ("25:00", (None, False)),
+    ("7", (None, False)),
+    ("7:60", (None, False)),
+]
+
+
+@pytest.mark.parametrize(("text", "time"), CLOCKS)
+def test_clock(text: str, time: tuple[int | None, bool]) -> None:
+    assert read_clock(text) == time
+
+
+@given(st.integers(1000, 2100), st.integers(1, 12), st.integers(1, 28))
+def test_iso_dates_have_one_reading(year: int, month: int, day: int) -> None:
+    assert read_dates(f"{year}-{month:02d}-{day:02d}") == [(year, month, day, 0)]
+
+
+@given(st.text())
+def test_any_text_is_read(text: str) -> None:
+    assert all(1 <= month <= 12 or weekday for _, month, _, weekday in read_dates(text))
+    minutes, _ = read_clock(text)
+    assert minutes is None or 0 <= minutes <= 24 * 60 + 59
