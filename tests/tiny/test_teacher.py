@@ -7,7 +7,7 @@ import pytest
 
 from mixed_r1_verl.data.scenes import Bar, BarChart, Box, Question, Scene, Shape, ShapePicture, make_scene
 from mixed_r1_verl.rewards.extraction import parse_response
-from mixed_r1_verl.tiny.practice import KINDS, random_drill, random_exercise
+from mixed_r1_verl.tiny.practice import KINDS, random_drill, random_exercise, random_single_drill
 from mixed_r1_verl.tiny.teacher import HABITS, NO_HABITS, respond
 
 WHITE = (255, 255, 255)
@@ -136,6 +136,20 @@ def test_a_drill_names_every_object_once_in_the_order_of_the_question():
         assert sorted(asked) == sorted(item.color for item in objects)
         facts = drill.response.removesuffix(".").replace("]], ", "]]\n").replace(", ", "\n").split("\n")
         assert [fact.split()[0] for fact in facts] == asked
+
+
+def test_a_drill_on_one_shape_says_of_every_subject_whether_it_is_there():
+    rng = random.Random(3)
+    for _ in range(50):
+        drill = random_single_drill(rng)
+        (shape,) = drill.scene.picture.shapes
+        subjects = drill.prompt.removeprefix("<image>\n").split()
+        first, color, form, *verdicts = drill.response.removesuffix(".").split(". ")
+        assert first == f"I see a {shape.name}"
+        assert (color, form) == (f"The color is {shape.color}", f"The shape is {shape.form}")
+        assert [verdict.split()[1] for verdict in verdicts] == subjects
+        present = [subject for subject, verdict in zip(subjects, verdicts, strict=True) if "not" not in verdict]
+        assert sorted(present) == sorted((shape.color, shape.form))
 
 
 def test_no_exercise_is_drawn_like_a_data_set_row():
