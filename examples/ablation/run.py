@@ -99,7 +99,8 @@ def train(folder: Path, data: Path, variant: Variant, budget: Budget, seed: int)
         console.print(f"[red]ablation: the run in {folder} failed; its output is in {folder / 'train.log'}[/]")
         raise typer.Exit(1)
     if not kept.exists():
-        shutil.copyfile(answers, kept)
+        shutil.copyfile(answers, kept.with_suffix(".part"))
+        kept.with_suffix(".part").replace(kept)
 
 
 def read_result(folder: Path, name: str, budget: Budget, seed: int, seconds: float) -> Result:

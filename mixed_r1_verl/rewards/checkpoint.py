@@ -24,6 +24,8 @@ TIED_HEAD_SUFFIXES = ("lm_head.weight", "embed_out.weight", "decoder.weight")
 STORAGE_TYPES = {"BF16": np.uint16, "F16": np.float16, "F32": np.float32}
 BLOCK_BYTES = 8 << 20
 MAX_HEADER_BYTES = 100_000_000
+# Numbers of float32 in a line of the processor's caches.
+CACHE_LINE = 16
 
 
 class CheckpointError(ValueError):
@@ -69,10 +71,23 @@ def to_float32(stored: np.ndarray) -> np.ndarray:
     [1.0, -2.0]
     """
     if stored.dtype == np.uint16:
-        wide = stored.astype(np.uint32)
-        np.left_shift(wide, 16, out=wide)
-        return wide.view(np.float32)
+        return np.left_shift(stored, 16, dtype=np.uint32).view(np.float32)
     return stored.astype(np.float32, copy=False)
+
+
+def to_float32_apart(stored: np.ndarray) -> np.ndarray:
+    """A copy as `to_float32` decodes it, of a matrix whose rows lie apart in memory.
+
+    Rows of a power of two of bytes fall into the same few sets of the processor's caches, which makes a product of
+    such matrices a sixth slower; the gap is one cache line.
+    """
+    rows, dim = stored.shape
+    apart = np.empty((rows, dim + CACHE_LINE), np.float32)[:, :dim]
+    if stored.dtype == np.uint16:
+        np.left_shift(stored, 16, out=apart.view(np.uint32), dtype=np.uint32)
+    else:
+        apart[:] = stored
+    return apart
 
 
 def find_input_embeddings(model_dir: Path) -> TensorOnDisk:

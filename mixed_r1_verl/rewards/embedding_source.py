@@ -14,8 +14,9 @@ class EmbeddingSource(Protocol):
     def tokens(self, text: str, limit: int) -> Sequence[Token]:
         """At most `limit` tokens of a text."""
 
-    def unit_rows(self, tokens: Sequence[Token]) -> np.ndarray:
-        """Exact embeddings of tokens divided by their length, float32 [len(tokens), dim]."""
+    def rows(self, tokens: Sequence[Token]) -> tuple[np.ndarray, np.ndarray]:
+        """Exact embeddings of tokens, float32 [len(tokens), dim], and the inverse of their lengths, float32
+        [len(tokens)], 0 for a row of zeros."""
 
     def word_vector(self, word: str) -> np.ndarray:
         """Prepared embedding of a word, float32 [width], of any length; zero when the source knows nothing of it."""

@@ -7,7 +7,6 @@ import numpy as np
 
 from mixed_r1_verl.rewards import lexicon
 from mixed_r1_verl.rewards.embedding_source import Token
-from mixed_r1_verl.rewards.word_matching import unit_rows
 from mixed_r1_verl.rewards.words import split_words
 
 HASHED_DIM = 256
@@ -24,10 +23,12 @@ class HashedLetters:
     def tokens(self, text: str, limit: int) -> Sequence[Token]:
         return split_words(text, limit)
 
-    def unit_rows(self, tokens: Sequence[Token]) -> np.ndarray:
-        if not tokens:
-            return np.zeros((0, HASHED_DIM), np.float32)
-        return unit_rows(np.stack([self.word_vector(str(token)) for token in tokens]))
+    def rows(self, tokens: Sequence[Token]) -> tuple[np.ndarray, np.ndarray]:
+        rows = np.zeros((len(tokens), HASHED_DIM), np.float32)
+        for row, token in zip(rows, tokens, strict=True):
+            row[:] = self.word_vector(str(token))
+        lengths = np.linalg.norm(rows, axis=1)
+        return rows, np.divide(1, lengths, out=np.zeros_like(lengths), where=lengths > 0)
 
     def word_vector(self, word: str) -> np.ndarray:
         marked = f"<{word}>"

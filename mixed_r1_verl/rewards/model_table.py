@@ -10,7 +10,7 @@ import numpy as np
 from scipy.linalg import blas
 from tokenizers import Tokenizer
 
-from mixed_r1_verl.rewards.checkpoint import TensorOnDisk, find_input_embeddings, to_float32
+from mixed_r1_verl.rewards.checkpoint import TensorOnDisk, find_input_embeddings, to_float32, to_float32_apart
 from mixed_r1_verl.rewards.embedding_source import Token
 from mixed_r1_verl.rewards.table_cache import prepared_directory
 
@@ -85,7 +85,7 @@ class ModelTable:
         ids = self._tokenizer.encode_batch_fast([cut], add_special_tokens=False)[0].ids[:limit]
         return ids if max(ids, default=0) < self._tensor.rows else [i for i in ids if i < self._tensor.rows]
 
-    def unit_rows(self, tokens: Sequence[Token]) -> np.ndarray:
+    def rows(self, tokens: Sequence[Token]) -> tuple[np.ndarray, np.ndarray]:
         if self._exact is None:
             directory = prepared_directory(self._cache / f"{self._key}-exact", partial(prepare_exact, self._tensor))
             # Plain views of the mapped files: indexing a memmap costs several times as much.
@@ -93,9 +93,7 @@ class ModelTable:
             self._exact = rows.view(np.ndarray), inverse.view(np.ndarray)
         rows, inverse_lengths = self._exact
         ids = np.asarray(tokens, np.intp)
-        chosen = to_float32(rows[ids])
-        chosen *= inverse_lengths[ids][:, None]
-        return chosen
+        return to_float32_apart(rows[ids]), inverse_lengths[ids]
 
     def word_vector(self, word: str) -> np.ndarray:
         ids = self._word_ids(word)
