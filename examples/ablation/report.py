@@ -22,6 +22,17 @@ parameters and {steps} steps show what the rewards do to each other, not what a 
 """
 
 
+UNSEEN = """## A reward that cannot be earned by looking
+
+Trained on open-ended rows whose gold texts the pictures do not show (`examples/ablation/unseen_texts.py`), scored with
+the token table of MiniLM. Nothing honest can be learned here, so what a policy learns to earn is gaming. *Earned* is
+the training reward; the other columns are of the answers to the true validation questions: `robust` against their own
+gold texts.
+"""
+# What an answer is like, whatever it says.
+HABITS = ("words", "repeated", "function words", "different answers")
+
+
 def write_report(results: Sequence[Result], budget: Budget, planned: int, page: Path) -> None:
     """Write the page, whole or not at all, and the pictures into the folder `experiments` beside it."""
     pictures = page.parent / "experiments"
@@ -36,16 +47,27 @@ def write_report(results: Sequence[Result], budget: Budget, planned: int, page: 
         table(by_variant, {kind: acc(kind) for kind in KINDS} | {"format": mean_format}, with_start=True),
         verdict(by_variant),
         "## What the open-ended reward pays for\n\n"
-        "Answers of all runs are scored with every similarity, whichever one was trained on.\n",
+        "Trained on all four rewards; every answer is scored with every similarity, whichever was trained on.\n",
         table(
             by_variant,
-            {name: open_ended(name) for name in ("robust", "bmas", "rouge_l", "words", "repeated")},
+            {name: open_ended(name) for name in ("robust", "bmas", "rouge_l", *HABITS)},
             only=("all", "bmas", "rouge_l"),
             with_start=True,
         ),
-        samples(by_variant),
-        "## Share of the gradient signal\n",
+        samples(by_variant, ("all", "bmas", "rouge_l")),
+        UNSEEN,
+        table(
+            by_variant,
+            {"earned, first steps": earned(0), "earned, last steps": earned(1)}
+            | {name: open_ended(name) for name in ("robust", *HABITS)},
+            only=("unseen", "unseen_bmas"),
+            with_start=True,
+        ),
+        samples(by_variant, ("unseen", "unseen_bmas")),
+        "## What task balance changes\n\nShare of the gradient signal, mean over the run:\n",
         table(by_variant, {kind: share(kind) for kind in KINDS}, only=("all", "balanced", "no_format")),
+        "Validation after training:\n",
+        table(by_variant, {kind: acc(kind) for kind in KINDS}, only=("all", "balanced")),
     ]
     part = page.with_suffix(".part")
     part.write_text("\n".join(sections), encoding="utf-8")
@@ -67,6 +89,11 @@ def mean_format(result: Result, when: str) -> tuple[float, float]:
 
 def open_ended(name: str) -> Cell:
     return lambda result, when: (result.open_ended[when][name], math.nan)
+
+
+def earned(end: int) -> Cell:
+    """0 for the first steps of training, 1 for the last."""
+    return lambda result, when: (result.earned[end] if result.earned and when == "after" else math.nan, math.nan)
 
 
 def share(kind: str) -> Cell:
@@ -128,10 +155,10 @@ def verdict(by_variant: dict[str, list[Result]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def samples(by_variant: dict[str, list[Result]]) -> str:
-    """A few answers of each open-ended reward after training."""
+def samples(by_variant: dict[str, list[Result]], names: Sequence[str]) -> str:
+    """A few answers of these variants after training."""
     lines = ["| trained on | gold | answer after training |", "| --- | --- | --- |"]
-    for name in ("all", "bmas", "rouge_l"):
+    for name in names:
         for run in by_variant[name][:1]:
             for gold, answer in run.samples:
                 lines.append(f"| {VARIANTS[name].title} | {escape(gold)} | {escape(answer)} |")

@@ -1,6 +1,7 @@
-"""The ablations: every reward alone, one left out, all four, other open-ended rewards, no format reward, task balance.
+"""The ablations: every reward alone, one left out, all four, other open-ended rewards, no format reward, task balance,
+and what an open-ended reward teaches where nothing honest can be learned.
 
-    python -m examples.ablation.run                  # all 26 runs, some hours on 2 cores
+    python -m examples.ablation.run                  # all 30 runs, some hours on 2 cores
     python -m examples.ablation.run --only all --only bmas --seeds 0
     python -m examples.ablation.run --report-only    # write docs/experiments.md from the runs that are there
 
@@ -24,16 +25,20 @@ import pyarrow.parquet as pq
 import typer
 from rich.console import Console
 
-from examples.ablation.plan import KINDS, VARIANTS, Budget, Result, Variant
+from examples.ablation.plan import EARNED_STEPS, KINDS, VARIANTS, Budget, Result, Variant
 from examples.ablation.report import write_report
+from examples.ablation.unseen_texts import with_unseen_texts
 from examples.demo.results import read_curves, read_validation, results_by_reward
 from mixed_r1_verl import compute_score, tiny
 from mixed_r1_verl.data.demo import build_demo
+from mixed_r1_verl.rewards.lexicon import FUNCTION_WORDS
+from mixed_r1_verl.rewards.words import split_words
 
 console = Console()
 REPOSITORY = Path(__file__).parents[2]
 MODEL = Path(tiny.__file__).parent / "assets" / "qwen2_5_vl"
 SIMILARITIES = ("robust", "bmas", "rouge_l")
+MAX_WORDS = 256
 
 
 def make_data(folder: Path, budget: Budget, seed: int) -> None:
@@ -42,16 +47,17 @@ def make_data(folder: Path, budget: Budget, seed: int) -> None:
         build_demo(folder, rows=budget.rows, val_rows=budget.val_rows, seed=seed)
 
 
-def train_file(folder: Path, kinds: tuple[str, ...]) -> Path:
-    """The rows of these rewards out of `train.parquet`, which holds all four in equal parts."""
-    if kinds == KINDS:
+def train_file(folder: Path, variant: Variant, seed: int) -> Path:
+    """The rows of a variant's rewards out of `train.parquet`, which holds all four in equal parts."""
+    if variant.kinds == KINDS:
         return folder / "train.parquet"
-    target = folder / f"train-{'-'.join(kinds)}.parquet"
+    target = folder / f"train-{'-'.join(variant.kinds)}{'-unseen' if variant.unseen else ''}.parquet"
     if not target.exists():
         table = pq.read_table(folder / "train.parquet")
         reward = pc.struct_field(table["extra_info"], "reward")
+        table = table.filter(pc.is_in(reward, value_set=pc.cast(list(variant.kinds), "string")))
         part = target.with_suffix(".part")
-        pq.write_table(table.filter(pc.is_in(reward, value_set=pc.cast(list(kinds), "string"))), part)
+        pq.write_table(with_unseen_texts(table, seed) if variant.unseen else table, part)
         part.replace(target)
     return target
 
@@ -71,7 +77,7 @@ def train(folder: Path, data: Path, variant: Variant, budget: Budget, seed: int)
         shutil.copyfile(kept, answers)
     command = [
         *(sys.executable, "-m", "verl.trainer.main_ppo", "+recipe=mixed_r1_cpu"),
-        f"data.train_files={train_file(data, variant.kinds)}",
+        f"data.train_files={train_file(data, variant, seed)}",
         f"data.val_files={data}/val.parquet",
         f"data.seed={seed}",
         f"actor_rollout_ref.model.path={MODEL}",
@@ -112,15 +118,18 @@ def read_result(folder: Path, name: str, budget: Budget, seed: int, seconds: flo
         scores = {similarity: [similarity_of(row, similarity) for row in rows] for similarity in SIMILARITIES}
         for row, default in zip(rows, scores[SIMILARITIES[0]], strict=True):
             row["acc"] = default
-        words = [row["prediction"].lower().split() for row in rows]
+        words = [split_words(row["prediction"], MAX_WORDS) for row in rows]
         open_ended[when] = {
             **{similarity: mean(values) for similarity, values in scores.items()},
             "words": mean([len(text) for text in words]),
             "repeated": mean([1 - len(set(text)) / len(text) if text else 0.0 for text in words]),
+            "function words": mean([sum(w in FUNCTION_WORDS for w in t) / len(t) if t else 0.0 for t in words]),
+            "different answers": len(set(map(tuple, words))) / len(words),
         }
     last = [row for row in validation[budget.steps] if row["reward_kind"] == "open_ended"]
     last.sort(key=lambda row: row["gts"])  # verl dumps rows in an order of its own, another one each time
     curves = read_curves(folder / "tensorboard")
+    earned = [value for _, value in curves.get("mixed_r1/reward/open_ended/acc/mean", [])]
     shares = {kind: curves.get(f"mixed_r1/reward/{kind}/gradient_share", []) for kind in KINDS}
     return Result(
         variant=name,
@@ -130,6 +139,7 @@ def read_result(folder: Path, name: str, budget: Budget, seed: int, seconds: flo
         after=results_by_reward(validation[budget.steps]),
         open_ended=open_ended,
         samples=[(row["gts"], row["prediction"]) for row in last[:: max(1, len(last) // 3)][:3]],
+        earned=(mean(earned[:EARNED_STEPS]), mean(earned[-EARNED_STEPS:])) if earned else None,
         shares={kind: mean([value for _, value in points]) for kind, points in shares.items() if points},
         seconds=round(seconds, 1),
     )

@@ -7,15 +7,16 @@ import pyarrow.parquet as pq
 import pytest
 from torch.utils.tensorboard import SummaryWriter
 
-from examples.ablation.plan import KINDS, VARIANTS, Budget, Result
-from examples.ablation.report import write_report
+from examples.ablation.plan import KINDS, VARIANTS, Budget, Result, Variant
+from examples.ablation.report import HABITS, write_report
 from examples.ablation.run import read_result, train_file
+from examples.ablation.unseen_texts import PLACES, TIMES
 from mixed_r1_verl.data.demo import build_demo
 
 
 def result(variant: str, seed: int, acc: float) -> Result:
     group = {"acc": acc, "standard_error": 0.02, "format": 1.0, "rows": 16}
-    open_ended = {"robust": acc, "bmas": 0.5, "rouge_l": 0.25, "words": 7.0, "repeated": 0.1}
+    open_ended = {"robust": acc, "bmas": 0.5, "rouge_l": 0.25, **dict.fromkeys(HABITS, 0.1)}
     return Result(
         variant,
         seed,
@@ -23,6 +24,7 @@ def result(variant: str, seed: int, acc: float) -> Result:
         before={kind: {**group, "acc": 0.1} for kind in KINDS},
         after=dict.fromkeys(KINDS, group),
         open_ended={"before": open_ended, "after": open_ended},
+        earned=(0.25, 0.75),
         samples=[("a red | cube", "the *red*\n<b>cube</b>")],
         shares=dict.fromkeys(VARIANTS[variant].kinds, 0.25),
     )
@@ -36,9 +38,9 @@ def test_every_reward_is_alone_left_out_and_among_all() -> None:
 
 
 def test_the_page_says_how_many_runs_it_rests_on_and_leaves_the_rest_open(tmp_path: Path) -> None:
-    write_report([result("all", 0, 0.5)], Budget(steps=2), 26, tmp_path / "experiments.md")
+    write_report([result("all", 0, 0.5)], Budget(steps=2), 30, tmp_path / "experiments.md")
     page = (tmp_path / "experiments.md").read_text()
-    assert "1 of 26 planned runs are done" in page
+    assert "1 of 30 planned runs are done" in page
     assert "| chart alone | 0 | – | – | – | – | – |" in page
     assert "| all four | 1 | 0.500 ± 0.020 |" in page
     assert "- chart: not measured." in page
@@ -51,24 +53,38 @@ def test_the_page_says_how_many_runs_it_rests_on_and_leaves_the_rest_open(tmp_pa
 )
 def test_the_page_says_where_the_mixture_falls_behind(tmp_path: Path, alone: float, word: str) -> None:
     runs = [result("all", 0, 0.5), result("all", 1, 0.54), result("alone_iou", 0, alone), result("alone_iou", 1, alone)]
-    write_report(runs, Budget(), 26, tmp_path / "experiments.md")
+    write_report(runs, Budget(), 30, tmp_path / "experiments.md")
     assert f"- iou: all four together end {word} iou alone" in (tmp_path / "experiments.md").read_text()
 
 
 def test_two_seeds_that_agree_by_chance_do_not_make_a_verdict(tmp_path: Path) -> None:
     """Each run's own standard error is 0.02: the difference of 0.03 is noise, however close the two seeds are."""
     runs = [result(variant, seed, acc) for variant, acc in (("all", 0.5), ("alone_iou", 0.53)) for seed in (0, 1)]
-    write_report(runs, Budget(), 26, tmp_path / "experiments.md")
+    write_report(runs, Budget(), 30, tmp_path / "experiments.md")
     verdict = "- iou: all four together end no different from iou alone (-0.030 ± 0.020)."
     assert verdict in (tmp_path / "experiments.md").read_text()
 
 
 def test_the_rows_of_a_run_are_those_of_its_rewards(tmp_path: Path) -> None:
     build_demo(tmp_path, rows=16, val_rows=4)
-    assert train_file(tmp_path, KINDS) == tmp_path / "train.parquet"
-    rows = pq.read_table(train_file(tmp_path, ("iou", "chart"))).to_pylist()
+    assert train_file(tmp_path, Variant("all"), 0) == tmp_path / "train.parquet"
+    rows = pq.read_table(train_file(tmp_path, Variant("two", ("iou", "chart")), 0)).to_pylist()
     assert [row["extra_info"]["reward"] for row in rows].count("iou") == 4
     assert {row["extra_info"]["reward"] for row in rows} == {"iou", "chart"}
+
+
+def test_unseen_texts_take_the_place_of_the_gold_texts_and_of_nothing_else(tmp_path: Path) -> None:
+    build_demo(tmp_path, rows=32, val_rows=4)
+    seen, unseen = (
+        pq.read_table(train_file(tmp_path, Variant("one", ("open_ended",), unseen=unseen), 0)).to_pylist()
+        for unseen in (False, True)
+    )
+    assert len(seen) == len(unseen) == 8
+    for before, after in zip(seen, unseen, strict=True):
+        gold = after["reward_model"].pop("ground_truth")
+        assert gold != before["reward_model"].pop("ground_truth")
+        assert gold.split()[-1].rstrip(".") in " ".join((*PLACES, *TIMES))
+        assert before == after
 
 
 def test_open_ended_answers_are_compared_under_one_similarity(tmp_path: Path) -> None:
@@ -80,9 +96,16 @@ def test_open_ended_answers_are_compared_under_one_similarity(tmp_path: Path) ->
         (tmp_path / "validation" / f"{step}.jsonl").write_text(json.dumps(dumped) + "\n")
     with SummaryWriter(str(tmp_path / "tensorboard")) as writer:
         writer.add_scalar("mixed_r1/reward/open_ended/gradient_share", 1.0, 1)
+        for step, earned in enumerate((0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8), 1):
+            writer.add_scalar("mixed_r1/reward/open_ended/acc/mean", earned, step)
     read = read_result(tmp_path, "bmas", Budget(steps=2), seed=0, seconds=1.0)
     assert read.after["open_ended"]["acc"] == 1.0
     assert read.before["open_ended"]["acc"] < 0.5
     assert read.open_ended["before"]["repeated"] == pytest.approx(2 / 3, abs=1e-4)
+    assert [read.open_ended[when]["function words"] for when in ("before", "after")] == [
+        0,
+        pytest.approx(1 / 3, abs=1e-4),
+    ]
+    assert read.earned == (0.3, 0.7)
     assert read.samples == [("A red cube.", "A red cube.")]
     assert read.shares == {"open_ended": 1.0}
