@@ -3,14 +3,14 @@
 The teacher knows the truth and thinks in a short sentence before it answers. The sentence names what was asked for
 before it says anything about it: a small transformer finds in the picture what the token before it names, but needs far
 longer to learn to carry it over from the question. Of a picture with one shape it says first what that shape is, so
-that whatever is asked then can be read in its own words. The teacher is also sloppy in ways that are
-common in vision-language models, so that reinforcement learning finds both room above the warm start and, among its
-samples, the better behaviour to reinforce:
+that whatever is asked then can be read in its own words; and where the question is negated, it says so last, beside the
+answer that depends on it. The teacher is also sloppy in ways that are common in vision-language models, so that
+reinforcement learning finds both room above the warm start and, among its samples, the better behaviour to reinforce:
 
 - it draws boxes that are too wide by 7 pixels on every side;
 - it reads the value of a bar at the nearest line of the axis;
 - it describes things without their size and place;
-- it overlooks the negation in "is there no …?";
+- asked whether something "is" there, it does not commit itself and answers "yes or no";
 - told to find, name, count or describe something, it begins to think and never closes its thought, so that its answer
   does not count.
 
@@ -27,12 +27,15 @@ from mixed_r1_verl.data.scenes import COLORS, GRIDLINES, SIZE, BarChart, Box, Qu
 
 # Share of the responses in which a habit comes up where it can.
 HABITS: Mapping[str, float] = MappingProxyType(
-    {"wide_box": 0.6, "nearest_line": 0.6, "brief": 0.6, "no_negation": 0.6, "unclosed": 0.75}
+    {"wide_box": 0.6, "nearest_line": 0.6, "brief": 0.6, "hedge": 0.6, "unclosed": 0.75}
 )
 NO_HABITS: Mapping[str, float] = MappingProxyType(dict.fromkeys(HABITS, 0.0))
 
 # First words of the questions on which `unclosed` can come up.
 IMPERATIVES = ("Find ", "Name ", "Count ", "Describe ")
+
+# First words of the questions on which `hedge` can come up.
+HEDGED = ("Is ", "is ")
 
 _MARGIN = 7
 
@@ -72,7 +75,7 @@ def think_and_answer(scene: Scene, rng: random.Random, habits: Mapping[str, floa
         return f"The {shape.name} is {shape.size} and at the {shape.place}.", json.dumps(
             [list(box)], separators=(",", ":")
         )
-    return _match(picture, question, rng.random() < habits["no_negation"])
+    return _match(picture, question, rng.random() < habits["hedge"])
 
 
 def widen(box: Box) -> Box:
@@ -133,14 +136,15 @@ def is_there(subject: str, picture: ShapePicture) -> str:
     return f"A {subject}{' shape' if subject in COLORS else ''} is {'' if there else 'not '}there."
 
 
-def _match(picture: ShapePicture, question: Question, overlook: bool) -> tuple[str, str]:
+def _match(picture: ShapePicture, question: Question, hedge: bool) -> tuple[str, str]:
     subject, answer = question.subject, question.answer
     think = f"I see a {picture.shapes[0].name}. " if len(picture.shapes) == 1 else ""
     if question.topic not in ("present", "absent"):
         return f"{think}The {'color' if question.topic == 'color' else 'shape'} is {subject}.", answer
-    if question.topic == "absent" and overlook:
-        answer = "no" if answer == "yes" else "yes"
-    return think + is_there(subject, picture), answer
+    think += is_there(subject, picture)
+    if question.topic == "absent":
+        think += " The question negates that."
+    return think, "yes or no" if hedge and question.text.startswith(HEDGED) else answer
 
 
 def _join(parts: list[str]) -> str:

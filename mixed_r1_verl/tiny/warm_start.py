@@ -69,7 +69,7 @@ class Plan:
     read_batch: int = 40
     read_rate: float = 2e-3
     bare_share: float = 0.85
-    truth_steps: int = 50
+    truth_steps: int = 120
     habit_steps: int = 120
     answer_batch: int = 32
     answer_rate: float = 1e-3

@@ -44,7 +44,7 @@ TRUTH = [
     (
         SHAPES,
         Question("matching", "Is there no circle?", "no", "absent", "circle"),
-        "A circle is there.",
+        "A circle is there. The question negates that.",
         "no",
     ),
     (
@@ -87,8 +87,9 @@ HABIT_CASES = [
         Question("open_ended", "What is it?", "", "description"),
         "A chart with a red bar, a blue bar and a gray bar.",
     ),
-    ("no_negation", SHAPES, Question("matching", "Is there no circle?", "no", "absent", "circle"), "yes"),
-    ("no_negation", SHAPES, Question("matching", "Is there a circle?", "yes", "present", "circle"), "yes"),
+    ("hedge", SHAPES, Question("matching", "Is there no circle?", "no", "absent", "circle"), "yes or no"),
+    ("hedge", SHAPES, Question("matching", "is a circle present?", "yes", "present", "circle"), "yes or no"),
+    ("hedge", SHAPES, Question("matching", "does it contain a circle?", "yes", "present", "circle"), "yes"),
 ]
 
 
