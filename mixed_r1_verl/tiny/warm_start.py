@@ -65,11 +65,11 @@ class Plan:
     see_steps: int = 400
     see_batch: int = 64
     see_rate: float = 2e-3
-    read_steps: int = 800
+    read_steps: int = 1000
     read_batch: int = 40
     read_rate: float = 2e-3
     bare_share: float = 0.85
-    truth_steps: int = 120
+    truth_steps: int = 300
     habit_steps: int = 120
     answer_batch: int = 32
     answer_rate: float = 1e-3
