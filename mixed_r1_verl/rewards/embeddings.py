@@ -78,8 +78,8 @@ class EmbeddingTable:
         return rows * inverse_lengths[:, None]
 
     def cosines(self, tokens: Sequence[Token], reference: str, limit: int) -> tuple[np.ndarray, np.ndarray]:
-        """Cosines of n distinct tokens with the m distinct tokens of a reference, float32 [n, m], and how often each of
-        those m occurs in the reference, float32 [m].
+        """Cosines of n distinct tokens with the m distinct tokens of a reference, float32 [n, m], and the share that
+        each of those m has in the reference's tokens, float32 [m].
 
         The responses of a group share their reference and many of their tokens: what was computed for the last
         references is remembered.
@@ -92,7 +92,7 @@ class EmbeddingTable:
             self._references[reference, limit] = known
             if len(self._references) > REMEMBERED_REFERENCES:
                 self._references.popitem(last=False)
-            return cosines, known.counts
+            return cosines, known.weights
 
     def words(self, words: Sequence[str]) -> WordFeatures:
         """Vectors and properties of words.
@@ -109,7 +109,7 @@ class _Reference:
     def __init__(self, source: EmbeddingSource, tokens: Sequence[Token]) -> None:
         counted = Counter(tokens)
         self._source = source
-        self.counts = np.fromiter(counted.values(), np.float32, len(counted))
+        self.weights = np.fromiter(counted.values(), np.float32, len(counted)) / max(1, len(tokens))
         rows, inverse_lengths = source.rows(list(counted))
         self._tokens = list(counted)
         rows *= inverse_lengths[:, None]

@@ -80,7 +80,9 @@ class ModelTable:
         self._first_rank = self._find_first_rank()
 
     def tokens(self, text: str, limit: int) -> Sequence[Token]:
-        cut = text[: limit * CHARS_PER_TOKEN].encode("utf-8", "replace").decode("utf-8")
+        cut = text[: limit * CHARS_PER_TOKEN]
+        if not cut.isascii():
+            cut = cut.encode("utf-8", "replace").decode("utf-8")
         # The form that does not keep character offsets.
         ids = self._tokenizer.encode_batch_fast([cut], add_special_tokens=False)[0].ids[:limit]
         return ids if max(ids, default=0) < self._tensor.rows else [i for i in ids if i < self._tensor.rows]

@@ -84,12 +84,12 @@ def _best_matches(answer: str, reference: str, table: EmbeddingTable, limit: int
     """Mean best cosine of the answer's tokens (P) and of the reference's (R)."""
     # Each distinct token is compared once and counted as often as it occurs.
     counted = Counter(table.tokens(answer, limit))
-    cosines, reference_counts = table.cosines(list(counted), reference, limit)
+    cosines, reference_weights = table.cosines(list(counted), reference, limit)
     if not cosines.size:
         return 0.0, 0.0
     answer_counts = np.fromiter(counted.values(), np.float32, len(counted))
-    precision = cosines.max(axis=1) @ answer_counts / answer_counts.sum()
-    recall = cosines.max(axis=0) @ reference_counts / reference_counts.sum()
+    precision = np.maximum.reduce(cosines, axis=1) @ answer_counts / counted.total()
+    recall = np.maximum.reduce(cosines, axis=0) @ reference_weights
     return float(precision), float(recall)
 
 
