@@ -413,7 +413,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The command line."""
     parser = argparse.ArgumentParser(
         prog=COMMAND,
-        description="Builds the tiny Qwen2.5-VL and teaches it to see and to answer (ten minutes on two cores).",
+        description="Builds the tiny Qwen2.5-VL and teaches it to see and to answer (some twenty minutes on one core).",
         epilog=f"Example: {COMMAND} --output outputs/tiny-qwen2_5_vl --seed 0",
     )
     parser.add_argument("--output", type=Path, required=True, help="directory to write")
