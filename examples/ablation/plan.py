@@ -40,7 +40,7 @@ class Budget:
         seeds: each variant is run once with each.
     """
 
-    steps: int = 40
+    steps: int = 32
     rows: int = 4000
     val_rows: int = 512
     seeds: tuple[int, ...] = (0, 1)
@@ -75,6 +75,8 @@ class Result:
         variant, seed, steps: which run it is.
         before, after: reward kind → mean `acc`, its standard error, mean `format`, number of validation rows. In all
             runs, whatever they trained on, `acc` of open-ended rows is that of the default variant.
+        after_as_many: the same of a run on one reward when it has seen as many rows of it as the run on all four sees
+            in the end, that is after a quarter of the steps.
         open_ended: `before` and `after` → mean of each similarity of the answers, of their words, of the shares of
             their words that repeat an earlier one and that are function words; and the number of different answers.
         earned: what open-ended answers earned in training, mean over the first and the last `EARNED_STEPS` steps.
@@ -89,6 +91,7 @@ class Result:
     before: dict[str, dict[str, float]]
     after: dict[str, dict[str, float]]
     open_ended: dict[str, dict[str, float]]
+    after_as_many: dict[str, dict[str, float]] | None = None
     samples: list[tuple[str, str]] = field(default_factory=list)
     earned: tuple[float, float] | None = None
     shares: dict[str, float] = field(default_factory=dict)

@@ -21,7 +21,10 @@ seeds; with one, ± standard error over rows. A dash stands for runs that are no
 parameters and {steps} steps show what the rewards do to each other, not what a large model would reach.
 """
 
-
+ALONE = """A run on one reward sees four times as many rows of it in a step as the run on all four. Both comparisons
+are here: after as many rows, which is a quarter of the steps, and after as many steps. *Better* and *worse* are beyond
+two standard errors.
+"""
 UNSEEN = """## A reward that cannot be earned by looking
 
 Trained on open-ended rows whose gold texts the pictures do not show (`examples/ablation/unseen_texts.py`), scored with
@@ -45,7 +48,8 @@ def write_report(results: Sequence[Result], budget: Budget, planned: int, page: 
         head,
         "## Does the mixture hold up against each reward alone?\n\n![validation acc](experiments/rewards.png)\n",
         table(by_variant, {kind: acc(kind) for kind in KINDS} | {"format": mean_format}, with_start=True),
-        verdict(by_variant),
+        ALONE,
+        against_alone(by_variant),
         "## What the open-ended reward pays for\n\n"
         "Trained on all four rewards; every answer is scored with every similarity, whichever was trained on.\n",
         table(
@@ -75,7 +79,7 @@ def write_report(results: Sequence[Result], budget: Budget, planned: int, page: 
 
 
 Cell = Callable[[Result, str], tuple[float, float]]
-"""A run and `before` or `after` → value and its standard error, NaN where there is none."""
+"""A run and `before`, `after` or `after_as_many` → value and its standard error, NaN where there is none."""
 
 
 def acc(kind: str) -> Cell:
@@ -108,9 +112,9 @@ def combined(runs: Sequence[Result], cell: Cell, when: str = "after") -> tuple[f
     return mean(value for value, _ in values), stdev(value for value, _ in values)
 
 
-def error_of_mean(runs: Sequence[Result], cell: Cell) -> float:
+def error_of_mean(runs: Sequence[Result], cell: Cell, when: str = "after") -> float:
     """Standard error of the mean over seeds; two seeds that agree by chance do not make it less than the rows allow."""
-    values = [cell(run, "after") for run in runs]
+    values = [cell(run, when) for run in runs]
     over_rows = mean(error for _, error in values)
     over_seeds = stdev(value for value, _ in values) if len(values) > 1 else 0.0
     return max(over_rows, over_seeds) / math.sqrt(len(values))
@@ -140,18 +144,24 @@ def table(
     return "\n".join(lines) + "\n"
 
 
-def verdict(by_variant: dict[str, list[Result]]) -> str:
-    """For each reward, in words, whether all four together end two standard errors below that reward alone."""
-    lines = []
+def against_alone(by_variant: dict[str, list[Result]]) -> str:
+    """For each reward: do all four together end two standard errors above or below a run on that reward alone?"""
+    lines = [
+        "| reward | all four | alone, as many rows of it | all four are | alone, as many steps | all four are |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
     for kind in KINDS:
         both, alone = by_variant["all"], by_variant[f"alone_{kind}"]
         if not both or not alone:
-            lines.append(f"- {kind}: not measured.")
+            lines.append(f"| {kind} | – | – | not measured | – | not measured |")
             continue
-        (a, _), (b, _) = combined(both, acc(kind)), combined(alone, acc(kind))
-        error = math.hypot(error_of_mean(both, acc(kind)), error_of_mean(alone, acc(kind)))
-        word = "below" if b - a > 2 * error else "above" if a - b > 2 * error else "no different from"
-        lines.append(f"- {kind}: all four together end {word} {kind} alone ({a - b:+.3f} ± {error:.3f}).")
+        cells = [shown(*combined(both, acc(kind)))]
+        for when in ("after_as_many", "after"):
+            difference = combined(both, acc(kind))[0] - combined(alone, acc(kind), when)[0]
+            error = math.hypot(error_of_mean(both, acc(kind)), error_of_mean(alone, acc(kind), when))
+            word = "no different" if abs(difference) <= 2 * error else "better" if difference > 0 else "worse"
+            cells += [shown(*combined(alone, acc(kind), when)), f"{word} ({difference:+.3f} ± {error:.3f})"]
+        lines.append(f"| {kind} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 

@@ -62,6 +62,11 @@ def train_file(folder: Path, variant: Variant, seed: int) -> Path:
     return target
 
 
+def as_many_rows(variant: Variant, budget: Budget) -> int | None:
+    """Steps after which a run on one reward has seen as many rows of it as a run on all four in the end."""
+    return max(1, budget.steps // len(KINDS)) if len(variant.kinds) == 1 and not variant.unseen else None
+
+
 def train(folder: Path, data: Path, variant: Variant, budget: Budget, seed: int) -> None:
     """One run of `main_ppo`, into `folder`.
 
@@ -84,7 +89,7 @@ def train(folder: Path, data: Path, variant: Variant, budget: Budget, seed: int)
         f"actor_rollout_ref.rollout.seed={seed}",
         f"trainer.total_training_steps={budget.steps}",
         "trainer.total_epochs=1000",
-        f"trainer.test_freq={budget.steps}",
+        f"trainer.test_freq={as_many_rows(variant, budget) or budget.steps}",
         "trainer.save_freq=20",
         "trainer.max_actor_ckpt_to_keep=1",
         f"trainer.val_before_train={not (resumes or kept.exists())}",
@@ -126,6 +131,7 @@ def read_result(folder: Path, name: str, budget: Budget, seed: int, seconds: flo
             "function words": mean([sum(w in FUNCTION_WORDS for w in t) / len(t) if t else 0.0 for t in words]),
             "different answers": len(set(map(tuple, words))) / len(words),
         }
+    early = as_many_rows(VARIANTS[name], budget)
     last = [row for row in validation[budget.steps] if row["reward_kind"] == "open_ended"]
     last.sort(key=lambda row: row["gts"])  # verl dumps rows in an order of its own, another one each time
     curves = read_curves(folder / "tensorboard")
@@ -137,6 +143,7 @@ def read_result(folder: Path, name: str, budget: Budget, seed: int, seconds: flo
         steps=budget.steps,
         before=results_by_reward(validation[min(validation)]),
         after=results_by_reward(validation[budget.steps]),
+        after_as_many=results_by_reward(validation[early]) if early else None,
         open_ended=open_ended,
         samples=[(row["gts"], row["prediction"]) for row in last[:: max(1, len(last) // 3)][:3]],
         earned=(mean(earned[:EARNED_STEPS]), mean(earned[-EARNED_STEPS:])) if earned else None,

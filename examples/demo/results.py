@@ -40,6 +40,20 @@ def results_by_reward(rows: list[dict]) -> dict[str, dict[str, float]]:
     return results
 
 
+def changes_by_reward(before: list[dict], after: list[dict]) -> dict[str, dict[str, float]]:
+    """Mean change of `acc` for each reward kind, and its standard error over the questions, each of which was answered
+    both times: how hard a question is cancels out."""
+    earlier = {row["id"]: row["acc"] for row in before}
+    groups = defaultdict(list)
+    for row in after:
+        groups[row["reward_kind"]].append(row["acc"] - earlier[row["id"]])
+    results = {}
+    for name, changes in sorted(groups.items()):
+        change, error = mean_and_error(changes)
+        results[name] = {"acc": round(change, 4), "standard_error": round(error, 4)}
+    return results
+
+
 def read_curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
     """Every scalar over the steps, from TensorBoard's event files."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator

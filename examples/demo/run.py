@@ -23,7 +23,7 @@ from typing import Annotated
 import matplotlib
 import typer
 from memory import PeakMemory
-from results import read_curves, read_validation, results_by_reward, results_by_source
+from results import changes_by_reward, read_curves, read_validation, results_by_reward, results_by_source
 from rich.console import Console
 from rich.table import Table
 
@@ -42,8 +42,9 @@ class Summary:
 
     Attributes:
         seconds: wall time of each stage, from the run that did it.
-        validation: reward kind → before/after → mean `acc`, its standard error, mean `format`, number of rows.
-        by_source: the same for each data source.
+        validation: reward kind → before/after → mean `acc`, its standard error, mean `format`, number of rows; and
+            `change` → mean change of `acc` and its standard error over the questions.
+        by_source: data source → before/after → mean `acc` and `format`.
         pearson: correlation of the token probabilities of rollout and actor, first, last and lowest over the steps.
         peak_memory_gib: highest sum of the proportional set sizes of all processes of the run.
     """
@@ -224,10 +225,9 @@ def show(summary: Summary) -> None:
             shown = [
                 f"{r['acc']:.3f}" + (f" ± {r['standard_error']:.3f}" if "rows" in r else "") for r in (before, after)
             ]
-            change = f"{after['acc'] - before['acc']:+.3f}"
-            if "rows" in after:
-                change += f" ± {(before['standard_error'] ** 2 + after['standard_error'] ** 2) ** 0.5:.3f}"
-            table.add_row(name, *shown, change, f"{before['format']:.3f}", f"{after['format']:.3f}")
+            change = result.get("change", {"acc": after["acc"] - before["acc"]})
+            shown.append(f"{change['acc']:+.3f}" + (f" ± {change['standard_error']:.3f}" if "change" in result else ""))
+            table.add_row(name, *shown, f"{before['format']:.3f}", f"{after['format']:.3f}")
         console.print(table)
     console.print("wall time in s:", summary.seconds)
     console.print(f"{PEARSON}:", summary.pearson)
@@ -276,8 +276,10 @@ def demo(
 
     validation = read_validation(output / "validation")
     first, last = validation[min(validation)], validation[steps]
-    before, after = results_by_reward(first), results_by_reward(last)
-    summary.validation = {kind: {"before": before[kind], "after": after[kind]} for kind in after}
+    before, after, change = results_by_reward(first), results_by_reward(last), changes_by_reward(first, last)
+    summary.validation = {
+        kind: {"before": before[kind], "after": after[kind], "change": change[kind]} for kind in after
+    }
     curves = read_curves(output / "tensorboard")
     summary.by_source = results_by_source(curves)
     pearson = [value for _, value in curves[PEARSON]]

@@ -9,7 +9,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from examples.ablation.plan import KINDS, VARIANTS, Budget, Result, Variant
 from examples.ablation.report import HABITS, write_report
-from examples.ablation.run import read_result, train_file
+from examples.ablation.run import as_many_rows, read_result, train_file
 from examples.ablation.unseen_texts import PLACES, TIMES
 from mixed_r1_verl.data.demo import build_demo
 
@@ -23,6 +23,7 @@ def result(variant: str, seed: int, acc: float) -> Result:
         steps=2,
         before={kind: {**group, "acc": 0.1} for kind in KINDS},
         after=dict.fromkeys(KINDS, group),
+        after_as_many={kind: {**group, "acc": acc - 0.1} for kind in KINDS} if variant.startswith("alone") else None,
         open_ended={"before": open_ended, "after": open_ended},
         earned=(0.25, 0.75),
         samples=[("a red | cube", "the *red*\n<b>cube</b>")],
@@ -43,26 +44,41 @@ def test_the_page_says_how_many_runs_it_rests_on_and_leaves_the_rest_open(tmp_pa
     assert "1 of 30 planned runs are done" in page
     assert "| chart alone | 0 | – | – | – | – | – |" in page
     assert "| all four | 1 | 0.500 ± 0.020 |" in page
-    assert "- chart: not measured." in page
+    assert "| chart | – | – | not measured | – | not measured |" in page
     assert r"a red \| cube | the \*red\* \<b\>cube\</b\> |" in page
     assert (tmp_path / "experiments" / "rewards.png").stat().st_size > 1000
 
 
 @pytest.mark.parametrize(
-    ("alone", "word"), [(0.9, "below"), (0.1, "above"), (0.51, "no different from")], ids=["worse", "better", "same"]
+    ("alone", "as_many_rows", "as_many_steps"),
+    [
+        (0.9, "worse (-0.280 ± 0.024)", "worse (-0.380 ± 0.024)"),
+        (0.1, "better (+0.520 ± 0.024)", "better (+0.420 ± 0.024)"),
+        (0.6, "no different (+0.020 ± 0.024)", "worse (-0.080 ± 0.024)"),
+    ],
+    ids=["worse", "better", "worse for want of rows"],
 )
-def test_the_page_says_where_the_mixture_falls_behind(tmp_path: Path, alone: float, word: str) -> None:
+def test_the_page_says_where_the_mixture_falls_behind(
+    tmp_path: Path, alone: float, as_many_rows: str, as_many_steps: str
+) -> None:
     runs = [result("all", 0, 0.5), result("all", 1, 0.54), result("alone_iou", 0, alone), result("alone_iou", 1, alone)]
     write_report(runs, Budget(), 30, tmp_path / "experiments.md")
-    assert f"- iou: all four together end {word} iou alone" in (tmp_path / "experiments.md").read_text()
+    row = (
+        f"| iou | 0.520 ± 0.028 | {alone - 0.1:.3f} ± 0.000 | {as_many_rows} | {alone:.3f} ± 0.000 | {as_many_steps} |"
+    )
+    assert row in (tmp_path / "experiments.md").read_text()
 
 
 def test_two_seeds_that_agree_by_chance_do_not_make_a_verdict(tmp_path: Path) -> None:
     """Each run's own standard error is 0.02: the difference of 0.03 is noise, however close the two seeds are."""
     runs = [result(variant, seed, acc) for variant, acc in (("all", 0.5), ("alone_iou", 0.53)) for seed in (0, 1)]
     write_report(runs, Budget(), 30, tmp_path / "experiments.md")
-    verdict = "- iou: all four together end no different from iou alone (-0.030 ± 0.020)."
-    assert verdict in (tmp_path / "experiments.md").read_text()
+    assert "| 0.530 ± 0.000 | no different (-0.030 ± 0.020) |" in (tmp_path / "experiments.md").read_text()
+
+
+def test_alone_a_reward_has_seen_as_many_rows_in_a_quarter_of_the_steps() -> None:
+    quarter = {name: as_many_rows(variant, Budget(steps=32)) for name, variant in VARIANTS.items()}
+    assert {name: steps for name, steps in quarter.items() if steps} == {f"alone_{kind}": 8 for kind in KINDS}
 
 
 def test_the_rows_of_a_run_are_those_of_its_rewards(tmp_path: Path) -> None:
