@@ -81,6 +81,7 @@ class Result:
             their words that repeat an earlier one and that are function words; and the number of different answers.
         earned: what open-ended answers earned in training, mean over the first and the last `EARNED_STEPS` steps.
         samples: open-ended answers after training, as question's gold text and answer.
+        commonest: the commonest open-ended answers after training, and the share of the questions that got each.
         shares: reward kind → mean share of the gradient signal over the run.
         seconds: wall time.
     """
@@ -93,6 +94,7 @@ class Result:
     open_ended: dict[str, dict[str, float]]
     after_as_many: dict[str, dict[str, float]] | None = None
     samples: list[tuple[str, str]] = field(default_factory=list)
+    commonest: list[tuple[str, float]] = field(default_factory=list)
     earned: tuple[float, float] | None = None
     shares: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0

@@ -68,6 +68,7 @@ def write_report(results: Sequence[Result], budget: Budget, planned: int, page: 
             with_start=True,
         ),
         samples(by_variant, ("unseen", "unseen_bmas")),
+        commonest(by_variant, ("unseen", "unseen_bmas")),
         "## What task balance changes\n\nShare of the gradient signal, mean over the run:\n",
         table(by_variant, {kind: share(kind) for kind in KINDS}, only=("all", "balanced", "no_format")),
         "Validation after training:\n",
@@ -172,6 +173,16 @@ def samples(by_variant: dict[str, list[Result]], names: Sequence[str]) -> str:
         for run in by_variant[name][:1]:
             for gold, answer in run.samples:
                 lines.append(f"| {VARIANTS[name].title} | {escape(gold)} | {escape(answer)} |")
+    return "\n".join(lines) + "\n"
+
+
+def commonest(by_variant: dict[str, list[Result]], names: Sequence[str]) -> str:
+    """The answers that these variants gave most often, for each seed."""
+    lines = ["| trained on | seed | commonest answers after training, share of the questions |", "| --- | ---: | --- |"]
+    for name in names:
+        for run in by_variant[name]:
+            answers = ", ".join(f"“{escape(text, 80)}” {share:.0%}" for text, share in run.commonest)
+            lines.append(f"| {VARIANTS[name].title} | {run.seed} | {answers} |")
     return "\n".join(lines) + "\n"
 
 

@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -146,6 +147,9 @@ def read_result(folder: Path, name: str, budget: Budget, seed: int, seconds: flo
         after_as_many=results_by_reward(validation[early]) if early else None,
         open_ended=open_ended,
         samples=[(row["gts"], row["prediction"]) for row in last[:: max(1, len(last) // 3)][:3]],
+        commonest=[
+            (text, round(n / len(last), 3)) for text, n in Counter(r["prediction"] for r in last).most_common(3)
+        ],
         earned=(mean(earned[:EARNED_STEPS]), mean(earned[-EARNED_STEPS:])) if earned else None,
         shares={kind: mean([value for _, value in points]) for kind, points in shares.items() if points},
         seconds=round(seconds, 1),

@@ -27,6 +27,7 @@ def result(variant: str, seed: int, acc: float) -> Result:
         open_ended={"before": open_ended, "after": open_ended},
         earned=(0.25, 0.75),
         samples=[("a red | cube", "the *red*\n<b>cube</b>")],
+        commonest=[("a | cube", 0.625)],
         shares=dict.fromkeys(VARIANTS[variant].kinds, 0.25),
     )
 
@@ -39,13 +40,14 @@ def test_every_reward_is_alone_left_out_and_among_all() -> None:
 
 
 def test_the_page_says_how_many_runs_it_rests_on_and_leaves_the_rest_open(tmp_path: Path) -> None:
-    write_report([result("all", 0, 0.5)], Budget(steps=2), 30, tmp_path / "experiments.md")
+    write_report([result("all", 0, 0.5), result("unseen", 1, 0.5)], Budget(steps=2), 30, tmp_path / "experiments.md")
     page = (tmp_path / "experiments.md").read_text()
-    assert "1 of 30 planned runs are done" in page
+    assert "2 of 30 planned runs are done" in page
     assert "| chart alone | 0 | – | – | – | – | – |" in page
     assert "| all four | 1 | 0.500 ± 0.020 |" in page
     assert "| chart | – | – | not measured | – | not measured |" in page
     assert r"a red \| cube | the \*red\* \<b\>cube\</b\> |" in page
+    assert r"| unseen texts: the default | 1 | “a \| cube” 62% |" in page
     assert (tmp_path / "experiments" / "rewards.png").stat().st_size > 1000
 
 
@@ -124,4 +126,5 @@ def test_open_ended_answers_are_compared_under_one_similarity(tmp_path: Path) ->
     ]
     assert read.earned == (0.3, 0.7)
     assert read.samples == [("A red cube.", "A red cube.")]
+    assert read.commonest == [("A red cube.", 1.0)]
     assert read.shares == {"open_ended": 1.0}
