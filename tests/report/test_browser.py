@@ -1,5 +1,6 @@
 """The page in a real Chromium: it shows what it holds, asks nobody for anything, and does not stall."""
 
+import io
 import json
 import random
 import shutil
@@ -8,7 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 from report_run import HOSTILE, write_lines
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
@@ -29,6 +32,7 @@ OPTIONS = (
     *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--window-size=1300,800"),
 )
 MANY = 50_000
+ROW = 60  # pixels of a row of the list, and a little
 
 
 class Page:
@@ -87,6 +91,24 @@ class Page:
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
 
+    def screenshot(self, selector: str) -> np.ndarray:
+        """What of an element is on the screen, uint8 [height, width, 3]."""
+        shot = Image.open(io.BytesIO(self.driver.get_screenshot_as_png())).convert("RGB")
+        left, top, right, bottom = self.run(
+            "const r = document.querySelector(arguments[0]).getBoundingClientRect();"
+            "return [r.left, r.top, r.right, r.bottom].map(Math.round)",
+            selector,
+        )
+        return np.asarray(shot.crop((max(0, left), max(0, top), min(shot.width, right), min(shot.height, bottom))))
+
+    def seen(self, shot: np.ndarray, selector: str) -> dict[str, int]:
+        """Stroke colours of all elements that match, each with the number of its pixels in a screenshot."""
+        strokes = "return [...document.querySelectorAll(arguments[0])].map((e) => getComputedStyle(e).stroke)"
+        colours = {stroke: [int(part) for part in stroke[4:-1].split(",")] for stroke in self.run(strokes, selector)}
+        return {
+            stroke: int((np.abs(shot.astype(int) - colour).max(-1) < 24).sum()) for stroke, colour in colours.items()
+        }
+
     def requests(self) -> list[str]:
         """Addresses that were asked for since the last call, but for the page itself and what it holds."""
         messages = (json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance"))
@@ -133,6 +155,25 @@ def test_curves_are_drawn_for_every_reward(page: Page) -> None:
     assert page.texts(".tip:not([hidden]) strong") == ["step 0"]
     page.run("[...document.querySelectorAll('#by button')].at(-1).click()")
     assert page.texts("#chart-legend .key")[0] == "source_chart"
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_a_screenshot_shows_the_line_of_every_reward(browser: Page, report_file: Path, dark: bool) -> None:
+    browser.size(1300, 2400, dark)
+    browser.open(report_file)
+    browser.wait("document.querySelectorAll('.plot svg .line').length >= 40")
+    pixels = browser.seen(browser.screenshot("#charts"), ".plot svg .line")
+    assert len(pixels) == 4 and min(pixels.values()) > 200, pixels
+
+
+def test_small_numbers_are_told_apart_on_an_axis(browser: Page, tmp_path: Path) -> None:
+    for step in range(1, 5):
+        record = {"input": "q", "output": "a", "gts": "1", "score": step * 1e-6, "reward_kind": "iou", "step": step}
+        write_lines(tmp_path / "run" / "rollouts" / f"{step}.jsonl", [record])
+    browser.open(write_report(tmp_path / "report.html", tmp_path / "run"))
+    browser.wait("document.querySelector('.plot svg .tick')")
+    labels = browser.texts(".plot:has(.line) .tick[text-anchor=end]")[:4]
+    assert labels == ["1e-6", "2e-6", "3e-6", "4e-6"]
 
 
 def test_filters_and_sorting(page: Page) -> None:
@@ -190,6 +231,8 @@ def test_a_rollout_shows_picture_boxes_and_components(page: Page) -> None:
         for box in page.driver.find_elements(By.CSS_SELECTOR, ".canvas .box")
     ]
     assert boxes == [[1250, 2000, 5000, 4000], [1250, 2000, 5000, 2000]]
+    pixels = page.seen(page.screenshot(".canvas"), ".canvas .box")
+    assert len(pixels) == 2 and min(pixels.values()) > 200, pixels
     assert page.texts("#detail .score > span:first-child") == ["score", "acc", "format", "error"]
     assert page.texts("#detail .response .think") == ["<think>", "I look.", "</think>"]
     assert page.texts("#detail .response .answer") == ["<answer>", "[[8,16,40,32]]", "</answer>"]
@@ -336,6 +379,12 @@ def test_fifty_thousand_rollouts_do_not_stall(browser: Page, tmp_path: Path) -> 
         })();
         """
     )
+    for place in (0, 0.5, 1):  # no hole in the list, wherever it was scrolled to
+        browser.run("const l = document.getElementById('list'); l.scrollTop = l.scrollHeight * arguments[0]", place)
+        time.sleep(0.2)
+        shot = browser.screenshot("#list")
+        lines_with_ink = np.flatnonzero((shot < 128).all(-1).any(1))
+        assert len(shot) > 400 and np.diff(lines_with_ink, prepend=0, append=len(shot)).max() < ROW, place
     # Far above what was measured (docs/report.md), so that a busy machine does not fail the test; a stall does.
     assert interactive < 15 and timed["filter"] < 1000 and timed["scroll"] < 250
     browser.type("search", "4711")

@@ -1,6 +1,6 @@
 // Small multiples: one SVG chart a metric, a line for each source or reward, the second run dashed.
 
-const CHART = { height: 190, left: 44, right: 12, top: 10, bottom: 24 };
+const CHART = { height: 190, left: 48, right: 12, top: 10, bottom: 24 };
 const GROUPS = { validation: "Validation", train: "Training", trainer: "Trainer" };
 const COLOURS = 8;
 const FEW_POINTS = 24; // a line of at most that many points has dots; one of more has its mean over nearby steps
@@ -168,7 +168,10 @@ function chart(metric, allLines, names) {
   return figure;
 }
 
-const short = (number) => (Math.abs(number) >= 10000 ? number.toExponential(0) : String(+number.toFixed(4)));
+function short(number) {
+  const size = Math.abs(number);
+  return size >= 10000 || (size > 0 && size < 0.001) ? (+number.toPrecision(3)).toExponential() : String(+number.toFixed(4));
+}
 
 function described(metric, lines) {
   const ends = lines.slice(0, 12).map((line) => {
