@@ -13,6 +13,34 @@ from mixed_r1_verl.plugin.after_import import wrap_once
 MAX_TASK_RETRIES = 3
 
 
+class KeptArguments:
+    """An actor class whose actors find their arguments again when they are started anew.
+
+    Ray puts an argument of more than 100 kB into its object store and forgets it seconds after the actor has started,
+    so that a restart fails (https://github.com/ray-project/ray/issues/53727); verl's configuration is about as large.
+    Here every argument is put there, and the reference is kept for as long as this object.
+
+    Args:
+        actor_class: what `ray.remote` made.
+    """
+
+    def __init__(self, actor_class: Any):
+        self.actor_class = actor_class
+        self.references: list[Any] = []
+
+    def options(self, **options: Any) -> "KeptArguments":
+        chosen = KeptArguments(self.actor_class.options(**options))
+        chosen.references = self.references
+        return chosen
+
+    def remote(self, *arguments: Any) -> Any:
+        import ray
+
+        references = [ray.put(argument) for argument in arguments]
+        self.references += references
+        return self.actor_class.remote(*references)
+
+
 def restart_killed_workers(reward_loop: ModuleType) -> None:
     """Mend `verl.experimental.reward_loop.reward_loop` for the manager `mixed_r1`. Safe to call again.
 
@@ -25,7 +53,7 @@ def restart_killed_workers(reward_loop: ModuleType) -> None:
                 import ray
 
                 remote = ray.remote(max_restarts=-1, max_task_retries=MAX_TASK_RETRIES)
-                self.reward_loop_workers_class = remote(reward_loop.RewardLoopWorker)
+                self.reward_loop_workers_class = KeptArguments(remote(reward_loop.RewardLoopWorker))
             init_workers(self)
 
         return init_restartable_workers

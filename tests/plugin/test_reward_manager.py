@@ -6,9 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from omegaconf import OmegaConf
-from tensordict import TensorDict
+from rollout import proto, row
 from verl import DataProto
 from verl.utils import hf_tokenizer
 
@@ -16,27 +15,6 @@ from mixed_r1_verl.plugin.reward_manager import MixedRewardManager, reward_confi
 from mixed_r1_verl.rewards.config import ConfigError
 
 KEYS = ["score", "acc", "format", "error", "reward_kind", "prediction", "reason", "id"]
-LENGTH = 48
-
-
-def proto(tokenizer, response: str, row: dict) -> DataProto:
-    """One rollout as verl's agent loop hands it over: left-padded prompt, right-padded response."""
-    ids = tokenizer(response, add_special_tokens=False)["input_ids"] + [tokenizer.eos_token_id]
-    padding = LENGTH - len(ids)
-    responses = torch.tensor([ids + [tokenizer.pad_token_id] * padding])
-    mask = torch.tensor([[0, 0, 1, 1] + [1] * len(ids) + [0] * padding])
-    batch = TensorDict(
-        {"prompts": torch.zeros(1, 4, dtype=torch.long), "responses": responses, "attention_mask": mask}, batch_size=1
-    )
-    return DataProto(batch=batch, non_tensor_batch={key: np.array([value], dtype=object) for key, value in row.items()})
-
-
-def row(kind: str, truth: object, **extra: object) -> dict:
-    return {
-        "data_source": "test",
-        "reward_model": {"style": "rule", "ground_truth": truth},
-        "extra_info": {"id": "test/1", "reward": kind, **extra},
-    }
 
 
 @pytest.fixture(scope="module")
