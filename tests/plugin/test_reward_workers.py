@@ -1,4 +1,4 @@
-"""verl's own reward loop in a real Ray cluster: a killed worker is started again and scores."""
+"""A reward worker of verl that is killed is started again and gives the score that it gave before."""
 
 import time
 from pathlib import Path
