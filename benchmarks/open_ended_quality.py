@@ -25,9 +25,9 @@ from typing import Any
 import numpy as np
 from scipy.stats import kendalltau, rankdata
 
-from mixed_r1_verl.rewards.embeddings import EmbeddingTable
-from mixed_r1_verl.rewards.lexicon import FUNCTION_WORDS
 from mixed_r1_verl.rewards.open_ended import VARIANTS
+from mixed_r1_verl.rewards.similarity.table import EmbeddingTable
+from mixed_r1_verl.rewards.similarity.words import FUNCTION_WORDS
 
 Scorer = Callable[[str, str], float]
 MAX_TOKENS = 1024

@@ -38,8 +38,8 @@ def open_ended(seconds: float, folder: Path) -> Iterable[Row]:
     """The default and plain BMAS on 160 tokens against 120, d = 2,048, and plain BMAS as one writes it in torch."""
     from tokenizers import Tokenizer
 
-    from mixed_r1_verl.rewards.embeddings import EmbeddingTable
     from mixed_r1_verl.rewards.open_ended import bmas, robust
+    from mixed_r1_verl.rewards.similarity.table import EmbeddingTable
 
     vocabulary = write_table(folder / "model")
     start = time.perf_counter()
@@ -81,7 +81,7 @@ def open_ended_memory(seconds: float, folder: Path) -> Iterable[Row]:
     program = (
         "import sys, threading, time, numpy, tokenizers\n"
         "import mixed_r1_verl.rewards.open_ended as o\n"
-        "from mixed_r1_verl.rewards.embeddings import EmbeddingTable\n"
+        "from mixed_r1_verl.rewards.similarity.table import EmbeddingTable\n"
         "def own():\n"
         "    return int(next(x for x in open('/proc/self/status') if x.startswith('RssAnon')).split()[1]) / 1024\n"
         "before, peak = own(), [0.0]\n"
@@ -108,7 +108,7 @@ def write_table(folder: Path, rows: int = OPEN_ENDED_ROWS, dim: int = OPEN_ENDED
     """A model directory with a bfloat16 table and a word tokenizer; returns the words, the commonest first."""
     from tokenizers import Tokenizer, models, pre_tokenizers
 
-    from mixed_r1_verl.rewards.lexicon import FUNCTION_WORDS
+    from mixed_r1_verl.rewards.similarity.words import FUNCTION_WORDS
 
     draw = random.Random(0)
     folder.mkdir()

@@ -32,8 +32,7 @@ from examples.ablation.unseen_texts import with_unseen_texts
 from examples.demo.results import read_curves, read_validation, results_by_reward
 from mixed_r1_verl import compute_score, tiny
 from mixed_r1_verl.data.demo import build_demo
-from mixed_r1_verl.rewards.lexicon import FUNCTION_WORDS
-from mixed_r1_verl.rewards.words import split_words
+from mixed_r1_verl.rewards.similarity.words import FUNCTION_WORDS, split_words
 
 console = Console()
 REPOSITORY = Path(__file__).parents[2]

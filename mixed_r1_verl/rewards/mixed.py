@@ -160,14 +160,14 @@ class MixedReward:
         _ = self.embedding_table
         options = self.config.open_ended
         if options.variant == "encoder" and options.encoder:
-            from mixed_r1_verl.rewards.encoder import load_encoder
+            from mixed_r1_verl.rewards.similarity.encoder import load_encoder
 
             load_encoder(options.encoder)
 
     @cached_property
     def embedding_table(self) -> Any:
         """The open-ended reward's embedding table, memory-mapped; prepared on first use on this machine."""
-        from mixed_r1_verl.rewards.embeddings import EmbeddingTable
+        from mixed_r1_verl.rewards.similarity.table import EmbeddingTable
 
         return EmbeddingTable.load(self.config.embedding_model, cache_dir=self.config.cache_dir)
 

@@ -7,12 +7,12 @@ from functools import partial
 
 import numpy as np
 
-from mixed_r1_verl.rewards import lexical
 from mixed_r1_verl.rewards.config import OpenEndedConfig
-from mixed_r1_verl.rewards.embeddings import EmbeddingTable
-from mixed_r1_verl.rewards.robust import robust
+from mixed_r1_verl.rewards.similarity import lexical
+from mixed_r1_verl.rewards.similarity.robust import robust
+from mixed_r1_verl.rewards.similarity.table import EmbeddingTable
+from mixed_r1_verl.rewards.similarity.words import split_words
 from mixed_r1_verl.rewards.verdict import GroundTruthError, Verdict
-from mixed_r1_verl.rewards.words import split_words
 
 DEFAULT_CONFIG = OpenEndedConfig()
 
@@ -130,11 +130,11 @@ def similarity_of(config: OpenEndedConfig) -> Similarity:
         ValueError: `config.variant` is unknown.
     """
     if config.variant == "encoder" and config.encoder:
-        from mixed_r1_verl.rewards.encoder import encoder_cosine
+        from mixed_r1_verl.rewards.similarity.encoder import encoder_cosine
 
         return partial(encoder_cosine, model=config.encoder)
     if config.variant == "judge":
-        from mixed_r1_verl.rewards.judge import judge_mark
+        from mixed_r1_verl.rewards.similarity.judge import judge_mark
 
         return partial(judge_mark, config=config.judge)
     if config.variant not in VARIANTS:

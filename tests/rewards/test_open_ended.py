@@ -11,8 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mixed_r1_verl.rewards.config import OpenEndedConfig
-from mixed_r1_verl.rewards.embeddings import EmbeddingTable
-from mixed_r1_verl.rewards.lexicon import FUNCTION_WORDS
 from mixed_r1_verl.rewards.open_ended import (
     VARIANTS,
     bmas,
@@ -21,8 +19,9 @@ from mixed_r1_verl.rewards.open_ended import (
     parse_ground_truth,
     robust,
 )
+from mixed_r1_verl.rewards.similarity.table import EmbeddingTable
+from mixed_r1_verl.rewards.similarity.words import FUNCTION_WORDS, split_words
 from mixed_r1_verl.rewards.verdict import GroundTruthError
-from mixed_r1_verl.rewards.words import split_words
 
 TABLE = EmbeddingTable.load(None)
 LIMIT = 1024
@@ -95,7 +94,7 @@ def test_remembered_references_do_not_leak_into_each_other() -> None:
 
 
 def test_the_memory_of_a_reference_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mixed_r1_verl.rewards.embeddings.REMEMBERED_TOKENS", 50)
+    monkeypatch.setattr("mixed_r1_verl.rewards.similarity.table.REMEMBERED_TOKENS", 50)
     table, (_, reference) = EmbeddingTable.load(None), HONEST[0]
     for start in range(0, 400, 20):
         bmas(" ".join(f"w{number}" for number in range(start, start + 20)), reference, table, LIMIT)
@@ -261,7 +260,7 @@ def test_unknown_variant_is_named() -> None:
 
 @pytest.mark.parametrize(("variant", "package"), [("rouge_l", "rouge_score"), ("bleu", "sacrebleu")])
 def test_libraries_of_the_ablations(variant: str, package: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from mixed_r1_verl.rewards import lexical
+    from mixed_r1_verl.rewards.similarity import lexical
 
     lexical._rouge_scorer.cache_clear()
     lexical._bleu_scorer.cache_clear()

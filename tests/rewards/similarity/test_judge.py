@@ -10,8 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from mixed_r1_verl.rewards.config import ConfigError, JudgeConfig, MixedRewardConfig
-from mixed_r1_verl.rewards.judge import JudgeError, clean, judge_mark, messages, read_mark
 from mixed_r1_verl.rewards.mixed import MixedReward, compute_score, with_router
+from mixed_r1_verl.rewards.similarity.judge import JudgeError, clean, judge_mark, messages, read_mark
 
 ROW = {"reward": "open_ended", "question": "Describe the picture."}
 

@@ -3,8 +3,8 @@
 import functools
 from typing import Any
 
-from mixed_r1_verl.rewards.embeddings import EmbeddingTable
-from mixed_r1_verl.rewards.words import CHARS_PER_WORD, split_words
+from mixed_r1_verl.rewards.similarity.table import EmbeddingTable
+from mixed_r1_verl.rewards.similarity.words import CHARS_PER_WORD, split_words
 
 
 def rouge_l(answer: str, reference: str, table: EmbeddingTable, limit: int) -> float:

@@ -25,7 +25,7 @@ class WordFeatures(NamedTuple):
         generic: share of the word that a generic caption matches on average, float32 [n], in [0, 1].
         names: int64 [n], equal for equal words.
         stems: int64 [n], equal for words of one stem.
-        groups: int8 [n, 2], groups of words that exclude each other; see `lexicon.exclusive_groups`.
+        groups: int8 [n, 2], groups of words that exclude each other; see `words.exclusive_groups`.
     """
 
     vectors: np.ndarray

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from mixed_r1_verl.rewards.embedding_source import EmbeddingSource, Token
-from mixed_r1_verl.rewards.hashed_letters import HashedLetters
-from mixed_r1_verl.rewards.model_table import ModelTable, resolve_model
-from mixed_r1_verl.rewards.table_cache import DEFAULT_CACHE_DIR
-from mixed_r1_verl.rewards.word_matching import WordFeatures
-from mixed_r1_verl.rewards.word_memory import WordMemory
+from mixed_r1_verl.rewards.similarity.embedding_source import EmbeddingSource, Token
+from mixed_r1_verl.rewards.similarity.hashed_letters import HashedLetters
+from mixed_r1_verl.rewards.similarity.model_table import ModelTable, resolve_model
+from mixed_r1_verl.rewards.similarity.table_cache import DEFAULT_CACHE_DIR
+from mixed_r1_verl.rewards.similarity.word_matching import WordFeatures
+from mixed_r1_verl.rewards.similarity.word_memory import WordMemory
 
 # References whose embeddings a process keeps at hand: the responses of one prompt come one after another.
 REMEMBERED_REFERENCES = 4

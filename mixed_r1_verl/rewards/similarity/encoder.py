@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from mixed_r1_verl.rewards.embeddings import EmbeddingTable
-from mixed_r1_verl.rewards.model_table import resolve_model
-from mixed_r1_verl.rewards.words import CHARS_PER_WORD
+from mixed_r1_verl.rewards.similarity.model_table import resolve_model
+from mixed_r1_verl.rewards.similarity.table import EmbeddingTable
+from mixed_r1_verl.rewards.similarity.words import CHARS_PER_WORD
 
 # Texts whose vectors are kept: the responses of one prompt share their references.
 REMEMBERED_TEXTS = 64

@@ -10,9 +10,14 @@ import numpy as np
 from scipy.linalg import blas
 from tokenizers import Tokenizer
 
-from mixed_r1_verl.rewards.checkpoint import TensorOnDisk, find_input_embeddings, to_float32, to_float32_apart
-from mixed_r1_verl.rewards.embedding_source import Token
-from mixed_r1_verl.rewards.table_cache import prepared_directory
+from mixed_r1_verl.rewards.similarity.checkpoint import (
+    TensorOnDisk,
+    find_input_embeddings,
+    to_float32,
+    to_float32_apart,
+)
+from mixed_r1_verl.rewards.similarity.embedding_source import Token
+from mixed_r1_verl.rewards.similarity.table_cache import prepared_directory
 
 # --- the prepared table; all values are ours -------------------------------------------------------------------------
 # Changing any of these must change FORMAT, so that no process reads a table prepared by another rule.

@@ -16,8 +16,8 @@ from functools import lru_cache
 from typing import Any
 
 from mixed_r1_verl.rewards.config import JudgeConfig
-from mixed_r1_verl.rewards.embeddings import EmbeddingTable
-from mixed_r1_verl.rewards.words import CHARS_PER_WORD
+from mixed_r1_verl.rewards.similarity.table import EmbeddingTable
+from mixed_r1_verl.rewards.similarity.words import CHARS_PER_WORD
 
 HIGHEST_MARK = 10
 MAX_REPLY_BYTES = 1 << 20

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mixed_r1_verl.rewards import lexicon
-from mixed_r1_verl.rewards.embedding_source import Token
-from mixed_r1_verl.rewards.words import split_words
+from mixed_r1_verl.rewards.similarity.embedding_source import Token
+from mixed_r1_verl.rewards.similarity.words import COMMONPLACE_WORDS, split_words
 
 HASHED_DIM = 256
 NGRAM_LENGTHS = (2, 3, 4, 5)
@@ -40,7 +39,7 @@ class HashedLetters:
         return None
 
     def background(self) -> np.ndarray:
-        return np.stack([self.word_vector(word) for word in sorted(lexicon.COMMONPLACE_WORDS)])
+        return np.stack([self.word_vector(word) for word in sorted(COMMONPLACE_WORDS)])
 
 
 def _sign_vector(gram: str) -> np.ndarray:

@@ -5,16 +5,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mixed_r1_verl.rewards.embedding_source import EmbeddingSource
-from mixed_r1_verl.rewards.lexicon import GENERIC_CAPTIONS, exclusive_groups, stem, word_weight
-from mixed_r1_verl.rewards.word_matching import (
+from mixed_r1_verl.rewards.similarity.embedding_source import EmbeddingSource
+from mixed_r1_verl.rewards.similarity.word_matching import (
     WordFeatures,
     beyond_chance,
     partner_value,
     unit_rows,
     word_similarity,
 )
-from mixed_r1_verl.rewards.words import split_words
+from mixed_r1_verl.rewards.similarity.words import GENERIC_CAPTIONS, exclusive_groups, split_words, stem, word_weight
 
 # Words whose features a process keeps at hand: 32,768 x 256 x 4 bytes = 32 MiB at most.
 REMEMBERED_WORDS = 32_768

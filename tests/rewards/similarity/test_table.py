@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from mixed_r1_verl.rewards import model_table, word_memory
-from mixed_r1_verl.rewards.checkpoint import CheckpointError, find_input_embeddings, to_float32
-from mixed_r1_verl.rewards.embeddings import EmbeddingTable
-from mixed_r1_verl.rewards.model_table import load_tokenizer, resolve_model
-from mixed_r1_verl.rewards.table_cache import CHECKSUMS, CacheError, is_intact, prepared_directory
+from mixed_r1_verl.rewards.similarity import model_table, word_memory
+from mixed_r1_verl.rewards.similarity.checkpoint import CheckpointError, find_input_embeddings, to_float32
+from mixed_r1_verl.rewards.similarity.model_table import load_tokenizer, resolve_model
+from mixed_r1_verl.rewards.similarity.table import EmbeddingTable
+from mixed_r1_verl.rewards.similarity.table_cache import CHECKSUMS, CacheError, is_intact, prepared_directory
 
 WORDS = "[UNK] the of and to in is for on with that by at from as it are dog cat puppy runs grass".split()  # noqa: SIM905
 
@@ -250,7 +250,7 @@ def test_many_at_once_build_once(tmp_path: Path) -> None:
 def test_processes_share_one_prepared_table(tmp_path: Path) -> None:
     model, cache = str(write_model(tmp_path / "m")), str(tmp_path / "cache")
     program = (
-        "import sys; from mixed_r1_verl.rewards.embeddings import EmbeddingTable; "
+        "import sys; from mixed_r1_verl.rewards.similarity.table import EmbeddingTable; "
         "print(EmbeddingTable.load(*sys.argv[1:]).unit_rows([17]).sum())"
     )
     command = [sys.executable, "-c", program, model, cache]

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mixed_r1_verl.rewards.embeddings import EmbeddingTable
-from mixed_r1_verl.rewards.lexicon import GENERIC_CAPTIONS
-from mixed_r1_verl.rewards.robust import _beyond_generic, robust
+from mixed_r1_verl.rewards.similarity.robust import _beyond_generic, robust
+from mixed_r1_verl.rewards.similarity.table import EmbeddingTable
+from mixed_r1_verl.rewards.similarity.words import GENERIC_CAPTIONS
 
 SHARE = st.floats(0, 1)
 

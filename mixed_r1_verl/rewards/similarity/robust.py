@@ -6,10 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mixed_r1_verl.rewards.embeddings import EmbeddingTable
-from mixed_r1_verl.rewards.lexicon import FUNCTION_WORDS
-from mixed_r1_verl.rewards.word_matching import WordFeatures, beyond_chance, partner_value, word_similarity
-from mixed_r1_verl.rewards.words import CHARS_PER_WORD, split_words
+from mixed_r1_verl.rewards.similarity.table import EmbeddingTable
+from mixed_r1_verl.rewards.similarity.word_matching import WordFeatures, beyond_chance, partner_value, word_similarity
+from mixed_r1_verl.rewards.similarity.words import CHARS_PER_WORD, FUNCTION_WORDS, split_words
 
 # All constants are ours, chosen on COCO and Multi30k captions (docs/rewards-open-ended.md).
 # A text that alternates less between words of grammar and words of content than the reference does is a list, not
