@@ -29,12 +29,12 @@ from typing import Protocol
 import numpy as np
 
 from mixed_r1_verl.rewards import matching
+from mixed_r1_verl.rewards.answer.dates import Date, read_clock, read_dates
+from mixed_r1_verl.rewards.answer.numbers import Number, parse_number
+from mixed_r1_verl.rewards.answer.statements import find_claims, offered_numbers, readings, said
+from mixed_r1_verl.rewards.answer.text import MAX_ANSWER_CHARS, plain_text, text_key
 from mixed_r1_verl.rewards.config import ChartConfig
-from mixed_r1_verl.rewards.dates import Date, read_clock, read_dates
 from mixed_r1_verl.rewards.matching import NOTHING, SEVERAL
-from mixed_r1_verl.rewards.numbers import Number, parse_number
-from mixed_r1_verl.rewards.statements import find_claims, offered_numbers, readings, said
-from mixed_r1_verl.rewards.text import MAX_ANSWER_CHARS, clean, text_key
 from mixed_r1_verl.rewards.verdict import GroundTruthError, Verdict
 
 _DEFAULT = ChartConfig()
@@ -75,7 +75,7 @@ def chart_reward(answer: str, ground_truth: str, *, question: str = "", config: 
         return Verdict(0.0, "", "empty")
     verdict = gold.score(answer, question, config)
     if verdict.acc < 1.0 and text_key(answer) == text_key(ground_truth) and "?" not in answer.replace(ground_truth, ""):
-        return Verdict(1.0, clean(answer))
+        return Verdict(1.0, plain_text(answer))
     return verdict
 
 
@@ -89,7 +89,7 @@ def parse_ground_truth(ground_truth: str) -> Gold:
     >>> parse_ground_truth("[2013, 2016]").members[0].number.value, parse_ground_truth("1:15 P.M.").minutes
     (2013.0, 795)
     """
-    text = clean(ground_truth)
+    text = plain_text(ground_truth)
     if not text_key(text):
         raise GroundTruthError(f"the chart reward cannot read ground truth {ground_truth!r}: it is empty")
     members = _gold_members(text)
@@ -346,14 +346,14 @@ class LabelGold:
     def score(self, answer: str, question: str, config: ChartConfig) -> Verdict:
         """1 for the same label, bare or announced; with `anls_threshold` the best similarity of what was said."""
         if text_key(answer) == self.key or self._same_parts(answer):
-            return Verdict(1.0, clean(answer))
+            return Verdict(1.0, plain_text(answer))
         texts = said(answer, text_key, self.key)
         keys = list(dict.fromkeys(map(text_key, texts)))
         if keys == [self.key]:
             return Verdict(1.0, texts[0])
         if len(keys) > 1:
             return Verdict(0.0, "", SEVERAL)
-        prediction = texts[0] if texts else clean(answer)
+        prediction = texts[0] if texts else plain_text(answer)
         if config.anls_threshold is not None:
             similarity = anls(prediction, self.text, config.anls_threshold)
             return Verdict(similarity, prediction, "" if similarity == 1.0 else "similar" if similarity else "wrong")
@@ -417,10 +417,10 @@ class ListGold:
     def score(self, answer: str, question: str, config: ChartConfig) -> Verdict:
         """The mean score of the members when each finds a partner of its own, else 0."""
         if len(self.members) == 1:
-            return self.members[0].score(clean(answer).strip("[]"), question, config)
+            return self.members[0].score(plain_text(answer).strip("[]"), question, config)
         if self._labels_cover(answer):
-            return Verdict(1.0, clean(answer))
-        best = Verdict(0.0, clean(answer), "wrong")
+            return Verdict(1.0, plain_text(answer))
+        best = Verdict(0.0, plain_text(answer), "wrong")
         for items in self._ways_to_split(answer):
             if len(items) == len(self.members):
                 score = self._matched(items, question, config)

@@ -24,9 +24,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from mixed_r1_verl.rewards.numbers import Number, parse_number
-from mixed_r1_verl.rewards.statements import find_claims, offered_numbers, readings, said
-from mixed_r1_verl.rewards.text import MAX_ANSWER_CHARS, clean, singular, text_key
+from mixed_r1_verl.rewards.answer.numbers import Number, parse_number
+from mixed_r1_verl.rewards.answer.statements import find_claims, offered_numbers, readings, said
+from mixed_r1_verl.rewards.answer.text import MAX_ANSWER_CHARS, plain_text, singular, text_key
 from mixed_r1_verl.rewards.verdict import GroundTruthError, Verdict
 
 MAX_WORD_CHARS = 100
@@ -83,7 +83,7 @@ def parse_ground_truth(ground_truth: str, choices: Sequence[str] = ()) -> "Choic
 
 @lru_cache(maxsize=16384)
 def _parse_ground_truth(ground_truth: str, choices: tuple[str, ...]) -> "Choice | Polarity | Word":
-    text = clean(ground_truth)
+    text = plain_text(ground_truth)
     if not text_key(text):
         raise GroundTruthError(f"the matching reward cannot read ground truth {ground_truth!r}: it is empty")
     if len(choices) > len(_LETTERS):
@@ -170,7 +170,7 @@ class Choice:
     @staticmethod
     def of(choices: Sequence[str]) -> "Choice":
         """Options by their texts; a label written into every text (`A. cat`, `B. dog`) is taken off."""
-        texts = tuple(clean(choice) for choice in choices)
+        texts = tuple(plain_text(choice) for choice in choices)
         labels = tuple(_LETTERS[: len(texts)])
         prefixes = [_LABEL_PREFIX.match(text) for text in texts]
         if all(match and match[1] == label for match, label in zip(prefixes, labels, strict=True)):
@@ -218,7 +218,7 @@ class Choice:
         bare = answer.strip()
         if len(bare) == 1 and bare.isascii() and bare.upper() in self.labels:
             return self._canonical(bare.upper()), ""
-        text = clean(answer)
+        text = plain_text(answer)
         bare_label = _BARE_LABEL.fullmatch(text)
         if bare_label and "?" not in text:
             label = bare_label[1].upper()
@@ -323,7 +323,7 @@ _FORMULA = re.compile(r"[\d√^=<>+*/π°]")
 
 def _compact(text: str) -> str:
     """A second key for mathematical texts: without spaces, brackets and signs of multiplication."""
-    plain = clean(text).casefold().replace("sqrt", "√").replace("pi", "π")
+    plain = plain_text(text).casefold().replace("sqrt", "√").replace("pi", "π")
     return re.sub(r"[\s(){}*×.,]", "", plain)
 
 

@@ -21,10 +21,10 @@ from functools import lru_cache
 from typing import Any
 
 from mixed_r1_verl.rewards import matching, math_pool
+from mixed_r1_verl.rewards.answer.latex import boxed_contents
+from mixed_r1_verl.rewards.answer.numbers import Number, parse_number
+from mixed_r1_verl.rewards.answer.statements import find_claims, readings
 from mixed_r1_verl.rewards.config import MathConfig
-from mixed_r1_verl.rewards.numbers import Number, parse_number
-from mixed_r1_verl.rewards.statements import find_claims, readings
-from mixed_r1_verl.rewards.text import boxed_contents
 from mixed_r1_verl.rewards.verdict import GroundTruthError, Verdict
 
 _DEFAULT = MathConfig()

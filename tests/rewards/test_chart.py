@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mixed_r1_verl.rewards.answer.numbers import Number, parse_number
+from mixed_r1_verl.rewards.answer.text import text_key
 from mixed_r1_verl.rewards.chart import anls, chart_reward, is_year, parse_ground_truth
 from mixed_r1_verl.rewards.config import ChartConfig
-from mixed_r1_verl.rewards.numbers import Number, parse_number
-from mixed_r1_verl.rewards.text import text_key
 from mixed_r1_verl.rewards.verdict import GroundTruthError
 
 Case = tuple[str, str, int]  # answer, gold, acc

@@ -17,7 +17,7 @@ from mixed_r1_verl.rewards.similarity.model_table import load_tokenizer, resolve
 from mixed_r1_verl.rewards.similarity.table import EmbeddingTable
 from mixed_r1_verl.rewards.similarity.table_cache import CHECKSUMS, CacheError, is_intact, prepared_directory
 
-WORDS = "[UNK] the of and to in is for on with that by at from as it are dog cat puppy runs grass".split()  # noqa: SIM905
+WORDS = "[UNK] the of and to in is for on with that by at from as it are dog cat puppy runs grass".split()
 
 
 def bfloat16_bits(rows: np.ndarray) -> np.ndarray:

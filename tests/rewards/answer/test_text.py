@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mixed_r1_verl.rewards.text import boxed_contents, clean, singular, text_key, unlatex
+from mixed_r1_verl.rewards.answer.latex import boxed_contents, unlatex
+from mixed_r1_verl.rewards.answer.text import plain_text, singular, text_key
 
 CLEAN = [
     # LaTeX
@@ -70,7 +71,7 @@ CLEAN = [
 
 @pytest.mark.parametrize(("text", "expected"), CLEAN)
 def test_clean(text: str, expected: str) -> None:
-    assert clean(text) == expected
+    assert plain_text(text) == expected
 
 
 SAME = [
@@ -145,7 +146,7 @@ def test_a_key_is_tidy_and_blind_to_white_space_around(text: str) -> None:
     assert key == " ".join(key.split())
     assert key == key.lower() or not key.isascii()
     assert text_key(f"  {text}\n") == key
-    clean(text)
+    plain_text(text)
 
 
 _LATEX_PIECES = st.sampled_from(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mixed_r1_verl.rewards.numbers import find_numbers, parse_number
+from mixed_r1_verl.rewards.answer.numbers import find_numbers, parse_number
 
 VALUES = [
     ("5", 5),

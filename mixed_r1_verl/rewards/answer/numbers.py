@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from mixed_r1_verl.rewards.text import SMALL_NUMBERS, TENS, clean, words
+from mixed_r1_verl.rewards.answer.text import SMALL_NUMBERS, TENS, plain_text
 
 _SCALES = {
     "hundred": 1e2,
@@ -164,11 +164,11 @@ _LEADS = re.compile(
 )
 _UNIT = re.compile(r"[^\W\d_][^\W\d_'.\-]*(?:[ '.\-/^][^\W\d_]+){0,6}(?:\^?[23])?|°\s?[CFcf]?")
 _NO_UNIT_WORDS = frozenset(
-    words(
+    (
         "st nd rd th or and to not but than is was are were be been because since as which so due given based rather "
         "instead if vs versus though although however no yes maybe perhaps possibly about while whereas the then plus "
         "minus times it they this that there i we you he she thousand million billion trillion hundred"
-    )
+    ).split()
 )
 _COMPOSITE_TIME = re.compile(
     r"(?P<major>\d{1,6})\s?(?P<major_unit>[A-Za-z]{1,8})(?:,|\s)*(?:and\s+)?"
@@ -177,8 +177,8 @@ _COMPOSITE_TIME = re.compile(
 _FIRST_WORD = re.compile(r"[A-Za-z]+")
 _NUMBER_STARTS = frozenset(
     (
-        *words("about approximately approx around roughly nearly almost circa ca minus negative"),
-        *words("us a c hk s nz usd eur gbp cny rmb inr jpy rs"),
+        *"about approximately approx around roughly nearly almost circa ca minus negative".split(),
+        *"us a c hk s nz usd eur gbp cny rmb inr jpy rs".split(),
         *SMALL_NUMBERS,
         *TENS,
     )
@@ -197,7 +197,7 @@ def parse_number(text: str) -> Number | None:
     >>> parse_number("40 or 42") is None, parse_number("30-49") is None
     (True, True)
     """
-    text = clean(text).strip(" \t\r\n\"'()[]").rstrip(".,;:!。 ")
+    text = plain_text(text).strip(" \t\r\n\"'()[]").rstrip(".,;:!。 ")
     if not text or len(text) > 200:
         return None
     if text.isascii() and text.isdigit() and len(text) <= 15:

@@ -17,8 +17,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from mixed_r1_verl.rewards.numbers import Number, find_numbers, parse_number
-from mixed_r1_verl.rewards.text import boxed_contents, clean
+from mixed_r1_verl.rewards.answer.latex import boxed_contents
+from mixed_r1_verl.rewards.answer.numbers import Number, find_numbers, parse_number
+from mixed_r1_verl.rewards.answer.text import plain_text
 
 
 @dataclass(frozen=True)
@@ -100,8 +101,8 @@ def find_claims(text: str, *, plain: bool = True) -> Claims:
     >>> find_claims("I don't think the answer is B").announced
     ()
     """
-    boxed = tuple(clean(content) for content in boxed_contents(text)) if "\\boxed" in text else ()
-    whole = clean(text) if plain else text.strip()
+    boxed = tuple(plain_text(content) for content in boxed_contents(text)) if "\\boxed" in text else ()
+    whole = plain_text(text) if plain else text.strip()
     announced: list[str] = []
     described: list[str] = []
     sentences: list[str] = []
@@ -243,7 +244,7 @@ def offered_numbers(text: str) -> list[Number]:
     >>> offered_numbers("It may be 3"), len(offered_numbers("3, 4")), offered_numbers("40-42")
     ([], 2, [])
     """
-    number = _stated_number(clean(text).strip("[]"))
+    number = _stated_number(plain_text(text).strip("[]"))
     if number is not None:
         return [number]
     claims = find_claims(text)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from mixed_r1_verl.rewards.statements import find_claims, offered_numbers, readings, said
-from mixed_r1_verl.rewards.text import text_key
+from mixed_r1_verl.rewards.answer.statements import find_claims, offered_numbers, readings, said
+from mixed_r1_verl.rewards.answer.text import text_key
 
 ANNOUNCED = [
     ("The answer is B.", ["B."]),

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mixed_r1_verl.rewards.dates import Date, read_clock, read_dates
+from mixed_r1_verl.rewards.answer.dates import Date, read_clock, read_dates
 
 # text, readings as year, month, day, weekday + 1
 DATES: list[tuple[str, list[Date]]] = [

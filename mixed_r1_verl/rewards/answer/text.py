@@ -1,0 +1,192 @@
+"""Text normalisation shared by the rewards: what models write around a plain answer, and when two labels are the same.
+
+Two stages. `plain_text` turns LaTeX, markdown, code fences, full-width characters and typographic signs into plain text
+without judging any of it. `text_key` goes on to a key that is equal for two spellings of the same label.
+
+Rules of `text_key`:
+
+- case, punctuation and the articles *a*, *an*, *the* before a word do not count; word order and every other word do;
+- numbers are compared by value (`1,200` = `1200`, `0.10` = `0.1`), number words and ordinals are digits (`third` =
+  `3rd`);
+- British and American spellings of colours are the same (`grey` = `gray`); nothing else is a synonym.
+"""
+
+import re
+import unicodedata
+from functools import lru_cache
+from itertools import pairwise
+
+from mixed_r1_verl.rewards.answer.latex import unlatex
+
+MAX_ANSWER_CHARS = 2000
+"""A longer text is not a short answer: the rewards that expect one do not read it."""
+
+
+_SUPERSCRIPTS = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺]+")
+_FRACTION_SIGNS = str.maketrans({c: f" {unicodedata.normalize('NFKC', c)} " for c in "½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞"})
+_SIGNS = str.maketrans(
+    {
+        **dict.fromkeys("−–—―‒‐‑﹣⁃", "-"),
+        **dict.fromkeys("‘’‚′`´", "'"),
+        **dict.fromkeys("“”„″«»「」『』《》", '"'),
+        **dict.fromkeys("【〔〖", "["),
+        **dict.fromkeys("】〕〗", "]"),
+        "⁄": "/",
+        "∕": "/",
+        "。": ". ",
+        "、": ", ",
+        "º": "°",
+        "✕": "×",
+        "∗": "*",
+        "⋅": "*",
+        "·": "*",
+        "∶": ":",
+    }
+)
+_MARKUP = re.compile(r"[\\$*_`#>{}~]|^[ \t]*[-+][ \t]", re.MULTILINE)
+
+
+def plain_text(text: str) -> str:
+    r"""Plain text of an answer: no LaTeX, markdown, code fences, full-width or invisible characters.
+
+    >>> plain_text(r"$\boxed{\text{B}}$"), plain_text("**1\u202f200 km²**"), plain_text(r"\frac{20}{3}\%")
+    ('B', '1 200 km^2', '20/3%')
+    """
+    if not text.isascii():
+        text = _plain_characters(text)
+    if _MARKUP.search(text):
+        text = _strip_markdown(unlatex(text))
+    return text.strip()
+
+
+def _plain_characters(text: str) -> str:
+    text = _SUPERSCRIPTS.sub(r"^\g<0>", text).translate(_FRACTION_SIGNS)
+    text = unicodedata.normalize("NFKC", text).translate(_SIGNS)
+    return "".join(c for c in text if unicodedata.category(c) != "Cf")
+
+
+# --- markdown ---------------------------------------------------------------------------------------------------------
+
+_FENCE = re.compile(r"```[A-Za-z0-9_+-]*|`")
+_STRONG = re.compile(r"(?<![\d)])\*\*+|\*\*+(?![\d(])|__+")
+_EMPHASIS = re.compile(
+    r"(?<![\w\s)*])\*(?=\S)|(?:(?<=\s)|^)\*(?=[^\s*])|(?<=\S)\*(?![\w\s(*])|(?<=[A-Za-z.!?])\*(?=\s|$)"
+)
+_UNDERSCORES = re.compile(r"(?<!\w)_(?=\w)|(?<=\w)_(?!\w)")
+_LINE_MARK = re.compile(r"^[ \t]*(?:#{1,6}[ \t]+|>[ \t]+|[-*+•][ \t]+(?=[^\d\s]))", re.MULTILINE)
+
+
+def _strip_markdown(text: str) -> str:
+    text = _FENCE.sub(" ", text)
+    text = _LINE_MARK.sub("", text)
+    text = _STRONG.sub("", text)
+    text = _EMPHASIS.sub("", text)
+    return _UNDERSCORES.sub("", text)
+
+
+# --- keys -------------------------------------------------------------------------------------------------------------
+
+SMALL_NUMBERS = {
+    word: value
+    for value, word in enumerate(
+        (
+            "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
+            "seventeen eighteen nineteen"
+        ).split()
+    )
+}
+TENS = {
+    word: 10 * value
+    for value, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), start=2)
+}
+_ORDINALS = {
+    word: f"{value}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(value, 'th') }"
+    for value, word in enumerate(
+        "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth".split(), start=1
+    )
+}
+_SPELLINGS = {"grey": "gray", "colour": "color", "colours": "colors", "centre": "center", "metre": "meter"}
+_WORDS = {
+    **{word: str(value) for word, value in {**SMALL_NUMBERS, **TENS}.items()},
+    **_ORDINALS,
+    **_SPELLINGS,
+    "&": "and",
+}
+_ARTICLES = frozenset(("a", "an", "the"))
+_KEY_TOKEN = re.compile(
+    r"\d{1,6}(?:st|nd|rd|th)\b|\d{1,3}(?:,\d{3})+(?:\.\d+)?(?!\d)|\d+(?:\.\d+)?|\.\d+|[^\W\d_]+|[-+/*^<>=≠≤≥≈±%°√$€£¥&×÷:]"
+)
+_APOSTROPHE = re.compile(r"(?<=[^\W\d_])'(?=[^\W\d_])")
+_INITIALS = re.compile(r"(?<=\b[a-z])\.(?=[a-z]\b)")  # U.S., p.m.
+
+
+@lru_cache(maxsize=8192)
+def _key(text: str) -> str:
+    lowered = _INITIALS.sub("", _APOSTROPHE.sub("", plain_text(text).casefold()))
+    tokens: list[str] = []
+    matches: list[re.Match[str] | None] = [*_KEY_TOKEN.finditer(lowered), None]
+    for match, following in pairwise(matches):
+        if match is None:
+            break
+        token = match[0]
+        if token in "-:":
+            # A sign, a range or a clock time counts; a hyphen, dash or colon between words does not.
+            if (
+                following is None
+                or not following[0][0].isdigit()
+                or lowered[match.start() - 1 : match.start()].isalpha()
+            ):
+                continue
+            if token == ":" and (not tokens or not tokens[-1][0].isdigit()):
+                continue
+        elif token in _ARTICLES:
+            # An article stands before a word with nothing but white space between; else it is a name, as in `A) dog`.
+            between = lowered[match.end() : following.start()] if following else ""
+            if between and between.isspace() and following and following[0][0].isalnum():
+                continue
+        elif token[0].isdigit() or token[0] == ".":
+            token = _plain_number(token)
+        else:
+            token = _WORDS.get(token, token)
+        tokens.append(token)
+    return _RANGE.sub(r"\1 - \2", " ".join(tokens))
+
+
+_RANGE = re.compile(r"(?<![\w])(\d[\d.]*) to (\d[\d.]*)(?![\w])")
+
+
+def _plain_number(digits: str) -> str:
+    digits = digits.replace(",", "")
+    if "." in digits:
+        digits = digits.rstrip("0").rstrip(".") or "0"
+        if digits[0] == ".":
+            digits = "0" + digits
+    return (
+        digits.lstrip("0")
+        if len(digits) > 1 and digits[0] == "0" and digits.isdigit() and digits.strip("0")
+        else digits
+    )
+
+
+def text_key(text: str) -> str:
+    """A key that is the same for two spellings of one label; empty when nothing in the text can be compared.
+
+    >>> text_key("The  Dominican Republic."), text_key("18–29"), text_key("18 to 29"), text_key("A")
+    ('dominican republic', '18 - 29', '18 - 29', 'a')
+    """
+    text = text.strip()
+    if len(text) <= 24 and text.isalpha() and text.isascii():
+        lowered = text.lower()
+        return _WORDS.get(lowered, lowered)
+    return _key(text) if len(text) <= MAX_ANSWER_CHARS else ""
+
+
+def singular(key: str) -> str:
+    """A key without the plural *s* of its last word, for answers that are nouns.
+
+    >>> singular("red spheres"), singular("glass"), singular("bus")
+    ('red sphere', 'glass', 'bus')
+    """
+    if len(key) > 3 and key[-1] == "s" and key[-2] not in "sui'" and key[-2].isalpha():
+        return key[:-1]
+    return key
