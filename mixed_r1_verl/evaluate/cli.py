@@ -164,11 +164,9 @@ def _answer_rest(
     ]
     if not missing:
         return
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    from verl.utils import hf_processor, hf_tokenizer
+    from mixed_r1_verl.plugin.rollout import load_processors
 
-    source = str(tokenizer_directory(place))
-    tokenizer, processor = hf_tokenizer(source), hf_processor(source)
+    tokenizer, processor = load_processors(tokenizer_directory(place))
     sources = {path: QuestionFile(path, tokenizer, processor) for path in dict.fromkeys(path for path, _ in missing)}
     with hugging_face_model(place) as directory, progress_bar(console) as progress:
         task = progress.add_task("loading", total=len(missing))

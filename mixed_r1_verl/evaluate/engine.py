@@ -1,6 +1,5 @@
 """vLLM, asked offline, with the settings that verl's rollout has."""
 
-import os
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -74,25 +73,14 @@ class Engine:
     """
 
     def __init__(self, model: Path | str, tokenizer: Any, processor: Any, seed: int, options: Mapping[str, Any]):
-        from mixed_r1_verl.plugin import cpu
+        from mixed_r1_verl.plugin.device import cpu_is_wanted
+        from mixed_r1_verl.plugin.rollout import open_model
 
-        chosen: dict[str, Any] = {"seed": seed, "use_tqdm_on_load": False}
-        self._seeded = not cpu.is_wanted()  # on a CPU, vLLM 0.30 ends with an error at a seed of a prompt's own
-        if cpu.is_wanted():  # what the CPU recipe sets, for the same reasons
-            os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
-            os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
-            chosen |= {"dtype": "float32", "enforce_eager": True}
-        os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")  # its processes print as much as a training run
-        from verl.workers.rollout.utils import get_vision_placeholder_token_ids
-        from vllm import LLM
-
-        chosen["worker_extension_cls"] = "verl.workers.rollout.vllm_rollout.utils.vLLMColocateWorkerExtension"
+        self._seeded = not cpu_is_wanted()  # on a CPU, vLLM 0.30 ends with an error at a seed of a prompt's own
         try:
-            llm = LLM(model=str(model), **(chosen | dict(options)))
+            llm = open_model(model, tokenizer, processor, {"seed": seed, "use_tqdm_on_load": False, **options})
         except Exception as error:  # vLLM raises what it likes
             raise EngineError(f"vLLM cannot load {model}: {error}") from error
-        masked = {"vocab_size": len(tokenizer), "banned_token_ids": get_vision_placeholder_token_ids(processor)}
-        llm.collective_rpc("monkey_patch_model", kwargs=masked)
         self._engine: Any = llm.llm_engine
         self._tokenizer = tokenizer
 

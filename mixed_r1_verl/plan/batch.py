@@ -1,17 +1,12 @@
 """Batch arithmetic of verl's V1 trainer, and the rules by which it refuses or pads a batch.
 
-verl's own `validate_config` is called for what it checks. What it leaves to an assertion in a Ray worker, minutes after
+verl's own checks are asked by `plugin.rules`. What they leave to an assertion in a Ray worker, minutes after
 the start, is checked here, each rule with the place in verl 0.9.1 that it comes from.
 """
 
-import contextlib
-import io
 import math
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-
-from omegaconf import DictConfig
 
 from mixed_r1_verl.plan.architecture import Architecture
 from mixed_r1_verl.plan.data import DataStatistics
@@ -81,21 +76,6 @@ def plan_batch(settings: Settings, response_tokens: float, data: DataStatistics 
 def prompt_tokens(settings: Settings, data: DataStatistics | None) -> float:
     """Mean length of a prompt: the data's, or without data the greatest allowed."""
     return settings.prompt_tokens if data is None else min(data.mean_prompt, settings.prompt_tokens)
-
-
-def refusals(config: DictConfig) -> list[str]:
-    """What verl's own `validate_config` and configuration classes say against a configuration; empty when nothing."""
-    from verl.trainer.ppo.utils import need_critic, need_reference_policy
-    from verl.utils.config import omega_conf_to_dataclass, validate_config
-
-    try:
-        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # verl warns that GRPO has no critic
-            validate_config(config, need_reference_policy(config), need_critic(config))
-            omega_conf_to_dataclass(config.actor_rollout_ref.rollout)
-    except Exception as error:  # assertions, ValueError, Hydra's instantiation errors
-        return [f"validate_config: {' '.join(str(error).split())[:400]}"]
-    return []
 
 
 def broken_rules(settings: Settings, architecture: Architecture, data: DataStatistics | None = None) -> list[str]:

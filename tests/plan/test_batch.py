@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from tensordict import TensorDict
 from verl.trainer.ppo.v1.trainer_base import PPOTrainer
 
-from mixed_r1_verl.plan.batch import broken_rules, plan_batch, refusals, remarks
+from mixed_r1_verl.plan.batch import broken_rules, plan_batch, remarks
 from mixed_r1_verl.plan.data import DataStatistics
 from mixed_r1_verl.plan.published import published_architecture
 from mixed_r1_verl.plan.settings import Settings, compose, read_settings
+from mixed_r1_verl.plugin.rules import refusals
 
 QWEN_7B = published_architecture("Qwen/Qwen2.5-VL-7B-Instruct")
 DATA = DataStatistics(1000, (300, 900, 1200), 1200, (400, 1000, 2500), 350.0, 450.0, 4, True)
