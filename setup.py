@@ -43,7 +43,9 @@ setup(
     },
     install_requires=[
         VERL,
+        "annotated-types>=0.6",
         "deflate>=0.7",
+        "filelock>=3.12",
         "hydra-core>=1.3,<1.4",
         "imagehash>=4.3",
         "jinja2",

@@ -29,11 +29,13 @@ from typing import NamedTuple
 import psutil
 from PIL import Image
 
+from mixed_r1_verl.core.boxes import format_boxes
+from mixed_r1_verl.core.rows import RowError
 from mixed_r1_verl.data.convert import Converter, Options, convert_dataset
 from mixed_r1_verl.data.files import RowGroups
-from mixed_r1_verl.data.raw import RawFolder, Row, RowError
+from mixed_r1_verl.data.raw import RawFolder, Row
 from mixed_r1_verl.data.registry import get_converter
-from mixed_r1_verl.data.schema import Example, format_boxes
+from mixed_r1_verl.data.schema import Example
 
 # By reward: converter, folder of the samples, split, further folder with pictures.
 SOURCES = {

@@ -21,9 +21,10 @@ What each field becomes: the key is the question, `answerTexts` the options, `co
 
 from collections.abc import Iterator
 
+from mixed_r1_verl.core.rows import DataError, RowError
 from mixed_r1_verl.data.convert import Converter
 from mixed_r1_verl.data.fields import answer_letter, record, scalar_text, text_field, text_list
-from mixed_r1_verl.data.raw import DataError, RawFolder, Row, RowError
+from mixed_r1_verl.data.raw import RawFolder, Row
 from mixed_r1_verl.data.schema import Example
 
 

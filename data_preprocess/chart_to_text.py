@@ -20,9 +20,10 @@ upper folder, `multi_col` in `multiColumn`. The line is the id. Lines of another
 import re
 from collections.abc import Iterator
 
+from mixed_r1_verl.core.rows import DataError, RowError
 from mixed_r1_verl.data.convert import Converter
 from mixed_r1_verl.data.fields import detokenise, text_field
-from mixed_r1_verl.data.raw import DataError, RawFolder, Row, RowError
+from mixed_r1_verl.data.raw import RawFolder, Row
 from mixed_r1_verl.data.schema import Example, references_json
 
 FOLDERS = {"two_col": "", "multi_col": "multiColumn/"}

@@ -27,9 +27,10 @@ from typing import Any
 
 from mixed_r1_verl.data_preprocess.coco_captions import image_name
 
+from mixed_r1_verl.core.rows import DataError, RowError
 from mixed_r1_verl.data.convert import Converter
 from mixed_r1_verl.data.fields import number_list, record, scalar_text, text_field
-from mixed_r1_verl.data.raw import DataError, RawFolder, Row, RowError
+from mixed_r1_verl.data.raw import RawFolder, Row
 from mixed_r1_verl.data.schema import Box, Example
 
 LEAST_AREA = 32.0

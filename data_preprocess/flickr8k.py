@@ -20,9 +20,10 @@ is no such picture.
 
 from collections.abc import Iterator
 
+from mixed_r1_verl.core.rows import RowError
 from mixed_r1_verl.data.convert import Converter
 from mixed_r1_verl.data.fields import detokenise, stem
-from mixed_r1_verl.data.raw import RawFolder, Row, RowError
+from mixed_r1_verl.data.raw import RawFolder, Row
 from mixed_r1_verl.data.schema import Example, references_json
 
 FILES = {"train": "trainImages", "dev": "devImages", "test": "testImages"}

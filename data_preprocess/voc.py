@@ -31,9 +31,10 @@ from collections.abc import Iterator
 from functools import partial
 from xml.etree import ElementTree
 
+from mixed_r1_verl.core.rows import DataError, RowError
 from mixed_r1_verl.data.convert import Converter
 from mixed_r1_verl.data.fields import stem
-from mixed_r1_verl.data.raw import DataError, RawFolder, Row, RowError
+from mixed_r1_verl.data.raw import RawFolder, Row
 from mixed_r1_verl.data.schema import Box, Example
 
 SPLITS = ("all", "train", "val", "trainval", "test")

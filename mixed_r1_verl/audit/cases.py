@@ -9,7 +9,7 @@ from typing import Any
 
 from mixed_r1_verl.audit.attacks import Target, reply
 from mixed_r1_verl.audit.rows import AuditRow
-from mixed_r1_verl.rewards.boxes import Box, frame_scale, rescale
+from mixed_r1_verl.core.boxes import Box, frame_scale, rescale
 from mixed_r1_verl.rewards.config import MixedRewardConfig
 from mixed_r1_verl.rewards.mixed import MixedReward
 from mixed_r1_verl.rewards.verdict import GroundTruthError

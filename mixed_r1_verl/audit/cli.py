@@ -11,8 +11,9 @@ from rich.table import Table
 from mixed_r1_verl.audit.attacks import ATTACKS
 from mixed_r1_verl.audit.audit import AuditReport, KindAudit, audit_rows
 from mixed_r1_verl.audit.rows import AuditError, demo_rows, read_rows
-from mixed_r1_verl.cli_options import ReportFormat, parse_settings
-from mixed_r1_verl.rewards.config import ConfigError, MixedRewardConfig
+from mixed_r1_verl.core.config import ConfigError
+from mixed_r1_verl.core.console import ReportFormat, parse_settings
+from mixed_r1_verl.rewards.config import MixedRewardConfig
 
 
 def print_report(report: AuditReport, console: Console, shown: int = 8) -> None:

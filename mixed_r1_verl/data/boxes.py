@@ -3,8 +3,8 @@
 import math
 from collections.abc import Sequence
 
+from mixed_r1_verl.core.rows import RowError
 from mixed_r1_verl.data.images import StoredImage
-from mixed_r1_verl.data.raw import RowError
 from mixed_r1_verl.data.schema import Box, Example
 
 # A box may stick out of the picture by this many pixels and is then cut: published boxes are often rounded outwards.

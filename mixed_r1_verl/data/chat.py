@@ -9,8 +9,8 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from mixed_r1_verl.core.rows import RowError
 from mixed_r1_verl.data.fields import text_field
-from mixed_r1_verl.data.raw import RowError
 
 USER_ROLES = ("user", "human")
 ASSISTANT_ROLES = ("assistant", "gpt", "model", "bot")

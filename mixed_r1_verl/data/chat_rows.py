@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 
+from mixed_r1_verl.core.rows import RowError
 from mixed_r1_verl.data.chat import Turn, first_turn, infer_reward, read_boxes, split_choices
 from mixed_r1_verl.data.fields import LETTERS, letter_of, place_id, record
-from mixed_r1_verl.data.raw import RawFolder, Row, RowError
+from mixed_r1_verl.data.raw import RawFolder, Row
 from mixed_r1_verl.data.schema import Example
 
 

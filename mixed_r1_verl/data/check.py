@@ -13,12 +13,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
+from mixed_r1_verl.core.families import FAMILIES, ImageSizeError, ModelFamily, UnknownFamilyError, get_family
+from mixed_r1_verl.core.rows import DataError
 from mixed_r1_verl.data.check_types import Problem, compare_schemas, schema_problems
 from mixed_r1_verl.data.images import MAX_FILE_BYTES, MAX_SOURCE_PIXELS, PROOFS, READ_FORMATS
 from mixed_r1_verl.data.prompt import IMAGE_MARKER, count_markers, has_template
-from mixed_r1_verl.data.raw import DataError
 from mixed_r1_verl.data.validate import GOLD_ACC, gold_acc, parse_ground_truth
-from mixed_r1_verl.families import FAMILIES, ImageSizeError, ModelFamily, UnknownFamilyError, get_family
 from mixed_r1_verl.rewards.config import REWARD_KINDS
 from mixed_r1_verl.rewards.verdict import GroundTruthError
 

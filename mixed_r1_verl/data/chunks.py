@@ -20,10 +20,12 @@ from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
 
+from mixed_r1_verl.core.files import sha256_of, write_text
+from mixed_r1_verl.core.rows import DataError, Reject
 from mixed_r1_verl.data.convert_row import ImageCache, convert_row
 from mixed_r1_verl.data.converter import Job
-from mixed_r1_verl.data.files import RowGroups, sha256_of, write_text
-from mixed_r1_verl.data.raw import DataError, Reject, Row
+from mixed_r1_verl.data.files import RowGroups
+from mixed_r1_verl.data.raw import Row
 
 Batch = list[tuple[int, Row]]
 DUPLICATE = "duplicate_id"

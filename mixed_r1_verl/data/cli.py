@@ -10,9 +10,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from mixed_r1_verl.core.rows import DataError
 from mixed_r1_verl.data.check import check_files
 from mixed_r1_verl.data.convert import Converter, Options, Summary, convert_dataset
-from mixed_r1_verl.data.raw import DataError, RawFolder
+from mixed_r1_verl.data.raw import RawFolder
 from mixed_r1_verl.data.registry import converters, documentation, get_converter, markdown_table
 
 FAILED, BAD_USAGE = 1, 2

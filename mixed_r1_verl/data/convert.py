@@ -20,10 +20,12 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from mixed_r1_verl.core.files import link, sha256_of, write_text
+from mixed_r1_verl.core.rows import DataError, Reject
 from mixed_r1_verl.data.chunks import ChunkRun
 from mixed_r1_verl.data.converter import Converter, Job, Options, Summary
-from mixed_r1_verl.data.files import link, parquet_writer, sha256_of, write_text
-from mixed_r1_verl.data.raw import DataError, RawFolder, Reject
+from mixed_r1_verl.data.files import parquet_writer
+from mixed_r1_verl.data.raw import RawFolder
 
 __all__ = ["Converter", "Options", "Summary", "convert_dataset", "summary_json"]
 

@@ -4,11 +4,13 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
+from mixed_r1_verl.core.boxes import format_boxes
+from mixed_r1_verl.core.rows import Reject, RowError
 from mixed_r1_verl.data.boxes import place_boxes
 from mixed_r1_verl.data.converter import Job
 from mixed_r1_verl.data.images import StoredImage, read_image_file, store_image, write_image
-from mixed_r1_verl.data.raw import Reject, Row, RowError
-from mixed_r1_verl.data.schema import build_row, check_types, format_boxes
+from mixed_r1_verl.data.raw import Row
+from mixed_r1_verl.data.schema import build_row, check_types
 from mixed_r1_verl.data.validate import check_row
 
 CACHED_IMAGES = 8

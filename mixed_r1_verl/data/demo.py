@@ -12,8 +12,9 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from mixed_r1_verl.core.rows import DataError
 from mixed_r1_verl.data.convert import Converter, Options, Summary, convert_dataset
-from mixed_r1_verl.data.raw import DataError, RawFolder, Row
+from mixed_r1_verl.data.raw import RawFolder, Row
 from mixed_r1_verl.data.scenes import make_scene
 from mixed_r1_verl.data.schema import Example
 from mixed_r1_verl.data_preprocess import easy_vqa

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
-from mixed_r1_verl.data.raw import Row, RowError
+from mixed_r1_verl.core.rows import RowError
+from mixed_r1_verl.data.raw import Row
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 

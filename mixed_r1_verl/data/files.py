@@ -1,8 +1,5 @@
-"""Writing files: parquet in small row groups, and small files that are whole or not there."""
+"""Writing parquet in small row groups."""
 
-import hashlib
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -79,31 +76,3 @@ def _leaf_columns(schema: pa.Schema) -> list[str]:
             yield prefix
 
     return [leaf for column in schema for leaf in leaves(column.name, column.type)]
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal digits."""
-    digest = hashlib.sha256()
-    with path.open("rb") as handle:
-        while block := handle.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def link(path: Path, target: Path) -> None:
-    """Gives a file a second name, or copies it where the file system has no hard links."""
-    try:
-        os.link(path, target)
-    except OSError:
-        shutil.copyfile(path, target)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes a small file so that it is either the old one or the new one, never half of it."""
-    temporary = path.with_name(path.name + ".tmp")
-    # A lone surrogate, which UTF-8 cannot hold, becomes the JSON escape that it was.
-    with temporary.open("w", encoding="utf-8", newline="\n", errors="backslashreplace") as handle:
-        handle.write(text)
-        handle.flush()
-        os.fsync(handle.fileno())
-    temporary.replace(path)

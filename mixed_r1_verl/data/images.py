@@ -17,8 +17,8 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageOps
 
+from mixed_r1_verl.core.rows import RowError
 from mixed_r1_verl.data.integrity import jpeg_decodes, png_decodes
-from mixed_r1_verl.data.raw import RowError
 
 MAX_FILE_BYTES = 128 << 20
 MAX_SOURCE_PIXELS = 100_000_000

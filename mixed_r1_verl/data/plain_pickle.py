@@ -9,7 +9,7 @@ import pickle
 from pathlib import Path
 from typing import Any, NoReturn
 
-from mixed_r1_verl.data.raw import DataError
+from mixed_r1_verl.core.rows import DataError
 
 MAX_PICKLE_BYTES = 256 << 20
 

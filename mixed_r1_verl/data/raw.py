@@ -17,32 +17,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
+from mixed_r1_verl.core.rows import DataError, RowError
+
 MAX_TEXT_BYTES = 4 << 30
 MAX_XML_BYTES = 16 << 20
-
-
-class DataError(Exception):
-    """The input as a whole cannot be used; the message says what, where, and what to do."""
-
-
-class RowError(ValueError):
-    """One record cannot become a row.
-
-    Attributes:
-        field: name of the field at fault.
-        reason: short snake_case code, the same for the same kind of fault (`missing`, `image_missing`).
-        detail: the particulars, for a person.
-    """
-
-    def __init__(self, field: str, reason: str, detail: str = "") -> None:
-        super().__init__(f"{field}: {reason}" + (f" ({detail})" if detail else ""))
-        self.field = field
-        self.reason = reason
-        self.detail = detail
-
-    def __reduce__(self) -> tuple[type["RowError"], tuple[str, str, str]]:
-        # The default pickling of exceptions would call the constructor with the message alone.
-        return RowError, (self.field, self.reason, self.detail)
 
 
 class Row(NamedTuple):
@@ -56,26 +34,6 @@ class Row(NamedTuple):
 
     where: str
     data: Any
-
-
-class Reject(NamedTuple):
-    """A record that was left out, as it stands in the rejects file.
-
-    Attributes:
-        source: name of the data source.
-        row: file and position.
-        field: field at fault.
-        reason: short snake_case code.
-        stage: `read`, `convert`, `image`, `boxes`, `validate` or `duplicate`.
-        detail: the particulars, for a person.
-    """
-
-    source: str
-    row: str
-    field: str
-    reason: str
-    stage: str
-    detail: str = ""
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ import re
 from functools import lru_cache
 
 import mixed_r1_verl.data_preprocess
+from mixed_r1_verl.core.rows import DataError
 from mixed_r1_verl.data.convert import Converter
-from mixed_r1_verl.data.raw import DataError
 
 NO_SAMPLE = "no raw sample was at hand"
 _QUIRKS = re.compile(r"Quirks?: ")

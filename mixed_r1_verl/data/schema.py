@@ -12,7 +12,6 @@ The `images` column has two forms, one for a run:
 """
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,10 +19,10 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
+from mixed_r1_verl.core.boxes import BoxFrame
 from mixed_r1_verl.data.prompt import build_prompt
 
 ImageForm = Literal["bytes", "path"]
-BoxFrame = Literal["pixel", "norm1", "norm1000"]
 Box = tuple[float, float, float, float]
 
 IMAGE_TYPES: dict[str, pa.DataType] = {
@@ -131,35 +130,6 @@ class Example:
     box_size: tuple[int, int] | None = None
     ability: str = ""
     data_source: str = ""
-
-
-def format_number(value: float) -> str:
-    """A coordinate as JSON text with at most two decimals and no needless ones.
-
-    Example:
-        >>> format_number(3.0), format_number(17.456), format_number(-0.001)
-        ('3', '17.46', '0')
-    """
-    rounded = round(value, 2)
-    if rounded == int(rounded):
-        return str(int(rounded))
-    return f"{rounded:.2f}".rstrip("0")
-
-
-def format_boxes(boxes: Sequence[Sequence[float]]) -> str:
-    """Boxes as the JSON text that is the ground truth of `iou`.
-
-    Raises:
-        ValueError: a coordinate that is not finite, or a box that has not four of them.
-
-    Example:
-        >>> format_boxes([(1, 2.5, 3, 4)])
-        '[[1,2.5,3,4]]'
-    """
-    for box in boxes:
-        if len(box) != 4 or not all(math.isfinite(value) for value in box):
-            raise ValueError(f"not a box: {list(box)}")
-    return "[" + ",".join("[" + ",".join(format_number(value) for value in box) + "]" for box in boxes) + "]"
 
 
 def references_json(references: Sequence[str]) -> str:

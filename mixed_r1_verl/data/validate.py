@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from mixed_r1_verl.data.raw import RowError
+from mixed_r1_verl.core.rows import RowError
 from mixed_r1_verl.data.schema import Example, references_json
 from mixed_r1_verl.rewards.config import REWARD_KINDS
 from mixed_r1_verl.rewards.mixed import MixedReward

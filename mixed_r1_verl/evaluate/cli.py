@@ -14,13 +14,14 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from mixed_r1_verl.cli_options import ReportFormat, parse_settings, progress_bar
+from mixed_r1_verl.core.config import ConfigError
+from mixed_r1_verl.core.console import ReportFormat, parse_settings, progress_bar
 from mixed_r1_verl.evaluate.answers import Answers, AnswersError, Row
 from mixed_r1_verl.evaluate.engine import IN_FLIGHT, Engine, Generated, Refused, Sampling
 from mixed_r1_verl.evaluate.model import ModelError, fingerprint, hugging_face_model, resolve, tokenizer_directory
 from mixed_r1_verl.evaluate.questions import Question, QuestionError, QuestionFile, ground_truths, require_questions
 from mixed_r1_verl.evaluate.summary import print_summary, summarise
-from mixed_r1_verl.rewards.config import ConfigError, MixedRewardConfig
+from mixed_r1_verl.rewards.config import MixedRewardConfig
 from mixed_r1_verl.rewards.mixed import failure
 from mixed_r1_verl.rewards.pool import Sample, ScoringPool
 from mixed_r1_verl.runs import RunError, merge, reward_block

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from mixed_r1_verl.families import ModelFamily
+from mixed_r1_verl.core.families import ModelFamily
 from mixed_r1_verl.plan.settings import PlanError
 
 CHARS_PER_TOKEN = 3.0

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from mixed_r1_verl.families import ModelFamily, get_family
+from mixed_r1_verl.core.families import ModelFamily, get_family
 from mixed_r1_verl.plan.architecture import Architecture, ArchitectureError, load_architecture
 from mixed_r1_verl.plan.batch import Batch, broken_rules, plan_batch, remarks
 from mixed_r1_verl.plan.data import DataStatistics, processor_limits, read_data

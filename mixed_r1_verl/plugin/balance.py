@@ -8,11 +8,11 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
+from mixed_r1_verl.core.config import ConfigError
 from mixed_r1_verl.metrics import balance_factors, gradient_signal
 from mixed_r1_verl.plugin.after_import import wrap_once
 from mixed_r1_verl.plugin.curves import reward_results
 from mixed_r1_verl.plugin.reward_block import BLOCK, reward_config
-from mixed_r1_verl.rewards.config import ConfigError
 
 
 def install(trainer_base: ModuleType) -> None:

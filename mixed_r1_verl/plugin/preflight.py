@@ -29,8 +29,8 @@ class Preflight(Callback):
 
 def check(config: DictConfig) -> list[str]:
     """Problems of a training configuration, one clear line each; empty when it can start."""
+    from mixed_r1_verl.core.config import ConfigError
     from mixed_r1_verl.plugin.versions import UnsupportedVersionError, require_supported_verl
-    from mixed_r1_verl.rewards.config import ConfigError
 
     problems: list[str] = []
     try:
@@ -91,7 +91,7 @@ def _check_family(config: DictConfig, reward: "MixedReward | None") -> list[str]
     """
     from transformers import PretrainedConfig
 
-    from mixed_r1_verl.families import UnknownFamilyError, get_family
+    from mixed_r1_verl.core.families import UnknownFamilyError, get_family
 
     path = config.actor_rollout_ref.model.path
     local = Path(path).expanduser()

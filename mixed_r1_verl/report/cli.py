@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from mixed_r1_verl.cli_options import parse_settings
+from mixed_r1_verl.core.config import ConfigError
+from mixed_r1_verl.core.console import parse_settings
 from mixed_r1_verl.evaluate.answers import replace_text
 from mixed_r1_verl.report.components import recompute
 from mixed_r1_verl.report.curves import combine, read_scalars, rollout_curves, scalar_curves
@@ -17,7 +18,7 @@ from mixed_r1_verl.report.join import DataRow, Matcher, read_rows
 from mixed_r1_verl.report.page import LoadedRun, choose, render
 from mixed_r1_verl.report.pictures import Pictures
 from mixed_r1_verl.report.run import Rollout, Run, find_run, read_rollouts
-from mixed_r1_verl.rewards.config import ConfigError, MixedRewardConfig
+from mixed_r1_verl.rewards.config import MixedRewardConfig
 from mixed_r1_verl.runs import RunError, merge
 
 FAILED, BAD_USAGE = 1, 2

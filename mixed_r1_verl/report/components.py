@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mixed_r1_verl.core.boxes import Box, FrameError, frame_scale, rescale
 from mixed_r1_verl.report.run import Rollout
-from mixed_r1_verl.rewards.boxes import Box, FrameError, find_boxes, frame_scale, rescale
+from mixed_r1_verl.rewards.boxes import find_boxes
 from mixed_r1_verl.rewards.config import MixedRewardConfig
 from mixed_r1_verl.rewards.extraction import parse_response
 from mixed_r1_verl.rewards.iou import parse_ground_truth

@@ -27,9 +27,8 @@ stands on the same line before the box (`cat: [...]`).
 import itertools
 import math
 import re
-from typing import NamedTuple
 
-from mixed_r1_verl.families import ImageSizeError, get_family
+from mixed_r1_verl.core.boxes import Box
 
 MAX_COORDINATE = 1e7
 """A coordinate beyond this is not one of a picture, and would overflow areas."""
@@ -43,28 +42,6 @@ MAX_LABEL_CHARS = 200
 
 MAX_BRACKETS = 20_000
 """Brackets, braces and label keys of a text that are looked at; the rest of a longer text is not read."""
-
-
-class Box(NamedTuple):
-    """One box of an answer.
-
-    Attributes:
-        x1, y1: the first corner, left and top if the box is right.
-        x2, y2: the second corner.
-        label: the name that the answer gives the box in a place meant for it, or None.
-        caption: the words before the box on its line, or None.
-    """
-
-    x1: float
-    y1: float
-    x2: float
-    y2: float
-    label: str | None = None
-    caption: str | None = None
-
-
-class FrameError(ValueError):
-    """The frame of a row's boxes cannot be worked out."""
 
 
 MALFORMED = Box(math.nan, math.nan, math.nan, math.nan)
@@ -296,59 +273,3 @@ def _bare_box(text: str) -> list[Box]:
         if text[left.end() : right.start()].strip(" \t\r\n,;"):
             return []
     return [_box(*(float(match[0]) for match in found))]
-
-
-def frame_scale(
-    frame: str,
-    width: int | None,
-    height: int | None,
-    *,
-    family: str = "qwen2_5_vl",
-    min_pixels: int | None = None,
-    max_pixels: int | None = None,
-) -> tuple[float, float]:
-    """Pixels of the original image, across and down, that one unit of a frame stands for.
-
-    Args:
-        frame: `pixel`, `norm1000` (0-1000), `norm1` (0-1) or `resized` (pixels of the resized image).
-        width: width of the original image in pixels; only the frame `pixel` does without.
-        height: its height in pixels.
-        family: whose resize rule the frame `resized` follows.
-        min_pixels: the image processor's lower limit if it is not the family's default.
-        max_pixels: the image processor's upper limit if it is not the family's default.
-
-    Raises:
-        FrameError: if the frame is unknown, or the size is missing, not positive, or refused by the family's processor.
-
-    Example:
-        >>> frame_scale("norm1000", 640, 480)
-        (0.64, 0.48)
-        >>> frame_scale("resized", 1288, 952, max_pixels=644 * 476)
-        (2.0, 2.0)
-    """
-    if frame == "pixel":
-        return 1.0, 1.0
-    if frame not in ("norm1000", "norm1", "resized"):
-        raise FrameError(f"unknown box frame {frame!r}; known: pixel, norm1000, norm1, resized")
-    if not width or not height or width < 0 or height < 0:
-        raise FrameError(f"box frame {frame!r} needs the image's width and height, got {width!r} and {height!r}")
-    if frame == "norm1000":
-        return width / 1000, height / 1000
-    if frame == "norm1":
-        return float(width), float(height)
-    try:
-        resized_width, resized_height = get_family(family).resized_size(width, height, min_pixels, max_pixels)
-    except (ImageSizeError, KeyError) as error:
-        raise FrameError(f"box frame 'resized': {error}") from error
-    return width / resized_width, height / resized_height
-
-
-def rescale(box: Box, scale: tuple[float, float]) -> Box:
-    """The box with x multiplied by `scale[0]` and y by `scale[1]`.
-
-    Example:
-        >>> rescale(Box(100, 200, 300, 400), (0.5, 2.0))[:4]
-        (50.0, 400.0, 150.0, 800.0)
-    """
-    across, down = scale
-    return box._replace(x1=box.x1 * across, y1=box.y1 * down, x2=box.x2 * across, y2=box.y2 * down)

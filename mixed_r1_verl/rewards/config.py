@@ -1,19 +1,13 @@
 """The typed block that configures Mixed-Reward: `reward.reward_kwargs.mixed_r1` in a recipe."""
 
-import dataclasses
-import difflib
-import types
-import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from mixed_r1_verl.core.boxes import BoxFrame
+from mixed_r1_verl.core.config import ConfigError, read_dataclass, suggestion
+
 REWARD_KINDS = ("matching", "chart", "iou", "open_ended", "math")
-BOX_FRAMES = ("pixel", "norm1000", "norm1", "resized")
-
-
-class ConfigError(ValueError):
-    """A key or value of the reward block is not one that Mixed-Reward knows."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +43,7 @@ class IoUConfig:
     mode: Literal["raw", "threshold", "stepped", "giou"] = "raw"
     threshold: float = 0.5
     steps: tuple[float, ...] = (0.5, 0.65, 0.75, 0.85, 0.95)
-    box_frame: Literal["pixel", "norm1000", "norm1", "resized"] = "pixel"
+    box_frame: BoxFrame = "pixel"
     family: str = "qwen2_5_vl"
     min_pixels: int | None = None
     max_pixels: int | None = None
@@ -176,12 +170,12 @@ class MixedRewardConfig:
             raise ConfigError(f"format_weight is {self.format_weight}; it must lie in [0, 1]")
         for kind, weight in self.weights.items():
             if kind not in (*REWARD_KINDS, *self.custom):
-                raise ConfigError(f"weights.{kind}: unknown reward{_suggestion(kind, REWARD_KINDS)}")
+                raise ConfigError(f"weights.{kind}: unknown reward{suggestion(kind, REWARD_KINDS)}")
             if not 0 <= weight <= 1:
                 raise ConfigError(f"weights.{kind} is {weight}; a weight must lie in [0, 1]")
         for source, kind in self.routes.items():
             if kind not in (*REWARD_KINDS, *self.custom):
-                raise ConfigError(f"routes.{source}: unknown reward {kind!r}{_suggestion(kind, REWARD_KINDS)}")
+                raise ConfigError(f"routes.{source}: unknown reward {kind!r}{suggestion(kind, REWARD_KINDS)}")
         if self.time_limit_s <= 0 or self.processes < 1:
             raise ConfigError("time_limit_s must be above 0 and processes at least 1")
         if not self.task_balance_limit >= 1:
@@ -205,55 +199,6 @@ class MixedRewardConfig:
         >>> MixedRewardConfig.from_mapping({"fromat_weight": 0.2})
         Traceback (most recent call last):
         ...
-        mixed_r1_verl.rewards.config.ConfigError: unknown key 'fromat_weight'; did you mean 'format_weight'?
+        mixed_r1_verl.core.config.ConfigError: unknown key 'fromat_weight'; did you mean 'format_weight'?
         """
-        return read_dataclass(cls, mapping, "")
-
-
-def _suggestion(word: str, known: typing.Iterable[str]) -> str:
-    near = difflib.get_close_matches(str(word), list(known), n=1)
-    return f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(known)}"
-
-
-def read_dataclass(cls: type, mapping: Mapping[str, Any], path: str) -> Any:
-    """Build a configuration dataclass from nested mappings, refusing unknown keys and wrong types."""
-    if not isinstance(mapping, Mapping):
-        raise ConfigError(f"{path or 'the reward block'} must be a mapping, not {type(mapping).__name__}")
-    hints = typing.get_type_hints(cls)
-    values: dict[str, Any] = {}
-    for key, value in mapping.items():
-        name = f"{path}.{key}" if path else str(key)
-        if key not in hints:
-            raise ConfigError(f"unknown key {name!r}{_suggestion(key, hints)}")
-        values[key] = _read_value(hints[key], value, name)
-    return cls(**values)
-
-
-def _read_value(hint: Any, value: Any, name: str) -> Any:
-    """`value` as `hint` asks for it; numbers may be given as whole numbers, tuples as lists."""
-    if hint is Any:
-        return value
-    if dataclasses.is_dataclass(hint):
-        return read_dataclass(typing.cast(type, hint), value, name)
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
-        if value is None and type(None) in arguments:
-            return None
-        return _read_value(next(argument for argument in arguments if argument is not type(None)), value, name)
-    if origin is Literal:
-        if value not in arguments:
-            raise ConfigError(f"{name} is {value!r}{_suggestion(str(value), arguments)}")
-        return value
-    if origin is tuple:
-        if isinstance(value, str) or not hasattr(value, "__iter__"):
-            raise ConfigError(f"{name} must be a list, not {value!r}")
-        return tuple(_read_value(arguments[0], item, f"{name}[{i}]") for i, item in enumerate(value))
-    if origin is Mapping or (isinstance(origin, type) and issubclass(origin, Mapping)):
-        if not isinstance(value, Mapping):
-            raise ConfigError(f"{name} must be a mapping, not {value!r}")
-        return {str(key): _read_value(arguments[1], item, f"{name}.{key}") for key, item in value.items()}
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
-        raise ConfigError(f"{name} must be {hint.__name__}, not {value!r}")
-    return value
+        return read_dataclass(cls, mapping)

@@ -14,7 +14,7 @@ Every step is one pass over the text, whatever the text is.
 import re
 from dataclasses import dataclass
 
-from mixed_r1_verl.families import FAMILIES
+from mixed_r1_verl.core.families import FAMILIES
 
 _FURTHER_END_TOKENS = (
     "</s>",

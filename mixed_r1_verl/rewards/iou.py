@@ -30,9 +30,10 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from itertools import combinations
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
-from mixed_r1_verl.rewards.boxes import Box, FrameError, find_boxes, frame_scale, rescale
+from mixed_r1_verl.core.boxes import Box, FrameError, box_iou, frame_scale, rescale
+from mixed_r1_verl.rewards.boxes import find_boxes
 from mixed_r1_verl.rewards.config import IoUConfig
 from mixed_r1_verl.rewards.verdict import GroundTruthError, Verdict
 
@@ -56,36 +57,8 @@ class GoldBox(NamedTuple):
     labels: tuple[str, ...] = ()
 
 
-Corners: TypeAlias = Box | GoldBox | Sequence[float]
+Corners: TypeAlias = Sequence[Any]
 Value: TypeAlias = Callable[[Corners, Corners], float]
-
-
-def box_iou(a: Corners, b: Corners) -> float:
-    """Intersection over union of two boxes (x1, y1, x2, y2) in continuous coordinates, in [0, 1].
-
-    A box without area, with swapped corners or with a number that is not finite has IoU 0 with everything.
-
-    Example:
-        >>> box_iou((0, 0, 10, 10), (5, 0, 15, 10))
-        0.3333333333333333
-        >>> box_iou((0.1, 0.1, 0.2, 0.2), (0.1, 0.1, 0.2, 0.2))
-        1.0
-        >>> box_iou((0, 0, 0, 0), (0, 0, 0, 0))
-        0.0
-    """
-    ax1, ay1, ax2, ay2 = a[0], a[1], a[2], a[3]
-    bx1, by1, bx2, by2 = b[0], b[1], b[2], b[3]
-    if not (ax1 < ax2 and ay1 < ay2 and bx1 < bx2 and by1 < by2):
-        return 0.0
-    width = (ax2 if ax2 < bx2 else bx2) - (ax1 if ax1 > bx1 else bx1)
-    height = (ay2 if ay2 < by2 else by2) - (ay1 if ay1 > by1 else by1)
-    if not (width > 0 and height > 0):
-        return 0.0
-    shared = width * height
-    union = (ax2 - ax1) * (ay2 - ay1) + (bx2 - bx1) * (by2 - by1) - shared
-    if not 0 < union < math.inf:
-        return 0.0
-    return min(1.0, shared / union)
 
 
 def iou_matrix(rows: Sequence[Corners], columns: Sequence[Corners]) -> list[list[float]]:

@@ -8,7 +8,8 @@ from dataclasses import replace
 from functools import cached_property, lru_cache
 from typing import Any
 
-from mixed_r1_verl.rewards.config import REWARD_KINDS, ConfigError, MixedRewardConfig
+from mixed_r1_verl.core.config import ConfigError
+from mixed_r1_verl.rewards.config import REWARD_KINDS, MixedRewardConfig
 from mixed_r1_verl.rewards.extraction import ParsedResponse, parse_response
 from mixed_r1_verl.rewards.format import format_reward
 from mixed_r1_verl.rewards.verdict import GroundTruthError, Verdict

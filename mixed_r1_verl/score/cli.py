@@ -12,8 +12,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from mixed_r1_verl.cli_options import ReportFormat, parse_settings, progress_bar
-from mixed_r1_verl.rewards.config import ConfigError, MixedRewardConfig
+from mixed_r1_verl.core.config import ConfigError
+from mixed_r1_verl.core.console import ReportFormat, parse_settings, progress_bar
+from mixed_r1_verl.rewards.config import MixedRewardConfig
 from mixed_r1_verl.score.output import RowWriter
 from mixed_r1_verl.score.responses import RESPONSE_COLUMNS, Reject, Response, ScoreError, count_rows
 from mixed_r1_verl.score.scoring import ScoreReport, score_files

@@ -25,8 +25,9 @@ from mixed_r1_verl.audit.audit import (
 )
 from mixed_r1_verl.audit.cli import audit_command
 from mixed_r1_verl.audit.rows import AuditError, AuditRow, demo_rows, read_rows
-from mixed_r1_verl.cli_options import parse_settings
-from mixed_r1_verl.rewards.config import REWARD_KINDS, ConfigError, IoUConfig, MixedRewardConfig, OpenEndedConfig
+from mixed_r1_verl.core.config import ConfigError
+from mixed_r1_verl.core.console import parse_settings
+from mixed_r1_verl.rewards.config import REWARD_KINDS, IoUConfig, MixedRewardConfig, OpenEndedConfig
 from mixed_r1_verl.rewards.verdict import Verdict
 
 

@@ -2,9 +2,9 @@
 
 import pytest
 
+from mixed_r1_verl.core.rows import RowError
 from mixed_r1_verl.data.boxes import place_boxes
 from mixed_r1_verl.data.images import StoredImage
-from mixed_r1_verl.data.raw import RowError
 from mixed_r1_verl.data.schema import Example
 
 

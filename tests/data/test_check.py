@@ -7,10 +7,10 @@ import pyarrow.parquet as pq
 import pytest
 from sound_rows import SOUND, changed, png, retyped, sound, write
 
+from mixed_r1_verl.core.rows import DataError
 from mixed_r1_verl.data.check import check_files
 from mixed_r1_verl.data.prompt import build_prompt
 from mixed_r1_verl.data.quick_check import quick_check
-from mixed_r1_verl.data.raw import DataError
 from mixed_r1_verl.data.schema import rows_to_table
 from mixed_r1_verl.rewards.config import REWARD_KINDS
 

@@ -18,12 +18,13 @@ import pytest
 from mixed_r1_verl.data_preprocess.easy_vqa import EASY_VQA
 from PIL import Image
 
+from mixed_r1_verl.core.rows import DataError, Reject, RowError
 from mixed_r1_verl.data import chunks, files
 from mixed_r1_verl.data.convert import Converter, Options, convert_dataset
 from mixed_r1_verl.data.convert_row import ImageCache, convert_row
 from mixed_r1_verl.data.converter import Job
 from mixed_r1_verl.data.fields import record, text_field
-from mixed_r1_verl.data.raw import DataError, RawFolder, Reject, Row, RowError
+from mixed_r1_verl.data.raw import RawFolder, Row
 from mixed_r1_verl.data.schema import Example, row_schema, same_type
 
 COLOURS = {"red": (255, 0, 0), "blue": (0, 0, 255), "green": (0, 128, 0)}

@@ -6,9 +6,9 @@ from collections import Counter
 import pyarrow.parquet as pq
 import pytest
 
+from mixed_r1_verl.core.rows import DataError
 from mixed_r1_verl.data.check import check_files
 from mixed_r1_verl.data.demo import build_demo
-from mixed_r1_verl.data.raw import DataError
 
 
 @pytest.fixture(scope="module")

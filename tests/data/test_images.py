@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mixed_r1_verl.core.rows import RowError
 from mixed_r1_verl.data.images import MAX_SOURCE_PIXELS, read_image_file, store_image, write_image
-from mixed_r1_verl.data.raw import RowError
 
 
 def encode(image: Image.Image, format: str, **options) -> bytes:

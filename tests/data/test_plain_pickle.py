@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
+from mixed_r1_verl.core.rows import DataError
 from mixed_r1_verl.data import plain_pickle
 from mixed_r1_verl.data.plain_pickle import read_plain_pickle
-from mixed_r1_verl.data.raw import DataError
 
 PLAIN = [{"a": 1, "b": [1.5, None, True, ("x", "ü")], "c": {"d"}}, "text", -3, 2**70]
 

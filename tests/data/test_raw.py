@@ -6,8 +6,9 @@ import unicodedata
 
 import pytest
 
+from mixed_r1_verl.core.rows import DataError, RowError
 from mixed_r1_verl.data.fields import letter_of, number_list, record, scalar_text, text_field, text_list
-from mixed_r1_verl.data.raw import DataError, RawFolder, RowError
+from mixed_r1_verl.data.raw import RawFolder
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mixed_r1_verl.data.raw import DataError
+from mixed_r1_verl.core.rows import DataError
 from mixed_r1_verl.data.registry import converters, documentation, get_converter, markdown_table
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "data.md"

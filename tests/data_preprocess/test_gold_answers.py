@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 from real_samples import SAMPLES, Sample, name_of
 
+from mixed_r1_verl.core.families import get_family
 from mixed_r1_verl.data.validate import GOLD_ACC, gold_acc, gold_response
-from mixed_r1_verl.families import get_family
 from mixed_r1_verl.rewards.config import IoUConfig, MixedRewardConfig
 from mixed_r1_verl.rewards.mixed import MixedReward
 

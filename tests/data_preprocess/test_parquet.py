@@ -9,8 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from mixed_r1_verl.core.rows import DataError
 from mixed_r1_verl.data.convert import Options, convert_dataset
-from mixed_r1_verl.data.raw import DataError, RawFolder
+from mixed_r1_verl.data.raw import RawFolder
 from mixed_r1_verl.data.registry import get_converter
 
 LETTER = "Answer with the letter of the right option."

@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 from real_samples import SAMPLES, Sample, name_of
 
+from mixed_r1_verl.core.rows import DataError
 from mixed_r1_verl.data.check import check_files
 from mixed_r1_verl.data.quick_check import quick_check
-from mixed_r1_verl.data.raw import DataError
 from mixed_r1_verl.rewards.config import REWARD_KINDS
 
 

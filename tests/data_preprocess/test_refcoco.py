@@ -5,7 +5,7 @@ import pickle
 
 import pytest
 
-from mixed_r1_verl.data.raw import DataError
+from mixed_r1_verl.core.rows import DataError
 
 IMAGES = [{"id": 9, "file_name": "COCO_train2014_000000000009.jpg", "width": 40, "height": 20}]
 ANNOTATIONS = [{"id": 5, "bbox": [10.5, 2, 20, 10]}, {"id": 6, "bbox": [30, 2, 20, 10]}]

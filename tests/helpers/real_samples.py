@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 from PIL import Image
 
+from mixed_r1_verl.core.rows import DataError
 from mixed_r1_verl.data.convert import Options, Summary, convert_dataset
-from mixed_r1_verl.data.raw import DataError, RawFolder
+from mixed_r1_verl.data.raw import RawFolder
 from mixed_r1_verl.data.registry import get_converter
 
 

@@ -13,7 +13,7 @@ from transfer_queue import KVBatchMeta
 from verl.trainer.ppo.v1 import PPOTrainerColocateAsync, PPOTrainerSeparateAsync, PPOTrainerSync
 from verl.utils.tensordict_utils import list_of_dict_to_tensordict
 
-from mixed_r1_verl.rewards.config import ConfigError
+from mixed_r1_verl.core.config import ConfigError
 from mixed_r1_verl.rewards.mixed import failure, result
 
 pytestmark = [pytest.mark.verl, pytest.mark.usefixtures("queue")]

@@ -11,8 +11,8 @@ from rollout import proto, row
 from verl import DataProto
 from verl.utils import hf_tokenizer
 
+from mixed_r1_verl.core.config import ConfigError
 from mixed_r1_verl.plugin.reward_manager import MixedRewardManager, reward_config
-from mixed_r1_verl.rewards.config import ConfigError
 
 KEYS = ["score", "acc", "format", "error", "reward_kind", "prediction", "reason", "id"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mixed_r1_verl.families import get_family
+from mixed_r1_verl.core.families import get_family
 
 HELPER = Path(__file__).parent.parent / "helpers" / "lora_in_vllm.py"
 

@@ -13,7 +13,7 @@ import pytest
 from hydra import compose, initialize_config_module
 from omegaconf import DictConfig, OmegaConf
 
-from mixed_r1_verl.families import get_family
+from mixed_r1_verl.core.families import get_family
 
 REPOSITORY = Path(__file__).parent.parent.parent
 RECIPES = REPOSITORY / "recipes" / "recipe"

@@ -8,7 +8,8 @@ from importlib import resources
 import pytest
 import yaml
 
-from mixed_r1_verl.rewards.config import REWARD_KINDS, ConfigError, MixedRewardConfig
+from mixed_r1_verl.core.config import ConfigError
+from mixed_r1_verl.rewards.config import REWARD_KINDS, MixedRewardConfig
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,13 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from mixed_r1_verl.rewards.config import ConfigError, IoUConfig
+from mixed_r1_verl.core.boxes import box_iou
+from mixed_r1_verl.core.config import ConfigError
+from mixed_r1_verl.rewards.config import IoUConfig
 from mixed_r1_verl.rewards.iou import (
     MAX_GOLD_BOXES,
     GoldBox,
     box_giou,
-    box_iou,
     iou_matrix,
     iou_reward,
     normalise_label,

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mixed_r1_verl import compute_score
-from mixed_r1_verl.rewards.config import ConfigError, MixedRewardConfig
+from mixed_r1_verl.core.config import ConfigError
+from mixed_r1_verl.rewards.config import MixedRewardConfig
 from mixed_r1_verl.rewards.mixed import MixedReward
 from mixed_r1_verl.rewards.verdict import Verdict
 

@@ -17,6 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from mixed_r1_verl.core.files import write_text
+from mixed_r1_verl.core.rows import DataError
 from mixed_r1_verl.data.engine import (
     balance,
     card,
@@ -34,9 +36,7 @@ from mixed_r1_verl.data.engine.config import BuildConfig, MixConfig
 from mixed_r1_verl.data.engine.convert import ConvertedSource, convert_sources
 from mixed_r1_verl.data.engine.rows import REJECTS, Outcome, count_by, write_rows
 from mixed_r1_verl.data.engine.store import Store, hash_file, hash_value
-from mixed_r1_verl.data.files import write_text
 from mixed_r1_verl.data.quick_check import quick_check
-from mixed_r1_verl.data.raw import DataError
 from mixed_r1_verl.rewards.config import REWARD_KINDS
 
 

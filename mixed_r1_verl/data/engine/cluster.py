@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
+from mixed_r1_verl.core.rows import DataError
 from mixed_r1_verl.data.engine.config import RayConfig
-from mixed_r1_verl.data.raw import DataError
 
 Item = dict[str, Any]
 

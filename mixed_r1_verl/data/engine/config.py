@@ -8,8 +8,9 @@ from typing import Any, Literal
 
 import yaml
 
-from mixed_r1_verl.data.raw import DataError
-from mixed_r1_verl.rewards.config import REWARD_KINDS, ConfigError, read_dataclass
+from mixed_r1_verl.core.config import ConfigError, read_dataclass
+from mixed_r1_verl.core.rows import DataError
+from mixed_r1_verl.rewards.config import REWARD_KINDS
 
 
 @dataclass(frozen=True)

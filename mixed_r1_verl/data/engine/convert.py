@@ -11,12 +11,13 @@ from typing import Any
 
 import pyarrow as pa
 
+from mixed_r1_verl.core.rows import DataError
 from mixed_r1_verl.data.convert import Converter, Options, convert_dataset
 from mixed_r1_verl.data.engine.cluster import Cluster, Item
 from mixed_r1_verl.data.engine.config import BuildConfig, SourceConfig
 from mixed_r1_verl.data.engine.rows import REJECTS
 from mixed_r1_verl.data.engine.store import Store, hash_code, hash_value
-from mixed_r1_verl.data.raw import DataError, RawFolder
+from mixed_r1_verl.data.raw import RawFolder
 from mixed_r1_verl.data.registry import get_converter
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mixed_r1_verl.core.rows import DataError, RowError
 from mixed_r1_verl.data.engine.cluster import Cluster, Item
 from mixed_r1_verl.data.engine.config import EvaluationConfig, NearConfig
 from mixed_r1_verl.data.engine.describe import describe_picture, hash_question
@@ -21,7 +22,7 @@ from mixed_r1_verl.data.engine.near import NearIndex, same_colour
 from mixed_r1_verl.data.engine.rows import Drop, Outcome, drop_rows, list_column, numbers_of, write_rows
 from mixed_r1_verl.data.engine.store import Store
 from mixed_r1_verl.data.images import read_image_file, store_image
-from mixed_r1_verl.data.raw import DataError, RawFolder, RowError
+from mixed_r1_verl.data.raw import RawFolder
 
 STAGE = "decontaminate"
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")

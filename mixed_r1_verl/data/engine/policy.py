@@ -15,12 +15,13 @@ from typing import Any, cast
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mixed_r1_verl.core.config import ConfigError, read_dataclass
+from mixed_r1_verl.core.rows import DataError
 from mixed_r1_verl.data.engine.cluster import Item
 from mixed_r1_verl.data.engine.config import DifficultyConfig
 from mixed_r1_verl.data.engine.store import draw
 from mixed_r1_verl.data.prompt import IMAGE_MARKER
-from mixed_r1_verl.data.raw import DataError
-from mixed_r1_verl.rewards.config import ConfigError, MixedRewardConfig, read_dataclass
+from mixed_r1_verl.rewards.config import MixedRewardConfig
 
 RESPONSES = pa.schema(
     [

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from mixed_r1_verl import data_preprocess
-from mixed_r1_verl.data.files import write_text
-from mixed_r1_verl.data.raw import DataError
+from mixed_r1_verl.core.files import write_text
+from mixed_r1_verl.core.rows import DataError
 
 LIBRARIES = ("mixed-r1-verl", "pyarrow", "pillow", "numpy", "imagehash")
 

@@ -18,10 +18,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from mixed_r1_verl.core.rows import DataError
 from mixed_r1_verl.data.check import check_files
 from mixed_r1_verl.data.engine.build import Watch, build
 from mixed_r1_verl.data.engine.config import read_config
-from mixed_r1_verl.data.raw import DataError
 
 pytestmark = pytest.mark.timeout(600)
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
+from mixed_r1_verl.core.rows import DataError
 from mixed_r1_verl.data.engine.config import read_config
-from mixed_r1_verl.data.raw import DataError
 from mixed_r1_verl.data.registry import converters
 
 ROOT = Path(__file__).parents[3]

@@ -9,10 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from mixed_r1_verl.core.rows import DataError
 from mixed_r1_verl.data.engine.config import NearConfig
 from mixed_r1_verl.data.engine.decontaminate import ITEMS, _items, drop_contaminated
 from mixed_r1_verl.data.engine.describe import describe_picture, hash_question
-from mixed_r1_verl.data.raw import DataError
 
 Encode = Callable[..., bytes]
 Picture = Callable[[int], Image.Image]

@@ -8,10 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from mixed_r1_verl.core.rows import DataError
 from mixed_r1_verl.data.engine.config import DifficultyConfig
 from mixed_r1_verl.data.engine.difficulty import _chunk_edges, add_scores, histograms, select
 from mixed_r1_verl.data.engine.policy import RESPONSES, reward_block
-from mixed_r1_verl.data.raw import DataError
 
 CONFIG = DifficultyConfig("m", samples=4, min_mean=0.2, max_mean=0.8, min_spread=0.1)
 CASES = [

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from mixed_r1_verl.core.rows import DataError
 from mixed_r1_verl.data.engine.store import Store
-from mixed_r1_verl.data.raw import DataError
 
 
 def test_a_stage_runs_once_for_a_key_and_a_killed_one_finds_what_it_left(tmp_path: Path) -> None:

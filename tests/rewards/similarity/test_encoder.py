@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from mixed_r1_verl.rewards.config import ConfigError, MixedRewardConfig, OpenEndedConfig
+from mixed_r1_verl.core.config import ConfigError
+from mixed_r1_verl.rewards.config import MixedRewardConfig, OpenEndedConfig
 from mixed_r1_verl.rewards.open_ended import open_ended_reward
 from mixed_r1_verl.rewards.similarity.encoder import load_encoder
 from mixed_r1_verl.rewards.similarity.table import EmbeddingTable

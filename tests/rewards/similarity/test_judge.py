@@ -9,7 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from mixed_r1_verl.rewards.config import ConfigError, JudgeConfig, MixedRewardConfig
+from mixed_r1_verl.core.config import ConfigError
+from mixed_r1_verl.rewards.config import JudgeConfig, MixedRewardConfig
 from mixed_r1_verl.rewards.mixed import MixedReward, compute_score, with_router
 from mixed_r1_verl.rewards.similarity.judge import JudgeError, clean, judge_mark, messages, read_mark
 

@@ -7,9 +7,16 @@ from typing import Any
 
 import pytest
 
-from mixed_r1_verl.families import FAMILIES, ImageSizeError, UnknownFamilyError, fetched_size, get_family, smart_resize
-from mixed_r1_verl.rewards.boxes import Box, frame_scale, rescale
-from mixed_r1_verl.rewards.config import BOX_FRAMES, IoUConfig
+from mixed_r1_verl.core.boxes import FRAMES, Box, frame_scale, rescale
+from mixed_r1_verl.core.families import (
+    FAMILIES,
+    ImageSizeError,
+    UnknownFamilyError,
+    fetched_size,
+    get_family,
+    smart_resize,
+)
+from mixed_r1_verl.rewards.config import IoUConfig
 from mixed_r1_verl.rewards.iou import iou_reward
 
 QWEN = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")
@@ -173,7 +180,7 @@ def processor_size(name: str, width: int, height: int) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-@pytest.mark.parametrize("frame", ["own", *BOX_FRAMES])
+@pytest.mark.parametrize("frame", ["own", *FRAMES])
 def test_gold_box_goes_through_the_frame_and_back(name: str, frame: str) -> None:
     """A gold box, drawn into the frame after the processor's own resize and written down, keeps an IoU of 0.99."""
     family = get_family(name)
@@ -265,5 +272,7 @@ def test_keys_are_hugging_face_model_types() -> None:
 
 
 def test_nothing_heavy_is_imported() -> None:
-    code = "import sys, mixed_r1_verl.families; sys.exit(bool({'torch', 'transformers', 'numpy'} & set(sys.modules)))"
+    code = (
+        "import sys, mixed_r1_verl.core.families; sys.exit(bool({'torch', 'transformers', 'numpy'} & set(sys.modules)))"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -48,7 +48,7 @@ class ModelFamily:
         max_pixels: largest area of the resized image; for a tiled family the largest number of tiles times a tile's
             area.
         tile_size: side of a square tile in pixels, or None for a family that resizes instead of tiling.
-        box_frame: the frame in which the family answers with boxes, one of `mixed_r1_verl.rewards.config.BOX_FRAMES`.
+        box_frame: the frame in which the family answers with boxes, one of `mixed_r1_verl.core.boxes.FRAMES`.
         image_token: the text of one image token in the expanded prompt.
         image_start: marker before the image tokens of one picture.
         image_end: marker after them.
@@ -326,7 +326,7 @@ def get_family(name: str) -> ModelFamily:
         >>> get_family("llava")
         Traceback (most recent call last):
         ...
-        mixed_r1_verl.families.UnknownFamilyError: unknown model family 'llava'; known: qwen2_vl, qwen2_5_vl, ...
+        mixed_r1_verl.core.families.UnknownFamilyError: unknown model family 'llava'; known: qwen2_vl, qwen2_5_vl, ...
     """
     key = name.strip().lower().replace(".", "_").replace("-", "_")
     family = FAMILIES.get(_ALIASES.get(key, key))

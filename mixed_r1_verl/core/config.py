@@ -1,0 +1,172 @@
+"""Frozen dataclasses as configuration: read from nested mappings, refused where a key, a type or a number is wrong.
+
+A numeric field says which numbers make sense, and the class checks them whenever it is made:
+
+    @dataclass(frozen=True)
+    class ChartConfig:
+        tolerance: Annotated[float, Interval(ge=0, lt=1)] = 0.05
+
+        def __post_init__(self) -> None:
+            check_bounds(self, "chart")
+"""
+
+import dataclasses
+import difflib
+import math
+import types
+import typing
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+from typing import Annotated, Any, Literal, TypeVar
+
+from annotated_types import Ge, GroupedMetadata, Gt, Le, Lt
+
+__all__ = ["ConfigError", "bounds_of", "check_bounds", "read_dataclass", "suggestion"]
+
+C = TypeVar("C")
+_TESTS = {
+    Gt: (lambda value, bound: value > bound.gt, lambda bound: f"above {bound.gt}"),
+    Ge: (lambda value, bound: value >= bound.ge, lambda bound: f"at least {bound.ge}"),
+    Lt: (lambda value, bound: value < bound.lt, lambda bound: f"below {bound.lt}"),
+    Le: (lambda value, bound: value <= bound.le, lambda bound: f"at most {bound.le}"),
+}
+
+
+class ConfigError(ValueError):
+    """A key or value of a configuration is not one that is known."""
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """The end of a message about a word that is not known: the nearest known one, or all of them.
+
+    >>> suggestion("mathcing", ["matching", "chart"]), suggestion("x", ["matching", "chart"])
+    ("; did you mean 'matching'?", '; known are matching, chart')
+    """
+    known = [str(name) for name in known]
+    near = difflib.get_close_matches(str(word), known, n=1)
+    return f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(known)}"
+
+
+@lru_cache(maxsize=256)
+def _hints(cls: type) -> dict[str, Any]:
+    return typing.get_type_hints(cls, include_extras=True)
+
+
+def bounds_of(hint: Any) -> list[Any] | None:
+    """The bounds that the type of a field declares; None for a type that holds no number.
+
+    Looks into optional types, tuples and mappings, whose members the bounds then hold for.
+
+    >>> bounds_of(Annotated[float, Ge(0)]), bounds_of(int | None), bounds_of(str)
+    ([Ge(ge=0)], [], None)
+    """
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Annotated:
+        if bounds_of(arguments[0]) is None:
+            return None
+        grouped = [list(item) if isinstance(item, GroupedMetadata) else [item] for item in arguments[1:]]
+        return [bound for group in grouped for bound in group if type(bound) in _TESTS]
+    if hint in (int, float):
+        return []
+    if origin is Literal:
+        return None
+    return next((found for found in map(bounds_of, arguments) if found is not None), None)
+
+
+def check_bounds(config: Any, path: str = "") -> None:
+    """Refuse numbers outside the bounds that the fields of a dataclass declare, and numbers that are not finite.
+
+    Args:
+        config: an instance of a dataclass.
+        path: what stands before the names of its fields in messages.
+
+    Raises:
+        ConfigError: naming the field, its value and what it must be.
+    """
+    for name, hint in _hints(type(config)).items():  # type: ignore[arg-type]
+        bounds = bounds_of(hint)
+        if bounds is None:
+            continue
+        for place, value in _numbers(getattr(config, name), f"{path}.{name}" if path else name):
+            if not math.isfinite(value):
+                raise ConfigError(f"{place} is {value}; it must be finite")
+            if not all(_TESTS[type(bound)][0](value, bound) for bound in bounds):
+                wanted = " and ".join(_TESTS[type(bound)][1](bound) for bound in bounds)
+                raise ConfigError(f"{place} is {value}; it must be {wanted}")
+
+
+def _numbers(value: Any, place: str) -> Iterator[tuple[str, float]]:
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _numbers(item, f"{place}.{key}")
+    elif isinstance(value, tuple | list):
+        for number, item in enumerate(value):
+            yield from _numbers(item, f"{place}[{number}]")
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield place, value
+
+
+def read_dataclass(cls: type[C], mapping: Mapping[str, Any], path: str = "") -> C:
+    """Build a configuration dataclass from nested mappings; unknown keys and wrong types are refused.
+
+    Whole numbers may stand for floats, and lists for tuples.
+
+    Args:
+        cls: the dataclass.
+        mapping: its values, those of nested dataclasses as nested mappings.
+        path: what stands before the names of its keys in messages.
+
+    Raises:
+        ConfigError: naming the key, and the nearest known one.
+    """
+    if not isinstance(mapping, Mapping):
+        raise ConfigError(f"{path or 'the configuration'} must be a mapping, not {type(mapping).__name__}")
+    hints = _hints(cls)  # type: ignore[arg-type]
+    values: dict[str, Any] = {}
+    for key, value in mapping.items():
+        name = f"{path}.{key}" if path else str(key)
+        if key not in hints:
+            raise ConfigError(f"unknown key {name!r}{suggestion(key, hints)}")
+        values[key] = _read_value(hints[key], value, name)
+    missing = [
+        field.name
+        for field in dataclasses.fields(cls)  # type: ignore[arg-type]
+        if field.init
+        and field.name not in values
+        and field.default is dataclasses.MISSING
+        and field.default_factory is dataclasses.MISSING
+    ]
+    if missing:
+        raise ConfigError(f"{path + ' lacks' if path else 'missing'} {', '.join(map(repr, missing))}")
+    return cls(**values)
+
+
+def _read_value(hint: Any, value: Any, name: str) -> Any:
+    if hint is Any:
+        return value
+    if dataclasses.is_dataclass(hint):
+        return read_dataclass(typing.cast(type, hint), value, name)
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Annotated:
+        return _read_value(arguments[0], value, name)
+    if origin in (typing.Union, types.UnionType):
+        if value is None and type(None) in arguments:
+            return None
+        return _read_value(next(argument for argument in arguments if argument is not type(None)), value, name)
+    if origin is Literal:
+        if value not in arguments:
+            raise ConfigError(f"{name} is {value!r}{suggestion(str(value), arguments)}")
+        return value
+    if origin is tuple:
+        if isinstance(value, str) or not hasattr(value, "__iter__"):
+            raise ConfigError(f"{name} must be a list, not {value!r}")
+        return tuple(_read_value(arguments[0], item, f"{name}[{i}]") for i, item in enumerate(value))
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"{name} must be a mapping, not {value!r}")
+        return {str(key): _read_value(arguments[1], item, f"{name}.{key}") for key, item in value.items()}
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
+        raise ConfigError(f"{name} must be {hint.__name__}, not {value!r}")
+    return value

@@ -1,0 +1,120 @@
+"""The shell that the commands share: settings, progress, exit codes, errors on one line."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from mixed_r1_verl.core.config import ConfigError
+from mixed_r1_verl.core.rows import DataError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
+OK, FAILED, BAD_USAGE, INTERRUPTED = 0, 1, 2, 130
+
+
+class ReportFormat(str, Enum):
+    """How a report is printed."""
+
+    table = "table"
+    json = "json"
+
+
+def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
+    """`KEY=VALUE` settings with dotted keys as a nested mapping; a value that is JSON is read as such.
+
+    Raises:
+        ConfigError: for a setting without `=`, or one that contradicts another.
+
+    >>> parse_settings(["open_ended.variant=bmas", "format_weight=0.2"])
+    {'open_ended': {'variant': 'bmas'}, 'format_weight': 0.2}
+    """
+    result: dict[str, Any] = {}
+    for setting in settings:
+        key, sign, text = setting.partition("=")
+        if not sign or not key.strip():
+            raise ConfigError(f"--set {setting!r} is not KEY=VALUE")
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = text
+        *path, last = key.strip().split(".")
+        place = result
+        for name in path:
+            place = place.setdefault(name, {})
+            if not isinstance(place, dict):
+                raise ConfigError(f"--set {setting!r} contradicts an earlier value of {name!r}")
+        place[last] = value
+    return result
+
+
+def merge(block: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """A nested mapping with some of its keys changed, also within its own mappings.
+
+    >>> merge({"iou": {"mode": "raw", "threshold": 0.5}}, {"iou": {"mode": "giou"}})
+    {'iou': {'mode': 'giou', 'threshold': 0.5}}
+    """
+    merged = dict(block)
+    for key, value in changes.items():
+        own = merged.get(key)
+        merged[key] = merge(own, value) if isinstance(own, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def progress_bar(console: "Console", *columns: Any) -> "Progress":
+    """A bar of rows done, with the time that is left; silent where the console is no terminal.
+
+    Args:
+        console: where it is drawn.
+        columns: further columns of rich, after the time.
+    """
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        *columns,
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+
+
+def error_line(message: object) -> None:
+    """Print `error: …` to standard error, as it is: no markup, no wrapping."""
+    from rich.console import Console
+
+    Console(stderr=True, soft_wrap=True).print(f"error: {message}", markup=False, highlight=False)
+
+
+@contextmanager
+def command_errors(*usage: type[Exception], interrupted: str = "interrupted; nothing was written") -> Iterator[None]:
+    """Errors of a command as one line and an exit code.
+
+    Exit code 2 for `usage`, `ConfigError` and `DataError`; 1 for `OSError` and `RuntimeError` (a full disk, a process
+    that does not start); 130 for Ctrl-C.
+
+    Args:
+        usage: further errors that say that the command was asked for something that cannot be done.
+        interrupted: what is said at Ctrl-C.
+    """
+    try:
+        yield
+    except (*usage, ConfigError, DataError) as error:  # type: ignore[misc]
+        error_line(error)
+        raise typer.Exit(BAD_USAGE) from error
+    except typer.Exit:  # is a RuntimeError
+        raise
+    except (OSError, RuntimeError) as error:
+        error_line(error)
+        raise typer.Exit(FAILED) from error
+    except KeyboardInterrupt:
+        error_line(interrupted)
+        raise typer.Exit(INTERRUPTED) from None
