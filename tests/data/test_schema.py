@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mixed_r1_verl.core.boxes import format_boxes
 from mixed_r1_verl.data.schema import (
     Example,
     build_row,
-    format_boxes,
     image_form,
     references_json,
     row_schema,
