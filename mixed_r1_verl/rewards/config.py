@@ -201,4 +201,6 @@ class MixedRewardConfig:
         ...
         mixed_r1_verl.core.config.ConfigError: unknown key 'fromat_weight'; did you mean 'format_weight'?
         """
+        if not isinstance(mapping, Mapping):
+            raise ConfigError(f"the reward block must be a mapping, not {type(mapping).__name__}")
         return read_dataclass(cls, mapping)
