@@ -37,7 +37,7 @@ setup(
     package_data={
         "mixed_r1_verl": ["py.typed"],
         "mixed_r1_verl.recipes": ["**/*.yaml"],
-        "mixed_r1_verl.data.engine": ["*.j2"],
+        "mixed_r1_verl.engine": ["*.j2"],
         "mixed_r1_verl.report": ["assets/*"],
         "mixed_r1_verl.tiny": ["assets/**/*"],
     },

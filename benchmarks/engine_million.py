@@ -16,14 +16,14 @@ from collections.abc import Callable
 import numpy as np
 import pyarrow as pa
 
-from mixed_r1_verl.data.engine.balance import balance
-from mixed_r1_verl.data.engine.config import BalanceConfig, MixConfig, NearConfig, QuotaConfig
-from mixed_r1_verl.data.engine.decontaminate import ITEMS, drop_contaminated
-from mixed_r1_verl.data.engine.duplicates import drop_duplicates
-from mixed_r1_verl.data.engine.mix import mix
-from mixed_r1_verl.data.engine.quotas import apply_quotas
-from mixed_r1_verl.data.engine.rows import ROWS
-from mixed_r1_verl.data.engine.split import validation_rows
+from mixed_r1_verl.engine.balance import balance
+from mixed_r1_verl.engine.config import BalanceConfig, MixConfig, NearConfig, QuotaConfig
+from mixed_r1_verl.engine.decontaminate import ITEMS, drop_contaminated
+from mixed_r1_verl.engine.duplicates import drop_duplicates
+from mixed_r1_verl.engine.mix import mix
+from mixed_r1_verl.engine.quotas import apply_quotas
+from mixed_r1_verl.engine.rows import ROWS
+from mixed_r1_verl.engine.split import validation_rows
 
 SOURCES = [f"source_{number}" for number in range(8)]
 REWARDS = ("matching", "chart", "iou", "open_ended")

@@ -165,8 +165,8 @@ def build_command(
     Writes train.parquet, val.parquet, rejects.jsonl, card.html and card.json. A run that was interrupted goes on when
     it is started again; a changed setting repeats only the stages that it concerns.
     """
-    from mixed_r1_verl.data.engine.build import Step, Watch, build
-    from mixed_r1_verl.data.engine.config import read_config
+    from mixed_r1_verl.engine.build import Step, Watch, build
+    from mixed_r1_verl.engine.config import read_config
 
     try:
         settings = read_config(config, output=str(output) if output else None, raw=str(raw) if raw else None)

@@ -1,0 +1,149 @@
+"""Stage convert: every source through its converter, which also validates each row by its own reward.
+
+Each source is one Ray task. What `mixed_r1_verl.data.convert` promises holds here: chunks that are done stay done, and
+the bytes do not depend on interruptions or on the number of processes.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from mixed_r1_verl.core.rows import DataError
+from mixed_r1_verl.data.convert import Converter, Options, convert_dataset
+from mixed_r1_verl.data.raw import RawFolder
+from mixed_r1_verl.data.registry import get_converter
+from mixed_r1_verl.engine.cluster import Cluster, Item
+from mixed_r1_verl.engine.config import BuildConfig, SourceConfig
+from mixed_r1_verl.engine.rows import REJECTS
+from mixed_r1_verl.engine.store import Store, hash_code, hash_value
+
+
+@dataclass(frozen=True)
+class ConvertedSource:
+    """One source after its conversion.
+
+    Attributes:
+        config: the source as configured.
+        folder: the converted files, with `summary.json` and `rejects.jsonl`.
+        licence, origin: as the converter states them.
+        input_hash: hash of the raw files.
+        content_hash: hash of the converted files.
+        read, written, rejected: `read = written + rejected`.
+        files: the parquet files, in order.
+    """
+
+    config: SourceConfig
+    folder: Path
+    licence: str
+    origin: str
+    input_hash: str
+    content_hash: str
+    read: int
+    written: int
+    rejected: int
+    files: tuple[Path, ...]
+
+    def rejects(self) -> pa.Table:
+        """The rejects of the conversion, as the engine writes them."""
+        lines = (self.folder / "rejects.jsonl").read_text(encoding="utf-8").splitlines()
+        rejects = [json.loads(line) for line in lines]
+        for reject in rejects:
+            reject["stage"] = "validate" if reject["stage"] in ("validate", "duplicate") else "convert"
+            reject["detail"] = f"{reject.pop('field')}: {reject['detail']}".rstrip(": ")
+            reject["source"] = self.config.name
+        return pa.Table.from_pylist(rejects, schema=REJECTS)
+
+
+def convert_sources(config: BuildConfig, store: Store, cluster: Cluster) -> list[ConvertedSource]:
+    """Converts all sources that are not converted yet.
+
+    Raises:
+        DataError: a source cannot be used; the message names it.
+    """
+    # Code and raw folders are looked at before anything runs, so that a wrong name does not cost an hour.
+    plans = [_plan(config, source, store) for source in config.sources]
+    waiting = [plan for plan in plans if not (Path(plan["output"]) / "summary.json").is_file()]
+    # Without anything to do, Ray is not even started.
+    workers = max(1, cluster.cpus // len(waiting)) if waiting else 1
+    items = [{**plan, "workers": workers} for plan in waiting]
+    for _ in cluster.run(_convert, items, cpus=workers):
+        pass
+    return [_converted(source, plan) for source, plan in zip(config.sources, plans, strict=True)]
+
+
+def _raw_folder(source: SourceConfig, root: Path, converter: Converter) -> RawFolder:
+    path = root / source.input if source.input else None
+    if path is None and converter.default_input is not None:
+        path = converter.default_input()
+    if path is None:
+        raise DataError(f"{source.name}: needs an input; the data is at {converter.source}")
+    roots = tuple(root / name for name in source.image_roots)
+    if path.is_file():
+        return RawFolder(path.parent, roots, only=path.name)
+    return RawFolder(path, roots)
+
+
+def _plan(config: BuildConfig, source: SourceConfig, store: Store) -> Item:
+    """What the task of a source needs, as plain values."""
+    try:
+        converter = get_converter(source.converter)
+        raw = _raw_folder(source, config.raw_folder, converter)
+        if source.split and source.split not in converter.splits:
+            raise DataError(f"has no split {source.split!r}; it has {', '.join(converter.splits)}")
+    except DataError as error:
+        raise DataError(f"source {source.name}: {error}") from None
+    options = Options(
+        split=source.split or converter.splits[0],
+        limit=source.limit,
+        max_pixels=source.max_pixels,
+        seed=config.seed,
+        chunk_rows=config.chunk_rows,
+    )
+    input_hash = hash_value([raw.only, *(store.hash_folder(folder) for folder in (raw.root, *raw.image_roots))])
+    # Whatever shapes or judges a row: converters, the shared core, and the rewards that validate.
+    code = hash_code("data", "data_preprocess", "rewards")
+    key = {"input": input_hash, "converter": converter.name, "options": asdict(options), "code": code}
+    return {
+        "name": source.name,
+        "converter": converter.name,
+        "root": str(raw.root),
+        "only": raw.only,
+        "image_roots": [str(folder) for folder in raw.image_roots],
+        "options": json.dumps(asdict(options)),
+        "output": str(store.folder(f"convert-{source.name}", __file__, key)),
+        "input_hash": input_hash,
+    }
+
+
+def _convert(plan: Item) -> Item:
+    """Runs in a Ray worker."""
+    options = Options(**{**json.loads(plan["options"]), "workers": int(plan["workers"])})
+    try:
+        raw = RawFolder(Path(plan["root"]), tuple(map(Path, plan["image_roots"])), only=plan["only"])
+        convert_dataset(get_converter(plan["converter"]), raw, Path(plan["output"]), options)
+    except DataError as error:
+        return {"error": f"source {plan['name']}: {error}"}
+    except OSError as error:
+        return {"error": f"source {plan['name']}: cannot write {plan['output']}: {error.strerror or error}"}
+    return {"error": ""}
+
+
+def _converted(source: SourceConfig, plan: Item) -> ConvertedSource:
+    folder = Path(plan["output"])
+    summary: dict[str, Any] = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    converter = get_converter(plan["converter"])
+    return ConvertedSource(
+        config=source,
+        folder=folder,
+        licence=converter.licence,
+        origin=converter.source,
+        input_hash=plan["input_hash"],
+        content_hash=hash_value([entry["sha256"] for entry in summary["files"]]),
+        read=summary["read"],
+        written=summary["written"],
+        rejected=summary["rejected"],
+        files=tuple(folder / entry["name"] for entry in summary["files"]),
+    )

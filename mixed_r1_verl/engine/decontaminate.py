@@ -1,0 +1,177 @@
+"""Stage decontaminate: rows that repeat an evaluation set leave.
+
+The same keys as for duplicates: near perceptual hash and mean colour of pictures, and the normalised question. Any of a
+row's pictures counts. Every picture of the evaluation set must be readable, since nobody could otherwise promise that
+the training set is free of it.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mixed_r1_verl.core.rows import DataError, RowError
+from mixed_r1_verl.data.images import read_image_file, store_image
+from mixed_r1_verl.data.raw import RawFolder
+from mixed_r1_verl.engine.cluster import Cluster, Item
+from mixed_r1_verl.engine.config import EvaluationConfig, NearConfig
+from mixed_r1_verl.engine.describe import describe_picture, hash_question
+from mixed_r1_verl.engine.near import NearIndex, same_colour
+from mixed_r1_verl.engine.rows import Drop, Outcome, drop_rows, list_column, numbers_of, write_rows
+from mixed_r1_verl.engine.store import Store
+
+STAGE = "decontaminate"
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+ITEMS = pa.schema([("question", pa.uint64()), ("phash", pa.uint64()), ("colour", pa.uint32()), ("where", pa.string())])
+
+
+def describe_evaluation(
+    sets: tuple[EvaluationConfig, ...], store: Store, cluster: Cluster
+) -> list[tuple[EvaluationConfig, pa.Table, str]]:
+    """Each evaluation set with its keys, one row for each picture (or for each question without one), and its hash.
+
+    Raises:
+        DataError: a set cannot be read.
+    """
+    folders, hashes, items = [], [], []
+    for entry in sets:
+        path = Path(entry.path).expanduser().absolute()
+        if not path.exists():
+            raise DataError(f"evaluation: {path} is not there")
+        root = Path(entry.image_root).expanduser().absolute() if entry.image_root else path.parent
+        hashes.append(store.hash_folder(path))
+        key: dict[str, Any] = {"content": hashes[-1]}
+        if path.suffix == ".jsonl":
+            key["pictures"] = store.hash_folder(root)
+        folder = store.folder(f"evaluation-{path.stem}", __file__, key)
+        folders.append(folder)
+        if not folder.is_dir():
+            items.append({"path": str(path), "root": str(root), "folder": str(folder)})
+    for _ in cluster.run(_describe, items):
+        pass
+    tables = [pq.read_table(folder / "items.parquet") for folder in folders]
+    return list(zip(sets, tables, hashes, strict=True))
+
+
+def _describe(item: Item) -> Item:
+    """Runs in a Ray worker."""
+    path, folder = Path(item["path"]), Path(item["folder"])
+    partial = folder.with_name(folder.name + ".partial")
+    try:
+        items = pa.Table.from_pylist(list(_items(path, Path(item["root"]))), schema=ITEMS)
+    except (RowError, OSError, pa.ArrowException) as error:
+        return {"error": f"evaluation: {path}: {error}"}
+    except DataError as error:
+        return {"error": f"evaluation: {error}"}
+    partial.mkdir(exist_ok=True)
+    write_rows(partial / "items.parquet", items)
+    partial.rename(folder)
+    return {"error": ""}
+
+
+def _items(path: Path, root: Path) -> Iterator[dict[str, Any]]:
+    if path.is_dir():
+        found = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
+        if not found:
+            raise DataError(f"{path} holds no picture")
+        for file in found:
+            yield from _keys(file.name, None, [read_image_file(file).data])
+    elif path.suffix == ".jsonl":
+        raw = RawFolder(root)
+        for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
+            if not line.strip():
+                continue
+            where = f"{path.name}:{number}"
+            try:
+                record = json.loads(line)
+                names = record.get("images") or record.get("image") or []
+                names = [names] if isinstance(names, str) else names
+                data = [read_image_file(raw.image(name)).data for name in names]
+                yield from _keys(where, record.get("question"), data)
+            except (RowError, ValueError, TypeError, AttributeError) as error:
+                raise DataError(f"{path}: line {number}: {error}; a line has `question` and `image`") from None
+    elif path.suffix == ".parquet":
+        yield from _parquet_items(path)
+    else:
+        raise DataError(f"{path} is neither a folder nor a .jsonl or .parquet file")
+
+
+def _parquet_items(path: Path) -> Iterator[dict[str, Any]]:
+    """A file of this package, or one with the columns `question` and `image` or `images` (bytes)."""
+    with pq.ParquetFile(path) as file:
+        columns = [name for name in ("question", "extra_info", "image", "images") if name in file.schema_arrow.names]
+        if not columns:
+            raise DataError(f"{path} has no column question, extra_info, image or images")
+        number = 0
+        for batch in file.iter_batches(batch_size=64, columns=columns):
+            for row in batch.to_pylist():
+                cells = row.get("images") or ([row["image"]] if row.get("image") else [])
+                question = row.get("question") or (row.get("extra_info") or {}).get("question")
+                where = f"{path.name}#{number}"
+                try:
+                    yield from _keys(where, question, [store_image(_data(cell)).data for cell in cells])
+                except (RowError, OSError, TypeError, AttributeError) as error:
+                    raise DataError(f"{path}: row {number}: the picture cannot be read: {error}") from None
+                number += 1
+
+
+def _data(cell: Any) -> bytes:
+    if isinstance(cell, bytes):
+        return cell
+    if cell.get("bytes"):
+        return bytes(cell["bytes"])
+    return Path(cell.get("image") or cell.get("path")).read_bytes()
+
+
+def _keys(where: str, question: Any, pictures: list[bytes]) -> Iterator[dict[str, Any]]:
+    hashed = hash_question(question) if isinstance(question, str) and question.strip() else None
+    looks: list[tuple[int | None, int | None]] = [describe_picture(data) for data in pictures]
+    for phash, colour in looks or [(None, None)]:
+        if hashed is not None or phash is not None:
+            yield {"question": hashed, "phash": phash, "colour": colour, "where": where}
+
+
+def drop_contaminated(
+    table: pa.Table, sets: Sequence[tuple[str, str, pa.Table]], near: NearConfig, sources: list[str]
+) -> Outcome:
+    """Drops rows that repeat an evaluation set, with the reason `in_evaluation_set`.
+
+    Args:
+        table: rows.
+        sets: name, `match` and keys of each set.
+        near: when pictures are the same.
+        sources: names of the sources.
+    """
+    drops: dict[int, Drop] = {}
+    offsets, phash = list_column(table, "phash")
+    colour = list_column(table, "colour")[1]
+    owner = np.repeat(np.arange(table.num_rows), np.diff(offsets))
+    question = numbers_of(table, "question")
+    textual = np.flatnonzero(np.diff(offsets) == 0)
+    for name, match, keys in sets:
+        items = keys.to_pylist()
+        index = NearIndex(near.max_distance)
+        for number, item in enumerate(items):
+            if item["phash"] is not None:
+                index.add(item["phash"], number)
+        for place, row in enumerate(owner.tolist()):
+            if row in drops:
+                continue
+            for number, _ in index.find(int(phash[place])):
+                item = items[number]
+                if match == "question" and item["question"] != question[row]:
+                    continue
+                if same_colour(int(colour[place]), item["colour"], near.max_colour):
+                    drops[row] = Drop("in_evaluation_set", f"{name}: {item['where']}")
+                    break
+        # A question without a picture can only be told by its text.
+        texts = {item["question"]: item["where"] for item in items if item["phash"] is None}
+        for row in textual.tolist():
+            where = texts.get(int(question[row]))
+            if where is not None and row not in drops:
+                drops[row] = Drop("in_evaluation_set", f"{name}: {where}")
+    return drop_rows(table, drops, STAGE, sources)

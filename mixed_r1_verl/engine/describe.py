@@ -1,0 +1,164 @@
+"""Stage describe: the small columns of each converted row, pictures boiled down to hashes.
+
+The perceptual hash is the 64-bit DCT hash of the package imagehash. It reads luminance only, so each picture's mean
+colour is kept beside it: drawn scenes that differ in colour alone are different pictures.
+"""
+
+import hashlib
+import io
+import re
+import unicodedata
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import imagehash
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image
+
+from mixed_r1_verl.data.images import READ_FORMATS
+from mixed_r1_verl.engine.cluster import Cluster, Item
+from mixed_r1_verl.engine.convert import ConvertedSource
+from mixed_r1_verl.engine.rows import ROWS, write_rows
+from mixed_r1_verl.engine.store import Store
+
+HASH_SIDE = 256
+_NOT_WORDS = re.compile(r"[\W_]+")
+# A question or an option that speaks of other options by place would be wrong once they have moved.
+_SPEAKS_OF_PLACES = re.compile(
+    r"\b(all|none|both|neither|either|any) of\b|\b(above|below|former|latter|preceding|following)\b"
+    r"|\b(options?|choices?|answers?) \(?[A-Z1-9]\b|\([A-H]\)|\b[A-H] (and|or|&) [A-H]\b",
+    re.IGNORECASE,
+)
+
+
+def describe_sources(sources: list[ConvertedSource], store: Store, cluster: Cluster) -> pa.Table:
+    """The rows of all sources, in the order of sources and of the rows in them."""
+    keys = [{"content": source.content_hash, "group": source.config.group} for source in sources]
+    folders = [
+        store.folder(f"describe-{source.config.name}", __file__, key) for source, key in zip(sources, keys, strict=True)
+    ]
+    items: list[Item] = []
+    for source, folder in zip(sources, folders, strict=True):
+        if folder.is_dir():
+            continue
+        partial = folder.with_name(folder.name + ".partial")
+        partial.mkdir(exist_ok=True)
+        for number, path in enumerate(source.files):
+            chunk = partial / f"{number:05d}.parquet"
+            if not chunk.is_file():
+                items.append({"path": str(path), "chunk": str(chunk), "file": number, "group": source.config.group})
+    for _ in cluster.run(_describe_file, items):
+        pass
+    tables = []
+    for number, (source, key) in enumerate(zip(sources, keys, strict=True)):
+        name = f"describe-{source.config.name}"
+        folder = store.stage(name, __file__, key, lambda folder: None)
+        chunks = [pq.read_table(path) for path in sorted(folder.glob("*.parquet"))]
+        rows = pa.concat_tables(chunks)
+        tables.append(rows.set_column(0, ROWS.field("source"), pa.array([number] * rows.num_rows, pa.int32())))
+    return pa.concat_tables(tables).combine_chunks()
+
+
+def _describe_file(item: Item) -> Item:
+    """Runs in a Ray worker."""
+    chunk = Path(item["chunk"])
+    rows: list[dict[str, Any]] = []
+    with pq.ParquetFile(item["path"]) as file:
+        for group in range(file.num_row_groups):
+            for number, row in enumerate(file.read_row_group(group).to_pylist()):
+                place = {"file": item["file"], "row_group": group, "row": number}
+                rows.append(place | describe_row(row, item["group"]))
+    temporary = chunk.with_name(chunk.name + ".tmp")
+    write_rows(temporary, pa.Table.from_pylist(rows, schema=ROWS))
+    temporary.replace(chunk)
+    return {"error": ""}
+
+
+def describe_row(row: Mapping[str, Any], group: str = "") -> dict[str, Any]:
+    """The columns of one row, without its place.
+
+    Args:
+        row: a row of `mixed_r1_verl.data.schema.row_schema`.
+        group: regular expression of the source, see `SourceConfig.group`.
+    """
+    extra, truth = row["extra_info"], row["reward_model"]["ground_truth"]
+    pictures = [cell["bytes"] for cell in row["images"] or []]
+    looks = [describe_picture(data) for data in pictures]
+    answer = answer_class(extra["reward"], truth, extra["choices"])
+    found = re.search(group, extra["id"]) if group else None
+    return {
+        "id": extra["id"],
+        "reward": extra["reward"],
+        "answer": answer,
+        "choices": len(extra["choices"]),
+        "movable": len(answer) == 1 and may_move(extra["question"], extra["choices"]),
+        "question": hash_question(extra["question"]),
+        "truth": hash64(truth.strip().casefold().encode()),
+        "pictures": [hash64(data) for data in pictures],
+        "phash": [phash for phash, _ in looks],
+        "colour": [colour for _, colour in looks],
+        "bytes": sum(len(data) for data in pictures),
+        "group": found[found.re.groups and 1] if found else None,
+    }
+
+
+def describe_picture(data: bytes) -> tuple[int, int]:
+    """Perceptual hash and mean colour of an encoded picture.
+
+    >>> buffer = io.BytesIO()
+    >>> Image.new("RGB", (32, 32), (255, 0, 128)).save(buffer, "PNG")
+    >>> hex(describe_picture(buffer.getvalue())[1])
+    '0xff0080'
+    """
+    with Image.open(io.BytesIO(data), formats=READ_FORMATS) as image:
+        image.draft("RGB", (HASH_SIDE, HASH_SIDE))
+        picture = image.convert("RGB")
+    picture.thumbnail((HASH_SIDE, HASH_SIDE), Image.Resampling.BOX)
+    red, green, blue = (round(float(value)) for value in np.asarray(picture).mean(axis=(0, 1)))
+    return int(str(imagehash.phash(picture)), 16), red << 16 | green << 8 | blue
+
+
+def hash_question(question: str) -> int:
+    """Hash of a question without case, punctuation, accents of writing and spacing.
+
+    >>> hash_question("What  is it?") == hash_question("what is IT")
+    True
+    """
+    text = _NOT_WORDS.sub(" ", unicodedata.normalize("NFKC", question).casefold()).strip()
+    return hash64(text.encode(errors="backslashreplace"))
+
+
+def hash64(data: bytes) -> int:
+    """A 64-bit hash: two of a million different values agree with a probability of 3 in 100 million."""
+    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big")
+
+
+def answer_class(reward: str, truth: str, choices: list[str]) -> str:
+    """The answer where few are possible: a letter, yes, no, true or false; empty for all else.
+
+    >>> answer_class("matching", "Yes", []), answer_class("matching", "B", ["x", "y"]), answer_class("chart", "B", [])
+    ('yes', 'B', '')
+    """
+    text = truth.strip()
+    if choices and len(text) == 1 and 0 <= ord(text.upper()) - ord("A") < len(choices):
+        return text.upper()
+    if reward == "matching" and text.casefold() in ("yes", "no", "true", "false"):
+        return text.casefold()
+    return ""
+
+
+def may_move(question: str, choices: list[str]) -> bool:
+    """Whether options may change places without the question changing its meaning.
+
+    >>> may_move("What is it?", ["cat", "dog"]), may_move("What is it?", ["cat", "none of the above"])
+    (True, False)
+    >>> may_move("Which angle is right?", ["A", "B"])  # the options are drawn in the picture
+    False
+    """
+    texts = [choice.strip() for choice in choices]
+    if any(len(text) <= 1 and not text.isdigit() for text in texts) or len(set(texts)) < len(texts):
+        return False
+    return not any(_SPEAKS_OF_PLACES.search(text[:2000]) for text in (question, *texts))
