@@ -6,99 +6,78 @@ judges: whether `41%` may stand for `0.41` is decided by the reward that compare
 
 import math
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import TypeVar
 
 from mixed_r1_verl.rewards.answer.text import SMALL_NUMBERS, TENS, plain_text
 
-_SCALES = {
-    "hundred": 1e2,
-    "thousand": 1e3,
-    "thousands": 1e3,
-    "k": 1e3,
-    "lakh": 1e5,
-    "million": 1e6,
-    "millions": 1e6,
-    "mn": 1e6,
-    "mln": 1e6,
-    "mio": 1e6,
-    "crore": 1e7,
-    "billion": 1e9,
-    "billions": 1e9,
-    "bn": 1e9,
-    "bln": 1e9,
-    "trillion": 1e12,
-    "trillions": 1e12,
-    "tn": 1e12,
-    "trn": 1e12,
-    "万": 1e4,
-    "百万": 1e6,
-    "亿": 1e8,
-}
+_Meaning = TypeVar("_Meaning")
+
+
+def _table(rows: Mapping[str, _Meaning]) -> dict[str, _Meaning]:
+    """Every one of the words that are separated by commas, with what they mean."""
+    return {word: meaning for listing, meaning in rows.items() for word in listing.split(", ")}
+
+
+_SCALES = _table(
+    {
+        "hundred": 1e2,
+        "thousand, thousands, k": 1e3,
+        "lakh": 1e5,
+        "million, millions, mn, mln, mio": 1e6,
+        "crore": 1e7,
+        "billion, billions, bn, bln": 1e9,
+        "trillion, trillions, tn, trn": 1e12,
+        "万": 1e4,
+        "百万": 1e6,
+        "亿": 1e8,
+    }
+)
 _CAPITAL_SCALES = {"K": 1e3, "M": 1e6, "MM": 1e6, "B": 1e9, "T": 1e12}  # only written on to the digits: `5M`, not `5 M`
 _MONEY_SCALES = {"m": 1e6, "b": 1e9}  # `£1.2m` is money, `1.2m` is a length
-
-_CURRENCIES = {
-    "$": "$",
-    "us$": "$",
-    "usd": "$",
-    "dollar": "$",
-    "dollars": "$",
-    "€": "€",
-    "eur": "€",
-    "euro": "€",
-    "euros": "€",
-    "£": "£",
-    "gbp": "£",
-    "pound": "£",
-    "pounds": "£",
-    "¥": "¥",
-    "jpy": "¥",
-    "yen": "¥",
-    "cny": "cny",
-    "rmb": "cny",
-    "yuan": "cny",
-    "元": "cny",
-    "₹": "₹",
-    "inr": "₹",
-    "rupees": "₹",
-    "rs": "₹",
-    "₩": "₩",
-    "krw": "₩",
-    "won": "₩",
-    "cent": "cent",
-    "cents": "cent",
-    "¢": "cent",
-}
+_CURRENCIES = _table(
+    {
+        "$, us$, usd, dollar, dollars": "$",
+        "€, eur, euro, euros": "€",
+        "£, gbp, pound, pounds": "£",
+        "¥, jpy, yen": "¥",
+        "cny, rmb, yuan, 元": "cny",
+        "₹, inr, rupees, rs": "₹",
+        "₩, krw, won": "₩",
+        "cent, cents, ¢": "cent",
+    }
+)
 _PERCENTS = frozenset(("%", "percent", "percents", "per cent", "pct", "percentage points", "percentage point", "pp"))
-
-# unit: (quantity, size in the quantity's base unit)
-_UNITS = {
-    **dict.fromkeys(("s", "sec", "secs", "second", "seconds", "秒"), ("time", 1.0)),
-    **dict.fromkeys(("min", "mins", "minute", "minutes", "分钟"), ("time", 60.0)),
-    **dict.fromkeys(("h", "hr", "hrs", "hour", "hours", "小时"), ("time", 3600.0)),
-    **dict.fromkeys(("day", "days", "天"), ("time", 86400.0)),
-    **dict.fromkeys(("week", "weeks"), ("time", 604800.0)),
-    **dict.fromkeys(("month", "months"), ("months", 1.0)),
-    **dict.fromkeys(("year", "years", "yr", "yrs", "年"), ("months", 12.0)),
-    **dict.fromkeys(("mm", "millimeter", "millimeters", "毫米"), ("length", 1e-3)),
-    **dict.fromkeys(("cm", "centimeter", "centimeters", "厘米"), ("length", 1e-2)),
-    **dict.fromkeys(("m", "meter", "meters", "metre", "metres", "米"), ("length", 1.0)),
-    **dict.fromkeys(("km", "kilometer", "kilometers", "kilometre", "kilometres", "公里", "千米"), ("length", 1e3)),
-    **dict.fromkeys(("in", "inch", "inches"), ("length", 0.0254)),
-    **dict.fromkeys(("ft", "foot", "feet"), ("length", 0.3048)),
-    **dict.fromkeys(("mile", "miles", "mi"), ("length", 1609.344)),
-    **dict.fromkeys(("mg", "milligram", "milligrams"), ("mass", 1e-3)),
-    **dict.fromkeys(("g", "gram", "grams", "克"), ("mass", 1.0)),
-    **dict.fromkeys(("kg", "kilogram", "kilograms", "千克", "公斤"), ("mass", 1e3)),
-    **dict.fromkeys(("t", "tonne", "tonnes"), ("mass", 1e6)),
-    **dict.fromkeys(("cm^2", "cm2", "平方厘米"), ("area", 1e-4)),
-    **dict.fromkeys(("m^2", "m2", "平方米"), ("area", 1.0)),
-    **dict.fromkeys(("km^2", "km2", "平方公里"), ("area", 1e6)),
-    **dict.fromkeys(("°", "degree", "degrees", "deg", "度"), ("angle", 1.0)),
-    **dict.fromkeys(("°c", "celsius", "degrees celsius"), ("temperature in C", 1.0)),
-    **dict.fromkeys(("°f", "fahrenheit", "degrees fahrenheit"), ("temperature in F", 1.0)),
-}
+_UNITS = _table(  # the quantity, and the size of the unit in that quantity's base unit
+    {
+        "s, sec, secs, second, seconds, 秒": ("time", 1.0),
+        "min, mins, minute, minutes, 分钟": ("time", 60.0),
+        "h, hr, hrs, hour, hours, 小时": ("time", 3600.0),
+        "day, days, 天": ("time", 86400.0),
+        "week, weeks": ("time", 604800.0),
+        "month, months": ("months", 1.0),
+        "year, years, yr, yrs, 年": ("months", 12.0),
+        "mm, millimeter, millimeters, 毫米": ("length", 1e-3),
+        "cm, centimeter, centimeters, 厘米": ("length", 1e-2),
+        "m, meter, meters, metre, metres, 米": ("length", 1.0),
+        "km, kilometer, kilometers, kilometre, kilometres, 公里, 千米": ("length", 1e3),
+        "in, inch, inches": ("length", 0.0254),
+        "ft, foot, feet": ("length", 0.3048),
+        "mile, miles, mi": ("length", 1609.344),
+        "mg, milligram, milligrams": ("mass", 1e-3),
+        "g, gram, grams, 克": ("mass", 1.0),
+        "kg, kilogram, kilograms, 千克, 公斤": ("mass", 1e3),
+        "t, tonne, tonnes": ("mass", 1e6),
+        "cm^2, cm2, 平方厘米": ("area", 1e-4),
+        "m^2, m2, 平方米": ("area", 1.0),
+        "km^2, km2, 平方公里": ("area", 1e6),
+        "°, degree, degrees, deg, 度": ("angle", 1.0),
+        "°c, celsius, degrees celsius": ("temperature in C", 1.0),
+        "°f, fahrenheit, degrees fahrenheit": ("temperature in F", 1.0),
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -137,10 +116,7 @@ _DIGITS = r"\d{1,3}(?:,\d{2,3}){0,8},\d{3}(?!\d)(?:\.\d{1,30})?|\d{1,40}(?:\.\d{
 _SPACED = r"\d{1,3}(?:[ '’]\d{3}){1,8}(?!\d)(?:\.\d{1,30})?"
 _POWER = r"[eE][-+]?\d{1,3}(?!\d)| ?[×x*] ?10 ?\^ ?\(?[-+]?\d{1,3}\)?"
 _CURRENCY_SIGN = r"(?:US|A|C|HK|S|NZ)?\$|€|£|¥|₹|₩|(?:USD|EUR|GBP|CNY|RMB|INR|JPY|Rs\.?)(?![A-Za-z])"
-_SCALE_WORD = (
-    r"(?:hundred|thousands?|lakh|crore|millions?|billions?|trillions?|mn|mln|mio|bn|bln|tn|trn|k)(?![A-Za-z])"
-    r"|百万|万|亿"
-)
+_SCALE_WORD = rf"(?:{'|'.join(sorted(_SCALES, key=len, reverse=True))})(?!(?<=[a-z])[a-z])"
 
 
 def _number_pattern(digits: str) -> str:
@@ -183,7 +159,6 @@ _NUMBER_STARTS = frozenset(
         *TENS,
     )
 )
-_SCALES_IN_WORDS = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 
 
 @lru_cache(maxsize=8192)
@@ -212,7 +187,7 @@ def parse_number(text: str) -> Number | None:
     match = _WHOLE_NUMBER.match(text)
     if match is None:
         return _number_in_words(text)
-    return _number(match, match["rest"])
+    return _with_unit(_number(match), match["rest"])
 
 
 def find_numbers(text: str) -> list[tuple[Number, int, int]]:
@@ -223,69 +198,58 @@ def find_numbers(text: str) -> list[tuple[Number, int, int]]:
     """
     found = []
     for match in _NUMBER_IN_PROSE.finditer(text):
-        number = _number(match, "")
+        number = _number(match)
         if number is not None:
             found.append((number, match.start(), match.end()))
     return found
 
 
-def _number(match: re.Match[str], rest: str) -> Number | None:
-    digits = re.sub(r"[, '’]", "", match["digits"])
-    power = match["power"]
+def _number(match: re.Match[str]) -> Number | None:
+    """The number of a match, without what follows it."""
     try:
-        value = float(digits)
-        if power:
-            value *= 10.0 ** int(re.sub(r"^(?:[eE]| ?[×x*] ?10 ?\^ ?)|[()]", "", power))
+        value = float(re.sub(r"[, '’]", "", match["digits"]))
+        if match["power"]:
+            value *= 10.0 ** int(re.sub(r"^(?:[eE]| ?[×x*] ?10 ?\^ ?)|[()]", "", match["power"]))
         if match["under"]:
             value /= float(match["under"])
     except (OverflowError, ValueError, ZeroDivisionError):
         return None
-    if match["whole"]:
-        value += float(match["whole"])
     scale = _CAPITAL_SCALES[match["capital"]] if match["capital"] else 1.0
     if match["scale"]:
         scale = _SCALES[match["scale"].lower()]
-    value *= scale
-    signs = (match["sign"] or "", match["inner"] or "")
-    if all(signs):
+    value = (value + float(match["whole"] or 0)) * scale
+    sign, inner = match["sign"] or "", match["inner"] or ""
+    if (sign and inner) or not math.isfinite(value):
         return None
-    if signs[0].lower().startswith(("-", "minus", "negative")) or signs[1] == "-":
+    if (sign or inner)[:1].lower() in ("-", "m", "n"):  # minus, negative
         value = -value
-    if not math.isfinite(value):
-        return None
-    currency = _CURRENCIES.get((match["currency"] or "").rstrip(".").lower(), (match["currency"] or "").lower())
-    percent = bool(match["percent"])
-    unit = ""
-    rest = rest.strip()
-    if rest and percent:
-        if not _is_share(rest):
-            return None
-    elif rest:
-        found = _unit(rest)
-        if found is None:
-            return None
-        if found in _PERCENTS:
-            percent = True
-        elif found in _CURRENCIES:
-            if currency and currency != _CURRENCIES[found]:
-                return None
-            currency = _CURRENCIES[found]
-        elif currency and found in _MONEY_SCALES and scale == 1.0:
-            scale = _MONEY_SCALES[found]
-            value *= scale
-        else:
-            unit = found
+    currency = (match["currency"] or "").rstrip(".").lower()
     plain = match["digits"].isdigit() and match[0].strip() == match["digits"]
-    return Number(value, scale, percent, currency, unit, plain)
+    return Number(value, scale, bool(match["percent"]), _CURRENCIES.get(currency, currency), plain=plain)
 
 
 _PREPOSITIONS = frozenset(("in", "of", "on", "at", "by", "for", "from"))
 _SHARE = re.compile(r"(?:of|from|in)\s[^\d]{1,50}|[^\W\d_]{1,20}(?:\s[^\W\d_]{1,20}){0,4}")
 
 
-def _is_share(rest: str) -> bool:
-    """Whether words after a percentage say of what: `of adults`."""
-    return bool(_SHARE.fullmatch(rest)) and _NO_UNIT_WORDS.isdisjoint(rest.lower().split())
+def _with_unit(number: Number | None, rest: str) -> Number | None:
+    """The number with the unit, currency or percent sign that follows it; None when the rest is no such thing."""
+    rest = rest.strip()
+    if number is None or not rest:
+        return number
+    if number.percent:  # of what: `of adults`
+        return number if _SHARE.fullmatch(rest) and _NO_UNIT_WORDS.isdisjoint(rest.lower().split()) else None
+    unit = _unit(rest)
+    if unit is None:
+        return None
+    number = replace(number, plain=False)
+    if unit in _PERCENTS:
+        return replace(number, percent=True)
+    if unit in _CURRENCIES:
+        return replace(number, currency=_CURRENCIES[unit]) if number.currency in ("", _CURRENCIES[unit]) else None
+    if number.currency and unit in _MONEY_SCALES and number.scale == 1.0:
+        return replace(number, value=number.value * _MONEY_SCALES[unit], scale=_MONEY_SCALES[unit])
+    return replace(number, unit=unit)
 
 
 def _unit(rest: str) -> str | None:
@@ -306,47 +270,34 @@ def _composite_time(match: re.Match[str]) -> Number | None:
     major, minor = _UNITS.get(match["major_unit"].lower()), _UNITS.get(match["minor_unit"].lower())
     if major is None or minor is None or major[0] != minor[0] or major[1] <= minor[1]:
         return None
-    smallest = 1.0 if major[0] == "months" else 60.0
-    unit = "months" if major[0] == "months" else "minutes"
-    if minor[1] < smallest:
-        smallest, unit = 1.0, "seconds"
-    value = (float(match["major"]) * major[1] + float(match["minor"]) * minor[1]) / smallest
-    return Number(value, unit=unit, exact=True)
+    size, unit = (
+        (1.0, "months") if major[0] == "months" else (60.0, "minutes") if minor[1] >= 60.0 else (1.0, "seconds")
+    )
+    return Number((float(match["major"]) * major[1] + float(match["minor"]) * minor[1]) / size, unit=unit, exact=True)
+
+
+_SPOKEN_SCALES = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+_SMALL = "|".join(sorted(SMALL_NUMBERS, key=len, reverse=True))
+_ONES = "|".join(list(SMALL_NUMBERS)[1:10])
+_TO_99 = rf"(?:(?:{'|'.join(TENS)})(?: (?:{_ONES})\b)?|(?:{_SMALL}))\b"
+_TO_999 = rf"(?:(?:{_SMALL}) hundred\b(?: (?:and )?{_TO_99})?|{_TO_99})"
+_SCALE = rf" (?:{'|'.join(_SPOKEN_SCALES)})\b"
+_SPOKEN = re.compile(
+    rf"(?P<sign>(?:minus|negative) )?(?P<words>{_TO_999}(?:{_SCALE} (?:and )?{_TO_999})*(?:{_SCALE})?)(?P<rest> .*|)"
+)
 
 
 def _number_in_words(text: str) -> Number | None:
     """`twenty-one`, `three hundred and five`, `two million`, `minus two`, each with an optional counted noun."""
-    spoken = text.lower().replace("-", " ").split()
-    sign = 1.0
-    if spoken and spoken[0] in ("minus", "negative"):
-        sign, spoken = -1.0, spoken[1:]
+    match = _SPOKEN.fullmatch(" ".join(text.lower().replace("-", " ").split()))
+    if match is None or any(word in SMALL_NUMBERS or word in TENS for word in match["rest"].split()):
+        return None
     total = current = 0
-    used = 0
-    last = ""
-    for word in spoken:
-        if word in SMALL_NUMBERS and last in ("", "tens", "hundred", "scale", "and"):
-            if last == "tens" and not 0 < SMALL_NUMBERS[word] < 10:
-                break
-            current, last = current + SMALL_NUMBERS[word], "unit"
-        elif word in TENS and last in ("", "hundred", "scale", "and"):
-            current, last = current + TENS[word], "tens"
-        elif word == "hundred" and last == "unit":
-            current, last = current * 100, "hundred"
-        elif word in _SCALES_IN_WORDS and last in ("unit", "tens", "hundred"):
-            total, current, last = total + current * _SCALES_IN_WORDS[word], 0, "scale"
-        elif word == "and" and last in ("hundred", "scale"):
-            last = "and"
+    for word in match["words"].split():
+        if word == "hundred":
+            current *= 100
+        elif word in _SPOKEN_SCALES:
+            total, current = total + current * _SPOKEN_SCALES[word], 0
         else:
-            break
-        used += 1
-    if not used or last == "and":
-        return None
-    rest = " ".join(spoken[used:])
-    if rest in _PERCENTS:
-        return Number(sign * (total + current), percent=True)
-    if rest in _CURRENCIES:
-        return Number(sign * (total + current), currency=_CURRENCIES[rest])
-    unit = _unit(rest) if rest else ""
-    if unit is None or (unit and any(w in SMALL_NUMBERS or w in TENS for w in unit.split())):
-        return None
-    return Number(sign * float(total + current), unit=unit)
+            current += SMALL_NUMBERS.get(word, 0) + TENS.get(word, 0)
+    return _with_unit(Number(float(total + current) * (-1 if match["sign"] else 1)), match["rest"])
