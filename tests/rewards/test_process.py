@@ -1,0 +1,142 @@
+"""Processes that can be killed: limits, replacement, and an end with their caller, however that one ends."""
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import psutil
+import pytest
+from killable import cannot_begin, cannot_import, prepare
+
+from mixed_r1_verl.rewards.process import Died, Late, NotStarted, Process
+
+
+@pytest.fixture
+def process() -> Iterator[Process]:
+    process = Process(prepare)
+    yield process
+    process.close()
+
+
+def run(process: Process, *orders: tuple, clock_s: float = 60.0, processor_s: float = 0.0) -> list:
+    return list(process.run([pickle.dumps(order) for order in orders], clock_s, processor_s))
+
+
+def gone(pid: int, within_s: float = 10.0) -> bool:
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline:
+        if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def test_requests_are_answered_in_order_by_one_process(process: Process) -> None:
+    assert run(process, ("give", 1), ("give", 2), ("give", 3)) == [1, 2, 3]
+    first = process.pid
+    assert run(process, ("give", 4)) == [4]
+    assert process.pid == first
+
+
+@pytest.mark.parametrize(
+    ("order", "limits"), [(("sleep", 600.0), {"clock_s": 0.3}), (("spin",), {"clock_s": 60.0, "processor_s": 0.3})]
+)
+def test_a_late_request_ends_its_process_and_no_more(process: Process, order: tuple, limits: dict) -> None:
+    keeper, first = run(process, ("parent",))[0], process.pid
+    answers = process.run([pickle.dumps(order) for order in [("give", 1), order, ("give", 3)]], **limits)
+    assert next(answers) == 1
+    with pytest.raises(Late):
+        next(answers)
+    assert gone(first)
+    assert run(process, ("parent",)) == [keeper]
+    assert process.pid != first
+
+
+@pytest.mark.parametrize(("order", "exit_code"), [(("exit", 3), 3), (("raise",), 1)])
+def test_a_process_that_ends_says_how(process: Process, order: tuple, exit_code: int) -> None:
+    with pytest.raises(Died) as died:
+        run(process, order)
+    assert died.value.exit_code == exit_code
+    assert run(process, ("give", 1)) == [1]
+
+
+def test_a_process_that_was_killed_is_replaced(process: Process) -> None:
+    keeper = run(process, ("parent",))[0]
+    os.kill(process.pid, signal.SIGKILL)
+    with pytest.raises(Died) as died:
+        run(process, ("give", 1))
+    assert died.value.exit_code == -signal.SIGKILL
+    assert run(process, ("parent",)) == [keeper]
+
+
+def test_a_keeper_that_was_killed_takes_its_fork_along_and_is_replaced(process: Process) -> None:
+    keeper = run(process, ("parent",))[0]
+    fork = process.pid
+    os.kill(keeper, signal.SIGKILL)
+    assert gone(fork)
+    with pytest.raises(Died):
+        run(process, ("give", 1))
+    assert run(process, ("parent",)) != [keeper]
+
+
+def test_what_a_request_started_ends_with_it(process: Process) -> None:
+    child = int(run(process, ("child",))[0])
+    with pytest.raises(Late):
+        run(process, ("sleep", 600.0), clock_s=0.2)
+    assert gone(child)
+
+
+@pytest.mark.parametrize(
+    ("prepare", "reason"),
+    [(cannot_import, "ImportError: No module named 'sympy'"), (cannot_begin, "ValueError: no such table")],
+)
+def test_a_process_that_cannot_start_says_why_each_time(prepare: Callable[[], Callable], reason: str) -> None:
+    process = Process(prepare)
+    for _ in range(3):
+        with pytest.raises(NotStarted, match=reason):
+            run(process, ("give", 1))
+    process.close()
+
+
+def test_closing_ends_what_is_in_progress(process: Process) -> None:
+    process.wait_until_ready()
+    fork = process.pid
+    threading.Timer(0.3, process.close).start()
+    with pytest.raises(Died):
+        run(process, ("sleep", 600.0))
+    assert gone(fork)
+    with pytest.raises((Died, NotStarted)):
+        run(process, ("give", 1))
+    process.close()
+
+
+@pytest.mark.parametrize("order", ["give", "sleep"], ids=["idle", "hanging"])
+@pytest.mark.parametrize("end", ["kill", "exit"])
+def test_a_process_ends_with_its_caller(order: str, end: str) -> None:
+    """Also when its caller is killed and nobody tells it to, and while a request hangs."""
+    code = (
+        "import killable, pickle, sys, time, threading\n"
+        "from mixed_r1_verl.rewards.process import Process\n"
+        "process = Process(killable.prepare)\n"
+        "process.wait_until_ready()\n"
+        f"request = pickle.dumps(({order!r}, 600.0))\n"
+        "threading.Thread(target=lambda: list(process.run([request], 900.0)), daemon=True).start()\n"
+        "time.sleep(0.3)\n"
+        "print(process.pid, flush=True)\n"
+        "sys.stdin.readline()\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    ) as caller:
+        assert caller.stdout is not None
+        pid = int(caller.stdout.readline())
+        assert psutil.pid_exists(pid)
+        if end == "kill":
+            caller.kill()
+    assert gone(pid)
