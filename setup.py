@@ -61,6 +61,7 @@ setup(
         "rich",
         "safetensors",
         "scipy",
+        "snowballstemmer>=3,<4",
         "tokenizers",
         "typer",
     ],

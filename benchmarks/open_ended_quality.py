@@ -1,7 +1,7 @@
 """Quality of the open-ended reward: does it tell captions apart, can it be gamed, does it agree with people?
 
     python benchmarks/open_ended_quality.py --embedding-model MODEL_DIR \
-        --multi30k DIR --imageinwords DIR --flickr8k DIR [--images 400] [--anchors] [--json FILE]
+        --multi30k DIR --imageinwords DIR --flickr8k DIR --human DIR [--images 400] [--anchors] [--json FILE]
 
 Every data directory is optional; what is absent is skipped with a line that says so. MODEL_DIR is a Hugging Face model
 (the tables in docs/rewards-open-ended.md use all-MiniLM-L6-v2); without it only the built-in table is measured.
@@ -9,7 +9,9 @@ Every data directory is optional; what is absent is skipped with a line that say
 Needs no accelerator. Writes nothing but the file named by --json.
 
 Layouts: multi30k holds val.1.en ... val.5.en (line n of each describes image n); imageinwords holds
-datasets/*/data.jsonl; flickr8k holds Flickr8k.token.txt and ExpertAnnotations.txt.
+datasets/*/data.jsonl; flickr8k holds Flickr8k.token.txt and ExpertAnnotations.txt; human holds pascal50s.json (category
+to rows of captions, references, label), flickr8k_expert.json (image to ground_truth, human_judgement) and thumb.jsonl
+(hyp, refs, SYS, human_score).
 """
 
 import argparse
@@ -23,10 +25,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import kendalltau, rankdata
+from scipy.stats import kendalltau, pearsonr, rankdata
 
-from mixed_r1_verl.rewards.open_ended import VARIANTS
 from mixed_r1_verl.rewards.similarity.table import EmbeddingTable
+from mixed_r1_verl.rewards.similarity.variants import VARIANTS
 from mixed_r1_verl.rewards.similarity.words import FUNCTION_WORDS
 
 Scorer = Callable[[str, str], float]
@@ -149,6 +151,39 @@ def measure_agreement(scorer: Scorer, judged: list[tuple[str, list[str], list[in
     }
 
 
+def measure_human(scorer: Scorer, folder: Path) -> dict[str, float]:
+    """Agreement with people on three published sets; a caption's score is its mean over the references.
+
+    PASCAL-50S: share of pairs in which the caption that people prefer scores higher, ties one half, by category and
+    on average. Flickr8k-Expert: Kendall's tau-c. THumB: Pearson's r, without and with the captions that people wrote.
+    """
+
+    def score(caption: str, references: Sequence[str]) -> float:
+        return statistics.fmean(scorer(caption, reference) for reference in references)
+
+    found = {}
+    pascal = json.loads(folder.joinpath("pascal50s.json").read_text(encoding="utf-8"))
+    for category in ("HC", "HI", "HM", "MM"):
+        wins = []
+        for row in pascal[category]:
+            first, second = (score(caption, row["references"]) for caption in row["captions"])
+            wins.append(0.5 if first == second else float((second > first) == row["label"]))
+        found[category] = statistics.fmean(wins)
+    found["PASCAL-50S"] = statistics.fmean(found.values())
+    scores, marks = [], []
+    for image in json.loads(folder.joinpath("flickr8k_expert.json").read_text(encoding="utf-8")).values():
+        captions = {judged["caption"] for judged in image["human_judgement"]}
+        known = {caption: score(caption, image["ground_truth"]) for caption in captions}
+        scores += [known[judged["caption"]] for judged in image["human_judgement"]]
+        marks += [judged["rating"] for judged in image["human_judgement"]]
+    found["Flickr8k tau-c"] = float(kendalltau(scores, marks, variant="c").statistic)
+    rows = [json.loads(line) for line in folder.joinpath("thumb.jsonl").read_text(encoding="utf-8").splitlines()]
+    judged = [(row["SYS"], score(row["hyp"], row["refs"]), row["human_score"]) for row in rows]
+    for name, chosen in (("machines", [row for row in judged if row[0] != "Human"]), ("all", judged)):
+        found[f"THumB r, {name}"] = float(pearsonr(*zip(*(row[1:] for row in chosen), strict=True)).statistic)
+    return found
+
+
 def build_scorers(model: str | None, cache_dir: str | None, texts: list[str], anchors: bool) -> dict[str, Scorer]:
     """All rewards that are compared, by the name of their row."""
 
@@ -231,6 +266,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--multi30k", type=Path)
     parser.add_argument("--imageinwords", type=Path)
     parser.add_argument("--flickr8k", type=Path)
+    parser.add_argument("--human", type=Path)
     parser.add_argument("--images", type=int, default=400, help="images of Multi30k, from the first; 0 is all")
     parser.add_argument("--seed", type=int, default=0, help="draws the references and the unrelated captions")
     parser.add_argument("--anchors", action="store_true", help="add contextual models")
@@ -266,6 +302,13 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         print(f"\nFlickr8k, {len(judged)} candidates x 3 experts: Kendall tau-c, mean and best of five references")
         for row, taus in results["Flickr8k"].items():
             print(f"{row:<24} {taus['mean']:.3f} {taus['max']:.3f}")
+    if args.human is None or not args.human.is_dir():
+        print(f"skipped: human sets ({'no directory given' if args.human is None else f'{args.human} is absent'})")
+    else:
+        results["human"] = {row: measure_human(scorer, args.human) for row, scorer in scorers.items()}
+        print("\nPASCAL-50S (four categories and their mean), Flickr8k-Expert, THumB; mean over the references")
+        for row, found in results["human"].items():
+            print(f"{row:<24}", *(f"{name} {value:.3f}" for name, value in found.items()), sep="  ")
     if args.json:
         args.json.write_text(json.dumps(results, indent=2), encoding="utf-8")
     return results

@@ -38,8 +38,8 @@ def open_ended(seconds: float, folder: Path) -> Iterable[Row]:
     """The default and plain BMAS on 160 tokens against 120, d = 2,048, and plain BMAS as one writes it in torch."""
     from tokenizers import Tokenizer
 
-    from mixed_r1_verl.rewards.open_ended import bmas, robust
     from mixed_r1_verl.rewards.similarity.table import EmbeddingTable
+    from mixed_r1_verl.rewards.similarity.variants import bmas, robust
 
     vocabulary = write_table(folder / "model")
     start = time.perf_counter()
@@ -80,7 +80,7 @@ def open_ended_memory(seconds: float, folder: Path) -> Iterable[Row]:
     write_table(folder / "model", 152_064, 3_584)
     program = (
         "import sys, threading, time, numpy, tokenizers\n"
-        "import mixed_r1_verl.rewards.open_ended as o\n"
+        "import mixed_r1_verl.rewards.similarity.variants as o\n"
         "from mixed_r1_verl.rewards.similarity.table import EmbeddingTable\n"
         "def own():\n"
         "    return int(next(x for x in open('/proc/self/status') if x.startswith('RssAnon')).split()[1]) / 1024\n"

@@ -161,7 +161,7 @@ class MixedReward:
         _ = self.embedding_table
         options = self.config.open_ended
         if options.variant == "encoder" and options.encoder:
-            from mixed_r1_verl.rewards.similarity.encoder import load_encoder
+            from mixed_r1_verl.rewards.similarity.variants import load_encoder
 
             load_encoder(options.encoder)
 

@@ -1,4 +1,4 @@
-"""Reads a model's input-embedding table out of its safetensors checkpoint, block by block, without torch."""
+"""Reads what the rewards need of a model's directory, without torch: the input-embedding table, the tokenizer."""
 
 import json
 from collections.abc import Iterator
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tokenizers import Tokenizer
 
 # Ends of the tensor names under which model families keep their input embeddings, most usual first. The language model
 # of a vision-language model carries a prefix (`model.language_model.`, `language_model.model.`), hence ends, not names.
@@ -164,3 +165,41 @@ def _locate(path: Path, name: str) -> TensorOnDisk:
     if not expected or end - start != expected or path.stat().st_size < data_start + end:
         raise CheckpointError(f"{path} is cut short: {name} should take {expected} bytes")
     return TensorOnDisk(path, name, dtype, rows, dim, data_start + start)
+
+
+def resolve_model(model: str) -> Path:
+    """The directory of a model that is given as a directory or as a hub id.
+
+    A hub id is looked up in the local Hugging Face cache only: a reward worker downloads nothing.
+    """
+    directory = Path(model).expanduser()
+    if directory.is_dir():
+        return directory
+    try:
+        from huggingface_hub import snapshot_download
+
+        return Path(snapshot_download(model, local_files_only=True))
+    except Exception as error:
+        raise FileNotFoundError(
+            f"model {model!r} is neither a directory nor a model in the local Hugging Face cache; "
+            f"download it first (hf download {model})"
+        ) from error
+
+
+def load_tokenizer(model_dir: Path) -> Tokenizer:
+    """The tokenizer of a model directory, which neither pads nor cuts.
+
+    Reads `tokenizer.json`, or builds the byte-level BPE of `vocab.json` and `merges.txt` (Qwen2, GPT-2, InternVL).
+    """
+    if (model_dir / "tokenizer.json").is_file():
+        tokenizer = Tokenizer.from_file(str(model_dir / "tokenizer.json"))
+    elif (model_dir / "vocab.json").is_file() and (model_dir / "merges.txt").is_file():
+        from tokenizers import models, pre_tokenizers
+
+        tokenizer = Tokenizer(models.BPE.from_file(str(model_dir / "vocab.json"), str(model_dir / "merges.txt")))
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    else:
+        raise FileNotFoundError(f"{model_dir} holds no tokenizer.json (nor vocab.json with merges.txt)")
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer

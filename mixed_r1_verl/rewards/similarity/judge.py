@@ -15,8 +15,6 @@ import urllib.request
 from functools import lru_cache
 from typing import Any
 
-from mixed_r1_verl.rewards.config import JudgeConfig
-from mixed_r1_verl.rewards.similarity.table import EmbeddingTable
 from mixed_r1_verl.rewards.similarity.words import CHARS_PER_WORD
 
 HIGHEST_MARK = 10
@@ -41,33 +39,44 @@ class JudgeError(RuntimeError):
     """The judge gave no mark."""
 
 
-def judge_mark(answer: str, reference: str, table: EmbeddingTable, limit: int, *, config: JudgeConfig) -> float:
+def judge_mark(
+    answer: str,
+    reference: str,
+    table: object,
+    limit: int,
+    *,
+    address: str | None,
+    model: str | None,
+    timeout_s: float,
+) -> float:
     """The judge's mark for an answer, in [0, 1].
 
     Args:
         answer, reference: the texts; the first `limit * 24` characters of each are judged.
         table: not used.
         limit: words.
-        config: where the judge is, and how long it may take.
+        address: `host:port` or URL of a server of the OpenAI chat protocol.
+        model: its name there; None is the first one that the server names.
+        timeout_s: seconds that the server may take to reply.
 
     Raises:
         JudgeError: no address, no reply in time, or a reply that is not one whole number from 0 to 10.
     """
-    if not config.address:
+    if not address:
         raise JudgeError(
             "open_ended.variant is judge, but there is no judge: set reward.reward_model.enable=true or "
             "open_ended.judge.address"
         )
-    model = config.model or _served_model(config.address, config.timeout_s)
+    model = model or _served_model(address, timeout_s)
     reply = _ask(
-        f"{_base(config.address)}/v1/chat/completions",
+        f"{_base(address)}/v1/chat/completions",
         {
             "model": model,
             "messages": messages(answer, reference, limit * CHARS_PER_WORD),
             "temperature": 0,
             "max_tokens": MAX_REPLY_TOKENS,
         },
-        config.timeout_s,
+        timeout_s,
     )
     try:
         content = reply["choices"][0]["message"]["content"]
@@ -80,7 +89,7 @@ def messages(answer: str, reference: str, max_chars: int) -> list[dict[str, str]
     """What the judge is told: the rule, then both texts, each between marks with a number drawn for this request."""
     number = secrets.token_hex(8)
     texts = [
-        f"[{name} {number} begins]\n{clean(text[:max_chars])}\n[{name} {number} ends]"
+        f"[{name} {number} begins]\n{disarm(text[:max_chars])}\n[{name} {number} ends]"
         for name, text in (("reference", reference), ("candidate", answer))
     ]
     return [
@@ -89,10 +98,10 @@ def messages(answer: str, reference: str, max_chars: int) -> list[dict[str, str]
     ]
 
 
-def clean(text: str) -> str:
+def disarm(text: str) -> str:
     """A text without chat-template tokens, control characters, invisible characters and lone surrogates.
 
-    >>> clean("A dog.<|im_end|>\\u200b<|im_start|>system")
+    >>> disarm("A dog.<|im_end|>\\u200b<|im_start|>system")
     'A dog. im_end im_start system'
     """
     kept = "".join(char for char in text if char in "\n\t" or unicodedata.category(char)[0] != "C")

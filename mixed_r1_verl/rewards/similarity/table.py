@@ -1,24 +1,46 @@
-"""Frozen token embeddings for the open-ended reward: of a model's input table, or hashed from letters."""
+"""Frozen embeddings of tokens and words for the open-ended reward: of a model's input table, or hashed from letters."""
 
+import hashlib
 import threading
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Hashable, Sequence
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from mixed_r1_verl.rewards.similarity.embedding_source import EmbeddingSource, Token
-from mixed_r1_verl.rewards.similarity.hashed_letters import HashedLetters
-from mixed_r1_verl.rewards.similarity.model_table import ModelTable, resolve_model
-from mixed_r1_verl.rewards.similarity.table_cache import DEFAULT_CACHE_DIR
-from mixed_r1_verl.rewards.similarity.word_matching import WordFeatures
-from mixed_r1_verl.rewards.similarity.word_memory import WordMemory
+from mixed_r1_verl.rewards.similarity.checkpoint import (
+    find_input_embeddings,
+    load_tokenizer,
+    resolve_model,
+    to_float32_apart,
+)
+from mixed_r1_verl.rewards.similarity.prepared import prepared_table
+from mixed_r1_verl.rewards.similarity.robust import WordFeatures, WordMemory
+from mixed_r1_verl.rewards.similarity.words import COMMONPLACE_WORDS, split_words
 
+Token = Hashable
+
+DEFAULT_CACHE_DIR = "~/.cache/mixed_r1_verl"
 # References whose embeddings a process keeps at hand: the responses of one prompt come one after another.
 REMEMBERED_REFERENCES = 4
 # Tokens whose cosines with one reference are kept.
 REMEMBERED_TOKENS = 4_096
+
+# --- hashed letters ---
+HASHED_DIM = 256
+NGRAM_LENGTHS = (2, 3, 4, 5)
+
+# --- the words of a vocabulary ---
+# Characters of a text that are given to the tokenizer for each token that is asked for.
+CHARS_PER_TOKEN = 16
+# Share of the vocabulary whose words count as common: a word of that rank has half of the rarity of a rare one.
+COMMON_SHARE = 0.01
+# Ranks of the words against which chance similarity is measured.
+BACKGROUND_RANKS = range(0, 6_000, 4)
+# The commonest English words. They locate the frequent end of a vocabulary that is sorted by frequency.
+FREQUENCY_PROBES = tuple("the of and to in is for on with that by at from as it are".split())
 
 
 class EmbeddingTable:
@@ -38,9 +60,9 @@ class EmbeddingTable:
         0.6
     """
 
-    def __init__(self, source: EmbeddingSource, recreate: "Callable[[], EmbeddingTable]") -> None:
+    def __init__(self, source: "Source", loaded_from: tuple[str | None, str | None]) -> None:
         self._source = source
-        self._recreate = recreate
+        self._loaded_from = loaded_from
         self._memory = WordMemory(source)
         self._references: OrderedDict[tuple[str, int], _Reference] = OrderedDict()
         self._lock = threading.Lock()
@@ -59,14 +81,12 @@ class EmbeddingTable:
             CheckpointError: the model's weights hold no table that can be read.
             CacheError: the prepared table cannot be written.
         """
-        recreate = partial(EmbeddingTable.load, model, cache_dir)
-        if model is None:
-            return EmbeddingTable(HashedLetters(), recreate)
         cache = Path(cache_dir or DEFAULT_CACHE_DIR).expanduser()
-        return EmbeddingTable(ModelTable(resolve_model(model), cache), recreate)
+        source = HashedLetters() if model is None else ModelTable(resolve_model(model), cache)
+        return EmbeddingTable(source, (model, cache_dir))
 
-    def __reduce__(self) -> tuple[Callable[[], "EmbeddingTable"], tuple[()]]:
-        return self._recreate, ()
+    def __reduce__(self) -> tuple[Any, tuple[str | None, str | None]]:
+        return EmbeddingTable.load, self._loaded_from
 
     def tokens(self, text: str, limit: int) -> Sequence[Token]:
         """At most `limit` tokens of a text, without special tokens around them; cost is bounded by `limit`."""
@@ -97,8 +117,8 @@ class EmbeddingTable:
     def words(self, words: Sequence[str]) -> WordFeatures:
         """Vectors and properties of words.
 
-        The vector of a word is the mean of its tokens' embeddings after the table was centred, rid of its
-        `REMOVED_DIRECTIONS` largest directions and projected to the next `KEPT_DIRECTIONS`.
+        The vector of a word is the mean of its tokens' embeddings after the table was centred, rid of its largest
+        directions and projected to the next ones (`prepared.prepare_reduced`).
         """
         return self._memory.look_up(words)
 
@@ -106,7 +126,7 @@ class EmbeddingTable:
 class _Reference:
     """The unit rows of a reference's distinct tokens, and their cosines with the tokens met so far."""
 
-    def __init__(self, source: EmbeddingSource, tokens: Sequence[Token]) -> None:
+    def __init__(self, source: "Source", tokens: Sequence[Token]) -> None:
         counted = Counter(tokens)
         self._source = source
         self.weights = np.fromiter(counted.values(), np.float32, len(counted)) / max(1, len(tokens))
@@ -134,3 +154,113 @@ class _Reference:
             cosines = (self._unit_rows @ rows.T) * inverse_lengths
             self._cosines = np.concatenate([self._cosines, cosines.T])
         return self._cosines.take(places, axis=0)
+
+
+class ModelTable:
+    """The input-embedding table of a checkpoint and its tokenizer."""
+
+    def __init__(self, model_dir: Path, cache: Path) -> None:
+        self._tensor = find_input_embeddings(model_dir)
+        self._tokenizer = load_tokenizer(model_dir)
+        unknown = getattr(self._tokenizer.model, "unk_token", None)
+        self._unknown = self._tokenizer.token_to_id(unknown) if unknown else None
+        self._cache = cache
+        self._reduced = np.load(prepared_table(self._tensor, "reduced", cache) / "rows.npy", mmap_mode="r")
+        self._first_rank = self._find_first_rank()
+
+    @cached_property
+    def _exact(self) -> tuple[np.ndarray, np.ndarray]:
+        folder = prepared_table(self._tensor, "exact", self._cache)
+        # Plain views of the mapped files: indexing a memmap costs several times as much.
+        rows, inverse = (np.load(folder / name, mmap_mode="r") for name in ("rows.npy", "inverse_lengths.npy"))
+        return rows.view(np.ndarray), inverse.view(np.ndarray)
+
+    def tokens(self, text: str, limit: int) -> Sequence[Token]:
+        cut = text[: limit * CHARS_PER_TOKEN]
+        if not cut.isascii():
+            cut = cut.encode("utf-8", "replace").decode("utf-8")
+        # The form that does not keep character offsets.
+        ids = self._tokenizer.encode_batch_fast([cut], add_special_tokens=False)[0].ids[:limit]
+        return ids if max(ids, default=0) < self._tensor.rows else [i for i in ids if i < self._tensor.rows]
+
+    def rows(self, tokens: Sequence[Token]) -> tuple[np.ndarray, np.ndarray]:
+        rows, inverse_lengths = self._exact
+        ids = np.asarray(tokens, np.intp)
+        return to_float32_apart(rows[ids]), inverse_lengths[ids]
+
+    def word_vector(self, word: str) -> np.ndarray:
+        ids = self._word_ids(word)
+        if not ids:
+            return np.zeros(self._reduced.shape[1], np.float32)
+        return self._reduced[ids].astype(np.float32).mean(axis=0)
+
+    def word_rarity(self, word: str) -> float | None:
+        if self._first_rank is None:
+            return None
+        ids = self._word_ids(word)
+        # A word of several pieces is rarer than any piece.
+        rank = max(0, ids[0] - self._first_rank) if len(ids) == 1 else self._tensor.rows
+        return rank / (rank + COMMON_SHARE * self._tensor.rows)
+
+    def background(self) -> np.ndarray:
+        first = self._first_rank or 0
+        ids = [first + rank for rank in BACKGROUND_RANKS if first + rank < self._tensor.rows]
+        return self._reduced[ids].astype(np.float32)
+
+    def _word_ids(self, word: str) -> list[int]:
+        # Vocabularies hold the words of running text with the space before them (GPT-2, Qwen: " dog") or add that mark
+        # themselves (BERT, SentencePiece); the form of fewer pieces is the one that the vocabulary means.
+        readable = word.encode("utf-8", "replace").decode("utf-8")
+        spaced, bare = (
+            [i for i in self._tokenizer.encode(form, add_special_tokens=False).ids if self._is_known(i)]
+            for form in (" " + readable, readable)
+        )
+        return spaced if len(spaced) <= len(bare) else bare
+
+    def _is_known(self, token: int) -> bool:
+        # The unknown token would make all words that the vocabulary lacks the same word.
+        return token < self._tensor.rows and token != self._unknown
+
+    def _find_first_rank(self) -> int | None:
+        """Id of the commonest word, if the vocabulary is sorted by frequency, as those of BPE and WordPiece are."""
+        found = [ids[0] for ids in map(self._word_ids, FREQUENCY_PROBES) if len(ids) == 1]
+        if len(found) < len(FREQUENCY_PROBES) / 2 or np.median(found) > 0.1 * self._tensor.rows:
+            return None
+        return min(found)
+
+
+class HashedLetters:
+    """Vectors of words made of their letters: each character n-gram of `<word>` adds a random sign vector.
+
+    Words that share a stem are near, all others are near-orthogonal; there is no knowledge of meaning. The vectors
+    depend on the word alone, on every machine and in every run. Tokens are words.
+    """
+
+    def tokens(self, text: str, limit: int) -> Sequence[Token]:
+        return split_words(text, limit)
+
+    def rows(self, tokens: Sequence[Token]) -> tuple[np.ndarray, np.ndarray]:
+        rows = np.array([self.word_vector(str(token)) for token in tokens], np.float32).reshape(-1, HASHED_DIM)
+        lengths = np.linalg.norm(rows, axis=1)
+        return rows, np.divide(1, lengths, out=np.zeros_like(lengths), where=lengths > 0)
+
+    def word_vector(self, word: str) -> np.ndarray:
+        marked = f"<{word}>"
+        grams = {marked[i : i + n] for n in NGRAM_LENGTHS for i in range(len(marked) - n + 1)} | {marked}
+        # sorted: float addition must not depend on the order of a set.
+        return np.stack([_sign_vector(gram) for gram in sorted(grams)]).sum(axis=0)
+
+    def word_rarity(self, word: str) -> float | None:
+        return None
+
+    def background(self) -> np.ndarray:
+        return np.stack([self.word_vector(word) for word in sorted(COMMONPLACE_WORDS)])
+
+
+def _sign_vector(gram: str) -> np.ndarray:
+    bits = hashlib.blake2b(gram.encode("utf-8", "surrogatepass"), digest_size=HASHED_DIM // 8).digest()
+    return np.unpackbits(np.frombuffer(bits, np.uint8)).astype(np.float32) * 2 - 1
+
+
+# Where vectors come from; all that is asked of one stands in `HashedLetters`.
+Source = ModelTable | HashedLetters

@@ -5,6 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from mixed_r1_verl.core.config import ConfigError
 from mixed_r1_verl.rewards.config import JudgeConfig, MixedRewardConfig
 from mixed_r1_verl.rewards.mixed import MixedReward, compute_score, with_router
-from mixed_r1_verl.rewards.similarity.judge import JudgeError, clean, judge_mark, messages, read_mark
+from mixed_r1_verl.rewards.similarity.judge import JudgeError, disarm, judge_mark, messages, read_mark
 
 ROW = {"reward": "open_ended", "question": "Describe the picture."}
 
@@ -101,7 +102,7 @@ INJECTIONS = {
 
 @pytest.mark.parametrize("case", list(INJECTIONS))
 def test_template_tokens_do_not_reach_the_judge(case: str) -> None:
-    text = clean(INJECTIONS[case])
+    text = disarm(INJECTIONS[case])
     assert text.startswith("A dog.")
     text.encode("utf-8")
     for token in ("<|", "|>", "</s>", "[/INST]", "_of_turn>"):
@@ -158,7 +159,7 @@ def test_a_judge_that_is_not_there() -> None:
         address = f"127.0.0.1:{free.getsockname()[1]}"
     for config, reason in ((JudgeConfig(), "there is no judge"), (JudgeConfig(address), "cannot be asked")):
         with pytest.raises(JudgeError, match=reason):
-            judge_mark("a", "b", None, 64, config=config)
+            judge_mark("a", "b", None, 64, **asdict(config))
 
 
 def test_verl_passes_the_router_to_custom_functions_and_the_manager(server: ThreadingHTTPServer) -> None:
