@@ -7,21 +7,19 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from mixed_r1_verl.core.config import ConfigError
-from mixed_r1_verl.core.console import parse_settings
-from mixed_r1_verl.evaluate.answers import replace_text
+from mixed_r1_verl.core.console import command_errors, merge, parse_settings
+from mixed_r1_verl.core.files import write_text
+from mixed_r1_verl.core.rows import DataRow
 from mixed_r1_verl.report.components import recompute
-from mixed_r1_verl.report.curves import combine, read_scalars, rollout_curves, scalar_curves
-from mixed_r1_verl.report.join import DataRow, Matcher, read_rows
+from mixed_r1_verl.report.history import dumped_curves, logged_curves, merge_curves, read_scalars
+from mixed_r1_verl.report.join import Candidate, Matcher, read_candidates
 from mixed_r1_verl.report.page import LoadedRun, choose, render
 from mixed_r1_verl.report.pictures import Pictures
 from mixed_r1_verl.report.run import Rollout, Run, find_run, read_rollouts
 from mixed_r1_verl.rewards.config import MixedRewardConfig
-from mixed_r1_verl.runs import RunError, merge
-
-FAILED, BAD_USAGE = 1, 2
+from mixed_r1_verl.rewards.mixed import READ_FIELDS
+from mixed_r1_verl.runs import RunError
 
 
 def report_command(
@@ -47,26 +45,14 @@ def report_command(
 
     The page needs no server and makes no request.
     """
-    errors = Console(stderr=True, soft_wrap=True)
-    try:
+    with command_errors(RunError):
         if not output.parent.is_dir():
             raise RunError(f"{output}: the folder {output.parent} does not exist")
         runs = [find_run(place) for place in (run, compare) if place is not None]
-        files = (
-            dict.fromkeys(data, "") if data else {file: split for found in runs for file, split in found.data.items()}
-        )
-        absent = [file for file in files if not file.is_file()]
-        if absent:
-            raise RunError(f"{absent[0]}: no such file")
-        page = build(runs, files, set_ or [], max_rollouts, int(picture_mb * 1e6))
-        replace_text(output, page)
-    except (RunError, ConfigError) as error:
-        errors.print(f"error: {error}", markup=False, highlight=False)
-        raise typer.Exit(BAD_USAGE) from error
-    except OSError as error:
-        errors.print(f"error: {error}", markup=False, highlight=False)
-        raise typer.Exit(FAILED) from error
-    errors.print(f"{output}: {output.stat().st_size / 1e6:.1f} MB", markup=False, highlight=False)
+        own = {file: split for found in runs for file, split in found.data.items()}
+        files = dict.fromkeys(data, "") if data else own
+        write_text(output, build(runs, files, set_ or [], max_rollouts, int(picture_mb * 1e6)))
+    typer.echo(f"{output}: {output.stat().st_size / 1e6:.1f} MB", err=True)
 
 
 def build(
@@ -82,10 +68,11 @@ def build(
         picture_bytes: that all pictures may take.
 
     Raises:
-        RunError, ConfigError: a file cannot be read, or the reward block is wrong.
+        DataError, ConfigError: a file cannot be read, or the reward block is wrong.
     """
-    rows = read_rows(files)
-    loaded = [_load(run, rows, settings, max_rollouts // len(runs)) for run in runs]
+    candidates = read_candidates(files)
+    loaded = [_load(run, candidates, settings, max_rollouts // len(runs)) for run in runs]
+    rows = [candidate.row for candidate in candidates]
     pictures = Pictures(picture_bytes)
     shown = [rollout for run in loaded for rollout in run.rollouts]
     pictures.add(rows, _most_wanted(shown, rows))
@@ -95,12 +82,12 @@ def build(
     return render(" and ".join(run.name for run in runs), loaded, rows, pictures)
 
 
-def _load(run: Run, rows: Sequence[DataRow], settings: Sequence[str], most: int) -> LoadedRun:
+def _load(run: Run, candidates: Sequence[Candidate], settings: Sequence[str], most: int) -> LoadedRun:
     block = merge(run.rewards, parse_settings(settings))
     config = dataclasses.replace(MixedRewardConfig.from_mapping(block), processes=len(os.sched_getaffinity(0)))
-    rollouts = [rollout for split, path in run.dumps for rollout in read_rollouts(split, path)]
+    rollouts = [rollout for split, path in run.dumps for rollout in read_rollouts(split, path, READ_FIELDS)]
     notes = [f"{len(rollouts):,} rollouts in {len(run.dumps):,} files."]
-    matcher = Matcher(rows)
+    matcher = Matcher(candidates)
     matcher.attach(rollouts)
     notes += _join_notes(matcher, rollouts)
     try:
@@ -113,7 +100,7 @@ def _load(run: Run, rows: Sequence[DataRow], settings: Sequence[str], most: int)
     except (RuntimeError, OSError) as error:
         notes.append(f"Score components could not be recomputed: {error}")
     metrics = [name for name in ("score", "acc", "format", "error") if any(name in r.values for r in rollouts)]
-    curves = combine(scalar_curves(read_scalars(run.events)), rollout_curves(rollouts, metrics))
+    curves = merge_curves(logged_curves(read_scalars(run.events)), dumped_curves(rollouts, metrics))
     shown = choose(rollouts, most)
     if len(shown) < len(rollouts):
         notes.append(f"{len(shown):,} rollouts are shown, in whole groups drawn evenly; curves are of all of them.")
@@ -124,7 +111,7 @@ def _join_notes(matcher: Matcher, rollouts: Sequence[Rollout]) -> list[str]:
     joined = matcher.joined
     if not rollouts:
         return ["No rollouts were dumped: train with trainer.rollout_data_dir and trainer.validation_data_dir."]
-    if not matcher.rows:
+    if not matcher.candidates:
         return ["No data was given, so there are no pictures: name the run's parquet files with --data."]
     notes = [f"{joined.exact:,} rollouts were found in the data."]
     if joined.several:

@@ -13,10 +13,12 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
+from mixed_r1_verl.core.rows import DataError, DataRow, RowError, read_records, row_of
 from mixed_r1_verl.report.run import Rollout
-from mixed_r1_verl.runs import RunError
+
+__all__ = ["Candidate", "Joined", "Matcher", "essence", "read_candidates"]
 
 MAX_MISSES = 500
 """Prompts looked for in vain, one after the other, before the rest of a run is taken to be of other data."""
@@ -34,52 +36,37 @@ def essence(text: str) -> str:
     return "".join(_TAG.sub("", text).split())
 
 
-@dataclass(frozen=True)
-class DataRow:
-    """A row of the data, without its pictures.
+class Candidate(NamedTuple):
+    """A row of the data that a rollout may answer.
 
     Attributes:
-        file, index: where it stands.
-        split: of the file, `train` or `validation`; empty where it is not known.
-        data_source, ground_truth, question: of the row; the question is the last user message, `essence` of it.
-        extra: `extra_info`, what is null left out.
+        row: without its pictures.
+        question: its last user message, `essence` of it.
+        split: of its file, `train` or `validation`; empty where it is not known.
     """
 
-    file: Path
-    index: int
-    split: str
-    data_source: str
-    ground_truth: str
+    row: DataRow
     question: str
-    extra: Mapping[str, Any]
-
-    @property
-    def id(self) -> str:
-        """The row's id, or empty."""
-        return str(self.extra.get("id") or "")
+    split: str = ""
 
 
-def read_rows(files: Mapping[Path, str]) -> list[DataRow]:
-    """The rows of parquet files, each given with its split.
+def read_candidates(files: Mapping[Path, str]) -> list[Candidate]:
+    """The rows of data files, each file given with its split.
 
     Raises:
-        RunError: a file cannot be read, or is no training file.
+        DataError: a file cannot be read, or is no training file.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    rows: list[DataRow] = []
+    candidates: list[Candidate] = []
     for file, split in files.items():
-        try:
-            table = pq.ParquetFile(file).read(columns=["prompt", "data_source", "reward_model", "extra_info"])
-            for index, record in enumerate(table.to_pylist()):
-                users = [message["content"] for message in record["prompt"] if message["role"] == "user"]
-                extra = {name: value for name, value in (record["extra_info"] or {}).items() if value is not None}
-                truth = record["reward_model"]["ground_truth"]
-                rows.append(DataRow(file, index, split, record["data_source"] or "", truth, essence(users[-1]), extra))
-        except (OSError, pa.ArrowException, KeyError, TypeError, IndexError) as error:
-            raise RunError(f"{file}: not a training file ({type(error).__name__}: {error})") from error
-    return rows
+        for number, record in read_records(file, ("prompt", "data_source", "reward_model", "extra_info")):
+            try:
+                row = row_of(str(file), number, record)
+                users = [message["content"] for message in record["prompt"] if message["role"] == "user"]  # type: ignore[call-overload]
+                candidates.append(Candidate(row, essence(users[-1]), split))
+            except (RowError, KeyError, TypeError, IndexError) as error:
+                detail = error if isinstance(error, RowError) else "no prompt with a message of a user"
+                raise DataError(f"{file}: not a training file: row {number}: {detail}") from error
+    return candidates
 
 
 @dataclass
@@ -96,22 +83,22 @@ class Matcher:
     """Finds the rows of rollouts.
 
     Attributes:
-        rows: of the data.
+        candidates: rows of the data.
         joined: counts what was found.
     """
 
-    rows: Sequence[DataRow]
+    candidates: Sequence[Candidate]
     joined: Joined = field(default_factory=Joined)
 
     def __post_init__(self) -> None:
         self._by_id: dict[str, list[int]] = {}
         self._by_question: dict[tuple[str, str], list[int]] = {}
         self._questions: dict[str, set[str]] = {}  # of each ground truth
-        for number, row in enumerate(self.rows):
+        for number, (row, question, _) in enumerate(self.candidates):
             if row.id:
                 self._by_id.setdefault(row.id, []).append(number)
-            self._by_question.setdefault((row.ground_truth, row.question), []).append(number)
-            self._questions.setdefault(row.ground_truth, set()).add(row.question)
+            self._by_question.setdefault((row.ground_truth, question), []).append(number)
+            self._questions.setdefault(row.ground_truth, set()).add(question)
         self._frames: list[tuple[str, str]] = []  # what a chat template puts before and after a question
         self._found: dict[tuple[str, str, str], list[int]] = {}
         self._misses = 0
@@ -123,7 +110,7 @@ class Matcher:
             if not found:
                 self.joined.missing += 1
                 continue
-            self._fill(rollout, [self.rows[number] for number in found])
+            self._fill(rollout, [self.candidates[number].row for number in found])
             if len(found) == 1:
                 rollout.row = found[0]
                 self.joined.exact += 1
@@ -136,7 +123,7 @@ class Matcher:
             question = self._question(rollout.ground_truth, essence(rollout.prompt))
             self._misses = 0 if question is not None else self._misses + 1
             found = self._by_question.get((rollout.ground_truth, question or ""), [])
-            self._found[key] = [number for number in found if self.rows[number].split in ("", rollout.split)]
+            self._found[key] = [number for number in found if self.candidates[number].split in ("", rollout.split)]
         return self._found[key]
 
     def _question(self, truth: str, prompt: str) -> str | None:
@@ -156,15 +143,12 @@ class Matcher:
 
     @staticmethod
     def _fill(rollout: Rollout, rows: Sequence[DataRow]) -> None:
-        first = rows[0]
-        for name, value in first.extra.items():
-            if name in ("choices", "question", "width", "height", "box_frame") and all(
-                row.extra.get(name) == value for row in rows
-            ):
+        for name, value in rows[0].extra_info.items():
+            if all(row.extra_info.get(name) == value for row in rows):
                 rollout.extra.setdefault(name, value)
         for name, values in (
             ("data_source", {row.data_source for row in rows}),
-            ("reward_kind", {str(row.extra.get("reward") or "") for row in rows}),
+            ("reward_kind", {str(row.extra_info.get("reward") or "") for row in rows}),
             ("id", {row.id for row in rows}),
         ):
             if len(values) == 1:

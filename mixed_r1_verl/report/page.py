@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
+from mixed_r1_verl.core.rows import DataRow
 from mixed_r1_verl.report.components import gold_boxes, predicted_boxes
-from mixed_r1_verl.report.curves import Curve
-from mixed_r1_verl.report.join import DataRow
+from mixed_r1_verl.report.history import Curve
 from mixed_r1_verl.report.pictures import Pictures
 from mixed_r1_verl.report.run import Rollout
 from mixed_r1_verl.rewards.config import MixedRewardConfig
@@ -169,7 +169,7 @@ _FIRST = {"acc": 0, "format": 1, "error": 2}
 def _prompt(prompts: _Index, rollout: Rollout, rows: Sequence[DataRow], pictures: Pictures) -> int:
     """The number of a rollout's prompt; the same row of the data is the same prompt in both runs."""
     row = None if rollout.row is None else rows[rollout.row]
-    key = ("row", row.file, row.index) if row else ("text", rollout.split, rollout.prompt, rollout.ground_truth)
+    key = ("row", row.file, row.number) if row else ("text", rollout.split, rollout.prompt, rollout.ground_truth)
     extra = rollout.extra
     value = {
         "id": rollout.texts.get("id", ""),

@@ -14,7 +14,7 @@ from typing import Any
 
 from PIL import Image
 
-from mixed_r1_verl.report.join import DataRow
+from mixed_r1_verl.core.rows import DataRow
 
 LONGEST_SIDE = 640
 """Pixels to which a larger picture is reduced."""
@@ -59,7 +59,7 @@ class Pictures:
     def _add_chunk(self, rows: Sequence[DataRow], wanted: Sequence[int]) -> None:
         by_file: dict[Path, dict[int, int]] = {}
         for number in wanted:
-            by_file.setdefault(rows[number].file, {})[rows[number].index] = number
+            by_file.setdefault(Path(rows[number].file), {})[rows[number].number] = number
         small: dict[int, list[tuple[bytes, bytes]]] = {}
         for file, numbers in by_file.items():
             for index, images in _read_images(file, numbers):

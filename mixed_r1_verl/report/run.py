@@ -1,11 +1,12 @@
 """A run on disk: its dumped rollouts, its event files, and the data and rewards that its configuration names."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mixed_r1_verl.core.rows import BadRecord, DataError, count_records, read_records
 from mixed_r1_verl.runs import RunError, find_config, read_config, reward_block, select
 
 TRAIN, VALIDATION = "train", "validation"
@@ -114,44 +115,50 @@ def _listed(files: Any) -> list[str]:
     return [str(file) for file in files] if isinstance(files, list) else []
 
 
-_TEXT_FIELDS = frozenset({"input", "output", "response", "gts", "ground_truth", "uid", "file", "question", "choices"})
-_OWN_FIELDS = frozenset({"step", "row", "sample", "width", "height", "reward"})
+_OWN_FIELDS = frozenset(
+    {"input", "output", "response", "gts", "ground_truth", "uid", "file", "row", "sample", "step", "reward"}
+)
 
 
-def read_rollouts(split: str, path: Path) -> Iterator[Rollout]:
+def read_rollouts(split: str, path: Path, columns: Collection[str]) -> Iterator[Rollout]:
     """The rollouts of a dump of verl or of a file of `mixed-r1 eval`.
 
+    Args:
+        split: of the rollouts, `train` or `validation`.
+        path: of the file.
+        columns: what the rewards read of a row; a record that holds them says so of its row, not of its response.
+
     Raises:
-        RunError: naming the line that is neither. A last line without its end is left out: a run may still write it.
+        DataError: naming the line that is neither. A last line without its end is left out: a run may still write it.
     """
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, 1):
-            try:
-                record = json.loads(line)
-                response = record["output"] if "output" in record else record["response"]
-                truth = record["gts"] if "gts" in record else record["ground_truth"]
-                if not isinstance(response, str):
-                    raise TypeError("the response is not a string")
-            except (ValueError, KeyError, TypeError, RecursionError) as error:
-                if not line.endswith(b"\n"):
-                    return
-                raise RunError(f"{path}, line {number}: not a dumped rollout ({error})") from error
-            uid = str(record.get("uid") or f"{record.get('file')}:{record.get('row', number)}")
-            rollout = Rollout(
-                split,
-                int(record.get("step") or 0),
-                uid.rsplit("_", 2)[0],
-                str(record.get("input") or ""),
-                response,
-                truth if isinstance(truth, str) else json.dumps(truth),
-            )
-            for name, value in record.items():
-                if name in _TEXT_FIELDS or name in _OWN_FIELDS:
-                    continue
-                if isinstance(value, bool | int | float):
-                    rollout.values[name] = float(value)
-                elif isinstance(value, str):
-                    rollout.texts[name] = value
-            extra = ("choices", "question", "width", "height", "box_frame")
-            rollout.extra = {name: record[name] for name in extra if record.get(name) is not None}
-            yield rollout
+    for number, record in read_records(path):
+        try:
+            if isinstance(record, BadRecord):
+                raise ValueError(record.reason)
+            response = record["output"] if "output" in record else record["response"]
+            truth = record["gts"] if "gts" in record else record["ground_truth"]
+            if not isinstance(response, str):
+                raise TypeError("the response is not a string")
+        except (ValueError, KeyError, TypeError) as error:
+            if number > count_records(path):
+                return
+            raise DataError(f"{path}, line {number}: not a dumped rollout ({error})") from error
+        uid = str(record.get("uid") or f"{record.get('file')}:{record.get('row', number)}")
+        rollout = Rollout(
+            split,
+            int(record.get("step") or 0),
+            uid.rsplit("_", 2)[0],
+            str(record.get("input") or ""),
+            response,
+            truth if isinstance(truth, str) else json.dumps(truth),
+        )
+        for name, value in record.items():
+            if name in _OWN_FIELDS or value is None:
+                continue
+            if name in columns:
+                rollout.extra[name] = value
+            elif isinstance(value, bool | int | float):
+                rollout.values[name] = float(value)
+            elif isinstance(value, str):
+                rollout.texts[name] = value
+        yield rollout

@@ -2,22 +2,25 @@
 
 from pathlib import Path
 
-from mixed_r1_verl.report.join import DataRow, Matcher, read_rows
+from mixed_r1_verl.core.rows import DataRow
+from mixed_r1_verl.report.join import Candidate, Matcher, read_candidates
 from mixed_r1_verl.report.run import Rollout, find_run, read_rollouts
+
+COLUMNS = ("choices", "question", "width", "height", "box_frame")
 
 
 def rollout(prompt: str, truth: str, split: str = "train", **texts: str) -> Rollout:
     return Rollout(split, 1, "g", prompt, "response", truth, texts=dict(texts))
 
 
-def data_row(index: int, question: str, truth: str, split: str = "", **extra: object) -> DataRow:
-    return DataRow(Path("f"), index, split, "source", truth, question, {"reward": "matching", **extra})
+def data_row(number: int, question: str, truth: str, **extra: object) -> Candidate:
+    return Candidate(DataRow("f", number, "source", truth, {"reward": "matching", **extra}), question)
 
 
 def test_a_real_dump_is_joined(run_folder: Path) -> None:
     run = find_run(run_folder)
-    rows = read_rows(run.data)
-    rollouts = [one for split, path in run.dumps for one in read_rollouts(split, path)]
+    rows = read_candidates(run.data)
+    rollouts = [one for split, path in run.dumps for one in read_rollouts(split, path, COLUMNS)]
     matcher = Matcher(rows)
     matcher.attach(rollouts)
     # Two rows of each file have the same question and answer: 2 of 5 prompts.
@@ -25,9 +28,9 @@ def test_a_real_dump_is_joined(run_folder: Path) -> None:
     for one in rollouts:
         assert one.kind in one.source
         if one.row is not None:
-            assert rows[one.row].ground_truth == one.ground_truth
+            assert rows[one.row].row.ground_truth == one.ground_truth
             assert rows[one.row].split == one.split
-            assert one.texts["id"] == rows[one.row].id
+            assert one.texts["id"] == rows[one.row].row.id
 
 
 def test_an_id_in_the_dump_decides() -> None:
@@ -48,7 +51,7 @@ def test_what_rows_alike_differ_in_is_not_taken_from_them() -> None:
     rows = [data_row(0, "Same?", "yes", width=10, height=7), data_row(1, "Same?", "yes", width=20, height=7)]
     one = rollout("Same?", "yes")
     Matcher(rows).attach([one])
-    assert one.extra == {"height": 7}
+    assert one.extra == {"reward": "matching", "height": 7}
     assert one.kind == "matching"
 
 

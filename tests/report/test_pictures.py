@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from mixed_r1_verl.report.join import DataRow
+from mixed_r1_verl.core.rows import DataRow
 from mixed_r1_verl.report.pictures import LONGEST_SIDE, Pictures
 
 
@@ -21,7 +21,7 @@ def encoded(colour: str, size: tuple[int, int] = (64, 64), format: str = "PNG") 
 
 def parquet(path: Path, cells: list[list[dict[str, object]]]) -> list[DataRow]:
     pq.write_table(pa.table({"images": cells}), path, row_group_size=2)
-    return [DataRow(path, index, "", "s", "t", "q", {}) for index in range(len(cells))]
+    return [DataRow(str(path), index, "s", "t", {}) for index in range(len(cells))]
 
 
 def test_the_same_picture_is_kept_once_and_large_ones_are_reduced(tmp_path: Path) -> None:

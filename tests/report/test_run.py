@@ -4,8 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from mixed_r1_verl.core.rows import DataError
 from mixed_r1_verl.report.run import find_run, read_rollouts
 from mixed_r1_verl.runs import RunError
+
+COLUMNS = ("choices", "question", "width", "height", "box_frame")
 
 
 def test_a_folder_is_read_with_its_configuration(run_folder: Path) -> None:
@@ -40,7 +43,7 @@ def test_a_file_of_mixed_r1_eval_is_a_run(tmp_path: Path) -> None:
         '"width": 9, "height": 8, "question": "q?"}\n'
     )
     (split, file), *_ = find_run(path).dumps
-    (rollout,) = read_rollouts(split, file)
+    (rollout,) = read_rollouts(split, file, COLUMNS)
     assert (rollout.split, rollout.group, rollout.kind, rollout.source) == ("validation", "val.parquet:3", "iou", "a")
     assert rollout.values == {"score": 1.0, "acc": 1.0, "truncated": 0.0}
     assert rollout.extra == {"width": 9, "height": 8, "question": "q?"}
@@ -52,20 +55,21 @@ def test_a_file_of_mixed_r1_eval_is_a_run(tmp_path: Path) -> None:
         ("nonsense\n", "line 1: not a dumped rollout"),
         ('{"input": "p"}\n', "line 1: not a dumped rollout"),
         ('{"output": 3, "gts": "x"}\n', "the response is not a string"),
-        ("[" * 5000 + "\n", "line 1: not a dumped rollout"),
+        ("[" * 5000 + "\n", "1.jsonl: not a JSON list"),
+        ('{"a": ' + "[" * 5000 + "\n", "line 1: not a dumped rollout"),
     ],
 )
 def test_what_is_no_dump_is_refused_by_line(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "1.jsonl"
     path.write_text(text)
-    with pytest.raises(RunError, match=message):
-        list(read_rollouts("train", path))
+    with pytest.raises(DataError, match=message):
+        list(read_rollouts("train", path, COLUMNS))
 
 
 def test_a_line_that_is_still_being_written_is_left_out(tmp_path: Path) -> None:
     path = tmp_path / "1.jsonl"
     path.write_text('{"output": "a", "gts": "x", "score": 1}\n{"output": "b", "g')
-    assert [rollout.response for rollout in read_rollouts("train", path)] == ["a"]
+    assert [rollout.response for rollout in read_rollouts("train", path, COLUMNS)] == ["a"]
 
 
 def test_an_empty_folder_says_what_a_run_needs(tmp_path: Path) -> None:

@@ -8,12 +8,12 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
-from mixed_r1_verl.report.curves import Curve, combine, read_scalars, rollout_curves, scalar_curves
+from mixed_r1_verl.report.history import Curve, dumped_curves, logged_curves, merge_curves, read_scalars
 from mixed_r1_verl.report.run import Rollout
 
 
 def test_tags_become_charts() -> None:
-    curves = scalar_curves(
+    curves = logged_curves(
         {
             "mixed_r1/source/chartqa/score/mean": [(1, 0.5), (2, 0.75)],
             "mixed_r1/source/org/name/score/mean": [(1, 0.25)],
@@ -41,7 +41,7 @@ def test_means_and_standard_errors_over_rollouts() -> None:
         Rollout("train", 1, "g", "", "four", "", {"score": score}, {"data_source": "s", "reward_kind": "k"})
         for score in (0.0, 1.0, 1.0, 1.0)
     ]
-    curves = {(c.by, c.metric): c for c in rollout_curves(rollouts, ["score"])}
+    curves = {(c.by, c.metric): c for c in dumped_curves(rollouts, ["score"])}
     ((step, mean, error),) = curves["source", "score"].lines["s"]
     assert (step, mean) == (1, 0.75)
     assert error == pytest.approx(0.25)  # sd 0.5 over the root of 4
@@ -52,7 +52,7 @@ def test_logged_training_and_dumped_validation_win() -> None:
     def curve(group: str, value: float) -> Curve:
         return Curve(group, "source", "acc", {"s": [(1, value, None)]})
 
-    chosen = combine([curve("train", 1), curve("validation", 1)], [curve("train", 2), curve("validation", 2)])
+    chosen = merge_curves([curve("train", 1), curve("validation", 1)], [curve("train", 2), curve("validation", 2)])
     assert {c.group: c.lines["s"][0][1] for c in chosen} == {"train": 1, "validation": 2}
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mixed_r1_verl.core.rows import DataError
 from mixed_r1_verl.report.run import TRAIN, Rollout
-from mixed_r1_verl.runs import RunError
 
 TRAINER_TAGS = (
     ("critic/score/mean", "score"),
@@ -51,7 +51,7 @@ def read_scalars(folders: Iterable[Path]) -> dict[str, list[tuple[int, float]]]:
     """Every scalar of event files over its steps; of a step that was logged again, after a resume, the last value.
 
     Raises:
-        RunError: there are event files, and the package tensorboard is not installed.
+        DataError: there are event files, and the package tensorboard is not installed.
     """
     folders = list(folders)
     if not folders:
@@ -59,7 +59,7 @@ def read_scalars(folders: Iterable[Path]) -> dict[str, list[tuple[int, float]]]:
     try:
         from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
     except ImportError as error:
-        raise RunError(f"{folders[0]}: to read event files: pip install tensorboard") from error
+        raise DataError(f"{folders[0]}: to read event files: pip install tensorboard") from error
     scalars: dict[str, dict[int, float]] = {}
     for folder in folders:
         events = EventAccumulator(str(folder), size_guidance={"scalars": 0}, purge_orphaned_data=False)
@@ -69,7 +69,7 @@ def read_scalars(folders: Iterable[Path]) -> dict[str, list[tuple[int, float]]]:
     return {tag: sorted(points.items()) for tag, points in scalars.items()}
 
 
-def scalar_curves(scalars: dict[str, list[tuple[int, float]]]) -> list[Curve]:
+def logged_curves(scalars: dict[str, list[tuple[int, float]]]) -> list[Curve]:
     """The curves that event files hold: by source and reward where they were logged, and the trainer's own."""
     curves: dict[tuple[str, str, str], Curve] = {}
 
@@ -89,7 +89,7 @@ def scalar_curves(scalars: dict[str, list[tuple[int, float]]]) -> list[Curve]:
     return list(curves.values())
 
 
-def rollout_curves(rollouts: Sequence[Rollout], metrics: Sequence[str]) -> list[Curve]:
+def dumped_curves(rollouts: Sequence[Rollout], metrics: Sequence[str]) -> list[Curve]:
     """Means by step over dumped rollouts, by source and by reward.
 
     Args:
@@ -126,7 +126,7 @@ def _mean(count: float, total: float, squares: float) -> tuple[float, float | No
     return mean, math.sqrt(variance / count)
 
 
-def combine(logged: Sequence[Curve], dumped: Sequence[Curve]) -> list[Curve]:
+def merge_curves(logged: Sequence[Curve], dumped: Sequence[Curve]) -> list[Curve]:
     """The curves of a run: of training what was logged, of validation what was dumped, each where it is there."""
     chosen: dict[tuple[str, str, str], Curve] = {}
     for curve in (*dumped, *logged):
