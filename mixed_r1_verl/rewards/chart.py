@@ -15,33 +15,55 @@ The rule for numbers is ChartQA's relaxed accuracy (Masry et al. 2022; Methani e
   Ranges, *or*, *not*, *more than* and the like commit to nothing.
 - **Lists** (`[a, b]`, `a; b`, JSON) match one to one in any order, each member by its own type, all or nothing.
 - **Dates, months, weekdays, clock times** are compared part by part; `04/10/2020` may be either reading.
+- **Decades** (`1990s`, `the '90s`, `nineties`) are neither years nor seconds, and equal only to themselves.
 - **Labels** are equal by `text_key`; with `anls_threshold` a near miss scores its similarity.
 - **Ground truth equal to the answer** always scores 1, whatever its type.
 """
 
 import json
+import operator
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol
+from typing import Annotated, Any, Protocol
 
-import numpy as np
+from annotated_types import Interval
 
+from mixed_r1_verl.core.config import check_bounds
 from mixed_r1_verl.rewards import matching
-from mixed_r1_verl.rewards.answer.dates import Date, read_clock, read_dates
+from mixed_r1_verl.rewards.answer.dates import read_dates, read_decades, read_times, same_date, same_time
 from mixed_r1_verl.rewards.answer.numbers import Number, parse_number
 from mixed_r1_verl.rewards.answer.statements import find_claims, offered_numbers, readings, said
 from mixed_r1_verl.rewards.answer.text import MAX_ANSWER_CHARS, plain_text, text_key
-from mixed_r1_verl.rewards.config import ChartConfig
-from mixed_r1_verl.rewards.matching import NOTHING, SEVERAL
+from mixed_r1_verl.rewards.matching import SEVERAL
 from mixed_r1_verl.rewards.verdict import GroundTruthError, Verdict
+
+__all__ = ["ChartConfig", "anls", "chart_reward", "is_year", "parse_ground_truth"]
+
+
+@dataclass(frozen=True)
+class ChartConfig:
+    """Chart reward.
+
+    Attributes:
+        tolerance: relative error up to which a number counts as right; 0.05 is ChartQA's convention.
+        anls_threshold: when set, a label that is not equal scores its normalised Levenshtein similarity if that is at
+            least this value (ANLS uses 0.5); None scores labels by equality only.
+    """
+
+    tolerance: Annotated[float, Interval(ge=0, lt=1)] = 0.05
+    anls_threshold: Annotated[float, Interval(ge=0, le=1)] | None = None
+
+    def __post_init__(self) -> None:
+        check_bounds(self, "chart")
+
 
 _DEFAULT = ChartConfig()
 
 
-class Gold(Protocol):
-    """A typed ground truth, which scores an answer in [0, 1]."""
+class TypedAnswer(Protocol):
+    """A published answer as the type that it is."""
 
     def score(self, answer: str, question: str, config: ChartConfig) -> Verdict:
         """Read the answer as this type and compare."""
@@ -80,14 +102,14 @@ def chart_reward(answer: str, ground_truth: str, *, question: str = "", config: 
 
 
 @lru_cache(maxsize=16384)
-def parse_ground_truth(ground_truth: str) -> Gold:
+def parse_ground_truth(ground_truth: str) -> TypedAnswer:
     """Read a published answer as the type that it is.
 
     Raises:
         GroundTruthError: when nothing in it can be compared.
 
-    >>> parse_ground_truth("[2013, 2016]").members[0].number.value, parse_ground_truth("1:15 P.M.").minutes
-    (2013.0, 795)
+    >>> parse_ground_truth("[2013, 2016]").members[0].number.value, parse_ground_truth("the 1990s").value
+    (2013.0, 1990)
     """
     text = plain_text(ground_truth)
     if not text_key(text):
@@ -110,25 +132,22 @@ def anls(prediction: str, target: str, threshold: float = 0.5) -> float:
     return similarity if similarity >= threshold else 0.0
 
 
-def _parse_member(text: str) -> Gold:
+def _parse_member(text: str) -> TypedAnswer:
     """The type of one published answer that is no list."""
-    polarity = text.lower().rstrip(".")
-    if polarity in ("yes", "no", "true", "false"):
-        return PolarGold(text)
+    if text.lower().rstrip(".") in ("yes", "no", "true", "false"):
+        return ShortGold(text)
     if len(text) == 1 and text.isascii() and text.isalpha():
-        return LetterGold(text.upper())
+        return ShortGold(text.upper())
     alternatives = _alternatives(text)
     if alternatives:
         return alternatives
     number = parse_number(text)
     if number is not None:
         return NumberGold(number)
-    minutes, meridiem = read_clock(text)
-    if minutes is not None:
-        return TimeGold(minutes, meridiem)
-    date = read_dates(text)
-    if date:
-        return DateGold(date[0])
+    for moment in MOMENTS:
+        found = moment.read(text)
+        if found:
+            return MomentGold(moment, found[0])
     return LabelGold(text, text_key(text))
 
 
@@ -256,47 +275,42 @@ def _shown(number: Number) -> str:
 
 
 @dataclass(frozen=True)
-class DateGold:
-    """A date, month or weekday."""
+class Moment:
+    """A sort of answers that name a time.
 
-    date: Date
+    Attributes:
+        read: the values that a text may stand for; none when it is not of this sort.
+        same: whether two values are the same.
+        missing: the reason where an answer has none.
+    """
 
-    def score(self, answer: str, question: str, config: ChartConfig) -> Verdict:
-        """1 when the one date that is announced has the same parts; a weekday may be left out or added."""
-        read = [(text, read_dates(text)) for text in _statements(answer)]
-        read = [(text, dates) for text, dates in read if dates]
-        if not read:
-            return Verdict(0.0, "", "no_date")
-        right = all(any(self._is(date) for date in dates) for _, dates in read)
-        return Verdict(1.0 if right else 0.0, read[0][0], "" if right else "wrong")
+    read: Callable[[str], Sequence[Any]]
+    same: Callable[[Any, Any], bool]
+    missing: str
 
-    def _is(self, date: Date) -> bool:
-        if self.date[:3] == (0, 0, 0) or date[:3] == (0, 0, 0):
-            return date == self.date
-        return date[:3] == self.date[:3] and 0 in (date[3], self.date[3], date[3] - self.date[3])
+
+MOMENTS = (
+    Moment(read_times, same_time, "no_time"),
+    Moment(read_dates, same_date, "no_date"),
+    Moment(read_decades, operator.eq, "no_decade"),
+)
 
 
 @dataclass(frozen=True)
-class TimeGold:
-    """A clock time in minutes since midnight; `meridiem` when it was written with a.m. or p.m."""
+class MomentGold:
+    """A time of day, date, month, weekday or decade."""
 
-    minutes: int
-    meridiem: bool
+    moment: Moment
+    value: Any
 
     def score(self, answer: str, question: str, config: ChartConfig) -> Verdict:
-        """1 for the same time of day; without a.m. or p.m. on one side the face of the clock must be the same."""
-        read = [(text, *read_clock(text)) for text in _statements(answer)]
-        times = {(minutes, meridiem): text for text, minutes, meridiem in read if minutes is not None}
-        if not times:
-            return Verdict(0.0, "", "no_time")
-        right = all(self._is(minutes, meridiem) for minutes, meridiem in times)
-        return Verdict(1.0 if right else 0.0, next(iter(times.values())), "" if right else "wrong")
-
-    def _is(self, minutes: int, meridiem: bool) -> bool:
-        if minutes == self.minutes:
-            return True
-        bare = minutes if self.meridiem else self.minutes
-        return self.meridiem != meridiem and 60 <= bare < 780 and (minutes - self.minutes) % 720 == 0
+        """1 when everything of this sort that the answer commits itself to is the same."""
+        read = [(text, self.moment.read(text)) for text in _statements(answer)]
+        read = [(text, values) for text, values in read if values]
+        if not read:
+            return Verdict(0.0, "", self.moment.missing)
+        right = all(any(self.moment.same(value, self.value) for value in values) for _, values in read)
+        return Verdict(1.0 if right else 0.0, read[0][0], "" if right else "wrong")
 
 
 # --- words ------------------------------------------------------------------------------------------------------------
@@ -315,25 +329,14 @@ _PREPOSITION = re.compile(r"^(?:in|on|at|during|by|around|about)\s+(?:the\s+)?",
 
 
 @dataclass(frozen=True)
-class PolarGold:
-    """Yes or no."""
+class ShortGold:
+    """Yes or no, or the letter of an option that stands in the question or the picture."""
 
     text: str
 
     def score(self, answer: str, question: str, config: ChartConfig) -> Verdict:
-        """The matching reward's verdict on yes/no."""
+        """The verdict of the matching reward."""
         return matching.matching_reward(answer, self.text)
-
-
-@dataclass(frozen=True)
-class LetterGold:
-    """The letter of an option that stands in the question or the picture."""
-
-    letter: str
-
-    def score(self, answer: str, question: str, config: ChartConfig) -> Verdict:
-        """The matching reward's verdict on a letter whose options are not known."""
-        return matching.matching_reward(answer, self.letter)
 
 
 @dataclass(frozen=True)
@@ -412,7 +415,7 @@ def _split(text: str, separator: re.Pattern[str]) -> list[str]:
 class ListGold:
     """Several answers, in any order."""
 
-    members: tuple[Gold, ...]
+    members: tuple[TypedAnswer, ...]
 
     def score(self, answer: str, question: str, config: ChartConfig) -> Verdict:
         """The mean score of the members when each finds a partner of its own, else 0."""
@@ -456,12 +459,10 @@ class ListGold:
 
     def _matched(self, items: Sequence[str], question: str, config: ChartConfig) -> float:
         """Mean score of the best one-to-one matching in which every member scores, else 0."""
-        from scipy.optimize import linear_sum_assignment  # 0.1 s to import; most answers do without
+        import numpy as np  # most answers do without these two, which take 0.1 s and more to import
+        from scipy.optimize import linear_sum_assignment
 
         scores = np.array([[member.score(item, question, config).acc for item in items] for member in self.members])
         # A pair that scores at all outweighs any sum of similarities: all members are served if they can be.
         chosen = scores[linear_sum_assignment((scores > 0) * (len(items) + 1) + scores, maximize=True)]
         return float(chosen.mean()) if (chosen > 0).all() else 0.0
-
-
-__all__ = ["NOTHING", "SEVERAL", "Gold", "anls", "chart_reward", "is_year", "parse_ground_truth"]

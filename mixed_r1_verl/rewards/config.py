@@ -5,24 +5,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from mixed_r1_verl.core.config import ConfigError, read_dataclass, suggestion
+from mixed_r1_verl.rewards.chart import ChartConfig
 from mixed_r1_verl.rewards.iou import IoUConfig
 from mixed_r1_verl.rewards.math import MathConfig
 
 REWARD_KINDS = ("matching", "chart", "iou", "open_ended", "math")
-
-
-@dataclass(frozen=True)
-class ChartConfig:
-    """Chart reward.
-
-    Attributes:
-        tolerance: relative error up to which a number counts as right; 0.05 is ChartQA's convention.
-        anls_threshold: when set, a label that is not equal scores its normalised Levenshtein similarity if that is at
-            least this value (ANLS uses 0.5); None scores labels by equality only.
-    """
-
-    tolerance: float = 0.05
-    anls_threshold: float | None = None
 
 
 @dataclass(frozen=True)

@@ -1,44 +1,28 @@
-"""Dates, months, weekdays and clock times as charts and tables name them."""
+"""Dates, months, weekdays, decades and times of day as charts and tables name them."""
 
 import re
 
+from mixed_r1_verl.rewards.answer.text import TENS
+
 _MONTHS = {
-    name: index
-    for index, names in enumerate(
-        (
-            ("january", "jan"),
-            ("february", "feb"),
-            ("march", "mar"),
-            ("april", "apr"),
-            ("may",),
-            ("june", "jun"),
-            ("july", "jul"),
-            ("august", "aug"),
-            ("september", "sep", "sept"),
-            ("october", "oct"),
-            ("november", "nov"),
-            ("december", "dec"),
-        ),
-        start=1,
+    spelling: index
+    for index, name in enumerate(
+        "january february march april may june july august september october november december".split(), start=1
     )
-    for name in names
-}
+    for spelling in (name, name[:3])
+} | {"sept": 9}
 _WEEKDAYS = {
-    name: index
-    for index, names in enumerate(
-        (
-            ("monday", "mon"),
-            ("tuesday", "tue", "tues"),
-            ("wednesday", "wed"),
-            ("thursday", "thu", "thur", "thurs"),
-            ("friday", "fri"),
-            ("saturday", "sat"),
-            ("sunday", "sun"),
-        )
-    )
-    for name in names
-}
-_MONTH = rf"(?P<month>{'|'.join(sorted(_MONTHS, key=len, reverse=True))})\.?"
+    spelling: index
+    for index, name in enumerate("monday tuesday wednesday thursday friday saturday sunday".split(), start=1)
+    for spelling in (name, name[:3])
+} | {"tues": 2, "thur": 4, "thurs": 4}
+
+
+def _any_of(words: dict[str, int]) -> str:
+    return rf"(?:{'|'.join(sorted(words, key=len, reverse=True))})"
+
+
+_MONTH = rf"(?P<month>{_any_of(_MONTHS)})\.?"
 _DAY = r"(?P<day>\d{1,2})(?:st|nd|rd|th)?"
 _YEAR = r"(?P<year>\d{4}|'\d{2})"
 _DATE_FORMS = tuple(
@@ -49,16 +33,22 @@ _DATE_FORMS = tuple(
         rf"{_DAY}\s+(?:of\s+)?{_MONTH}(?:,?\s*{_YEAR})?",
         rf"{_DAY}-{_MONTH}-{_YEAR}",
         rf"{_YEAR},?\s+{_MONTH}(?:\s+{_DAY})?",
+        r"(?P<year>\d{4})[-/.](?P<month>\d{1,2})[-/.](?P<day>\d{1,2})",  # 2011-12 is a span of years
+        r"(?:(?P<year>\d{4})年)?(?P<month>\d{1,2})月(?:(?P<day>\d{1,2})[日号])?",
     )
 )
-_ISO_DATE = re.compile(r"(?P<year>\d{4})[-/.](?P<month>\d{1,2})[-/.](?P<day>\d{1,2})")  # 2011-12 is a span of years
 _SLASHED_DATE = re.compile(r"(?P<first>\d{1,2})[-/.](?P<second>\d{1,2})[-/.](?P<year>\d{4})")
-_CHINESE_DATE = re.compile(r"(?:(?P<year>\d{4})年)?(?P<month>\d{1,2})月(?:(?P<day>\d{1,2})[日号])?")
-_WEEKDAY = re.compile(rf"(?P<weekday>{'|'.join(sorted(_WEEKDAYS, key=len, reverse=True))})\.?", re.IGNORECASE)
+_WEEKDAY = re.compile(rf"(?P<weekday>{_any_of(_WEEKDAYS)})\.?(?:(?P<rest>[ ,].*)|)", re.IGNORECASE)
 _CLOCK = re.compile(r"(?P<hour>\d{1,2})(?::(?P<minute>\d{2}))?(?::00)?\s?(?P<meridiem>[ap]\.?\s?m\.?)?", re.IGNORECASE)
+_TENS = "|".join(word.removesuffix("y") for word in TENS)
+_DECADE = re.compile(
+    rf"(?:the\s+)?(?:(?:(?P<year>(?:1[5-9]|20)\d0)|'?(?P<short>\d0))'?s|(?P<tens>{_TENS})ies)", re.IGNORECASE
+)
 
 Date = tuple[int, int, int, int]
 """Year, month, day, weekday + 1; 0 where the date does not say."""
+Time = tuple[int, bool]
+"""Minutes since midnight, and whether a.m. or p.m. was said."""
 
 
 def read_dates(text: str) -> list[Date]:
@@ -70,25 +60,23 @@ def read_dates(text: str) -> list[Date]:
     text = text.strip().rstrip(".,")
     if len(text) > 30:
         return []
-    weekday = _WEEKDAY.match(text)
-    day_of_week = 0
-    if weekday:
-        rest = text[weekday.end() :].strip(" ,")
-        if not rest:
-            return [(0, 0, 0, _WEEKDAYS[weekday["weekday"].lower()] + 1)]
-        if text[weekday.end()] in " ,":
-            day_of_week, text = _WEEKDAYS[weekday["weekday"].lower()] + 1, rest
-    for form in (*_DATE_FORMS, _ISO_DATE, _CHINESE_DATE):
-        match = form.fullmatch(text)
-        if match:
-            parts = match.groupdict()
-            month = parts["month"]
-            number = int(month) if month.isdigit() else _MONTHS[month.lower()]
-            return _valid([(_full_year(parts.get("year")), number, int(parts.get("day") or 0), day_of_week)])
+    weekday = 0
+    match = _WEEKDAY.fullmatch(text)
+    if match:
+        weekday = _WEEKDAYS[match["weekday"].lower()]
+        text = (match["rest"] or "").strip(" ,")
+        if not text:
+            return [(0, 0, 0, weekday)]
+    for match in filter(None, (form.fullmatch(text) for form in _DATE_FORMS)):
+        parts = match.groupdict()
+        month = parts["month"].lower()
+        return _valid(
+            [(_full_year(parts.get("year")), _MONTHS.get(month) or int(month), int(parts.get("day") or 0), weekday)]
+        )
     match = _SLASHED_DATE.fullmatch(text)
     if match:
         first, second, year = int(match["first"]), int(match["second"]), int(match["year"])
-        return _valid([(year, first, second, day_of_week), (year, second, first, day_of_week)])
+        return _valid([(year, first, second, weekday), (year, second, first, weekday)])
     return []
 
 
@@ -103,18 +91,56 @@ def _valid(dates: list[Date]) -> list[Date]:
     return [date for date in dates if 1 <= date[1] <= 12 and date[2] <= 31]
 
 
-def read_clock(text: str) -> tuple[int | None, bool]:
-    """Minutes since midnight, and whether a.m. or p.m. was said; None for a text that is no time of day.
+def same_date(one: Date, other: Date) -> bool:
+    """Whether two dates have the same parts; beside other parts a weekday may be left out.
 
-    >>> read_clock("1:15 P.M."), read_clock("13:15"), read_clock("13")
-    ((795, True), (795, False), (None, False))
+    >>> same_date((2021, 5, 3, 1), (2021, 5, 3, 0)), same_date((2021, 5, 3, 0), (0, 5, 3, 0))
+    (True, False)
+    """
+    if not any(one[:3]) or not any(other[:3]):
+        return one == other
+    return one[:3] == other[:3] and 0 in (one[3], other[3], one[3] - other[3])
+
+
+def read_times(text: str) -> list[Time]:
+    """The time of day that a text is, as minutes since midnight and whether a.m. or p.m. was said; none for others.
+
+    >>> read_times("1:15 P.M."), read_times("13:15"), read_times("13")
+    ([(795, True)], [(795, False)], [])
     """
     match = _CLOCK.fullmatch(text.strip().rstrip(",")) if len(text) <= 20 else None
     if match is None or not (match["minute"] or match["meridiem"]):
-        return None, False
+        return []
     hour, minute = int(match["hour"]), int(match["minute"] or 0)
     if hour > 24 or minute > 59 or (match["meridiem"] and not 1 <= hour <= 12):
-        return None, False
+        return []
     if match["meridiem"]:
         hour = hour % 12 + (12 if match["meridiem"].lower().startswith("p") else 0)
-    return hour * 60 + minute, bool(match["meridiem"])
+    return [(hour * 60 + minute, bool(match["meridiem"]))]
+
+
+def same_time(one: Time, other: Time) -> bool:
+    """Whether two times are the same; without a.m. or p.m. on one side the face of the clock must be.
+
+    >>> same_time((795, True), (75, False)), same_time((795, True), (75, True))
+    (True, False)
+    """
+    if one[0] == other[0]:
+        return True
+    bare = other[0] if one[1] else one[0]
+    return one[1] != other[1] and 60 <= bare < 780 and (one[0] - other[0]) % 720 == 0
+
+
+def read_decades(text: str) -> list[int]:
+    """The first year of the decade that a text is; two of them, the likelier first, where the century is not said.
+
+    >>> read_decades("the 1990s"), read_decades("'20s"), read_decades("nineties"), read_decades("1995")
+    ([1990], [2020, 1920], [1990, 2090], [])
+    """
+    match = _DECADE.fullmatch(text.strip().rstrip(".,")) if len(text) <= 20 else None
+    if match is None:
+        return []
+    if match["year"]:
+        return [int(match["year"])]
+    short = int(match["short"]) if match["short"] else TENS[match["tens"].lower() + "y"]
+    return [1900 + short, 2000 + short] if short >= 30 else [2000 + short, 1900 + short]

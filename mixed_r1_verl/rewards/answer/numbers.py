@@ -131,7 +131,7 @@ def _number_pattern(digits: str) -> str:
 
 _WHOLE_NUMBER = re.compile(_number_pattern(f"{_SPACED}|{_DIGITS}") + r"(?P<rest>.{0,60})\Z", re.DOTALL)
 _NUMBER_IN_PROSE = re.compile(
-    r"(?<![\w.,$€£¥])(?<![A-Za-z]-)(?<!\d[-/])"
+    r"(?<![\w.,$€£¥])(?<![A-Za-z]-)(?<!\d[-/])(?!(?:1[5-9]|20)\d0'?s(?!\w)|(?<=')\d0s(?!\w))"
     + _number_pattern(_DIGITS)
     + r"(?!\d|(?:st|nd|rd|th)(?![A-Za-z])|[,.:/]\d|-\s?[$€£A-Za-z\d]|\+|(?!(?:[kcm]?m|k?g|h|min|m?s)\b)[A-Za-z])"
 )
@@ -150,6 +150,7 @@ _COMPOSITE_TIME = re.compile(
     r"(?P<major>\d{1,6})\s?(?P<major_unit>[A-Za-z]{1,8})(?:,|\s)*(?:and\s+)?"
     r"(?P<minor>\d{1,6})\s?(?P<minor_unit>[A-Za-z]{1,8})"
 )
+_DECADE = re.compile(r"[\s\"(\[]*(?:(?:1[5-9]|20)\d0|'\d0)s\b")  # `1990s`, `'90s`: not so many seconds
 _FIRST_WORD = re.compile(r"[A-Za-z]+")
 _NUMBER_STARTS = frozenset(
     (
@@ -172,7 +173,10 @@ def parse_number(text: str) -> Number | None:
     >>> parse_number("40 or 42") is None, parse_number("30-49") is None
     (True, True)
     """
-    text = plain_text(text).strip(" \t\r\n\"'()[]").rstrip(".,;:!。 ")
+    text = plain_text(text)
+    if "0s" in text and _DECADE.match(text):
+        return None
+    text = text.strip(" \t\r\n\"'()[]").rstrip(".,;:!。 ")
     if not text or len(text) > 200:
         return None
     if text.isascii() and text.isdigit() and len(text) <= 15:
