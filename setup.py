@@ -38,8 +38,8 @@ setup(
         "mixed_r1_verl": ["py.typed"],
         "mixed_r1_verl.recipes": ["**/*.yaml"],
         "mixed_r1_verl.engine": ["*.j2"],
+        "mixed_r1_verl.audit": ["assets/*"],
         "mixed_r1_verl.report": ["assets/*"],
-        "mixed_r1_verl.tiny": ["assets/**/*"],
     },
     install_requires=[
         VERL,

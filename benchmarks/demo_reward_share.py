@@ -18,13 +18,11 @@ from typing import Any
 import pyarrow.parquet as pq
 from manager_batch import batch_seconds
 
-import mixed_r1_verl.tiny
 from mixed_r1_verl import compute_score
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from examples.demo.results import read_curves
-
-MODEL = Path(mixed_r1_verl.tiny.__file__).parent / "assets" / "qwen2_5_vl"
+from examples.demo.tiny import WARM_STARTED
 
 
 def batch(rollouts: Path, rows: dict[tuple[str, str], dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
@@ -53,7 +51,7 @@ def main() -> None:
     files = sorted((arguments.output / "rollouts").glob("*.jsonl"), key=lambda file: int(file.stem))
     files = files[:: max(1, len(files) // arguments.batches)][: arguments.batches]
     step = statistics.mean(value for _, value in read_curves(arguments.output / "tensorboard")["timing_s/step"])
-    naive = partial(compute_score, embedding_model=str(MODEL))
+    naive = partial(compute_score, embedding_model=str(WARM_STARTED))
     ours, theirs = [], []
     for file in files:
         responses = batch(file, rows)

@@ -2,6 +2,7 @@
 
 import asyncio
 import multiprocessing
+import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 import numpy as np
 from measure import Row
 from sample_rows import mixed_rows
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # for the tiny model, which lies beside the demo
 
 BATCH, WORKERS, ROUNDS = 4_096, 2, 4
 
@@ -72,12 +75,12 @@ def _work(naive: Score | None, rows: Sequence[tuple[str, dict[str, Any]]], start
     from verl.utils import hf_tokenizer
     from verl.utils.ray_utils import get_event_loop
 
-    import mixed_r1_verl.tiny
+    from examples.demo.tiny import WARM_STARTED
     from mixed_r1_verl.plugin.reward_manager import MixedRewardManager
 
     torch.set_num_threads(1)
     loop = get_event_loop()
-    path = str(Path(mixed_r1_verl.tiny.__file__).parent / "assets" / "qwen2_5_vl")
+    path = str(WARM_STARTED)
     tokenizer = hf_tokenizer(path)
     config = OmegaConf.create({"reward": {"reward_kwargs": {"mixed_r1": {"embedding_model": path}}}})
     if naive:

@@ -23,6 +23,10 @@ from typing import Any
 import psutil
 from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from examples.demo.data import build_demo
+from examples.demo.tiny import WARM_STARTED
+
 TIMES = "MIXED_R1_BENCHMARK_TIMES"
 
 
@@ -71,16 +75,13 @@ def cpu_seconds(root: psutil.Process) -> float:
 
 def train(output: Path, steps: int) -> float:
     """One run of `main_ppo` with the recipe as it is, but for the manager; returns the CPU seconds of a step."""
-    from mixed_r1_verl import tiny
-    from mixed_r1_verl.data.demo import build_demo
-
     output.mkdir(parents=True, exist_ok=True)
     build_demo(output, rows=16 * max(4, steps), val_rows=16)
     command = [
         *(sys.executable, "-m", "verl.trainer.main_ppo", "+recipe=mixed_r1_cpu"),
         f"data.train_files={output}/train.parquet",
         f"data.val_files={output}/val.parquet",
-        f"actor_rollout_ref.model.path={Path(tiny.__file__).parent / 'assets' / 'qwen2_5_vl'}",
+        f"actor_rollout_ref.model.path={WARM_STARTED}",
         "reward.reward_manager.source=importlib",
         f"reward.reward_manager.module.path={Path(__file__).resolve()}",
         f"reward.reward_manager.name={BothManagers.__name__}",

@@ -30,16 +30,16 @@ def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder with random-weight tiny models `qwen2_5_vl`, `qwen3_vl` and `internvl`."""
     folder = tmp_path_factory.mktemp("tiny")
     code = (
-        "import sys; from mixed_r1_verl.tiny.__main__ import FAMILIES, main\n"
+        "import sys; from examples.demo.tiny.__main__ import FAMILIES, main\n"
         "for name in FAMILIES: main([name, '--output', f'{sys.argv[1]}/{name}'])"
     )
-    subprocess.run([sys.executable, "-c", code, str(folder)], check=True, capture_output=True)
+    subprocess.run([sys.executable, "-c", code, str(folder)], check=True, capture_output=True, cwd=REPOSITORY)
     return folder
 
 
 @pytest.fixture(scope="session")
 def warm_model() -> Path:
-    """The warm-started tiny Qwen2.5-VL that comes with the package."""
-    from mixed_r1_verl import tiny
+    """The warm-started tiny Qwen2.5-VL that comes with the repository."""
+    from examples.demo.tiny import WARM_STARTED
 
-    return Path(tiny.__file__).parent / "assets" / "qwen2_5_vl"
+    return WARM_STARTED

@@ -27,13 +27,14 @@ def test_examples_of_a_page(page: Path) -> None:
     assert result.attempted and not result.failed, "".join(failures)
 
 
-# Modules of the plugin and the tiny models import verl and torch; they have tests of their own.
-_HEAVY = ("plugin", "tiny", "recipes")
+# Modules of the plugin import verl and torch; they have tests of their own.
+_HEAVY = ("plugin", "recipes")
 MODULES = sorted(
     info.name
     for info in pkgutil.walk_packages(mixed_r1_verl.__path__, "mixed_r1_verl.", onerror=lambda name: None)
     if info.name.split(".")[1] not in _HEAVY
 )
+MODULES += [f"examples.demo.{name}" for name in ("scenes", "data", "tiny.sight", "tiny.teacher", "tiny.practice")]
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -18,8 +18,8 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from mixed_r1_verl.data.demo import build_demo
-from mixed_r1_verl.data.scenes import make_scene
+from examples.demo.data import build_demo
+from examples.demo.scenes import make_scene
 from mixed_r1_verl.data.schema import row_schema
 
 pytestmark = [pytest.mark.verl, pytest.mark.timeout(900)]

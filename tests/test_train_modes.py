@@ -16,7 +16,7 @@ import psutil
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from mixed_r1_verl.data.demo import build_demo
+from examples.demo.data import build_demo
 
 pytestmark = [pytest.mark.verl, pytest.mark.slow, pytest.mark.timeout(1200)]
 

@@ -29,14 +29,14 @@ from rich.console import Console
 from examples.ablation.plan import EARNED_STEPS, KINDS, VARIANTS, Budget, Result, Variant
 from examples.ablation.report import write_report
 from examples.ablation.unseen_texts import with_unseen_texts
+from examples.demo.data import build_demo
 from examples.demo.results import read_curves, read_validation, results_by_reward
-from mixed_r1_verl import compute_score, tiny
-from mixed_r1_verl.data.demo import build_demo
+from examples.demo.tiny import WARM_STARTED
+from mixed_r1_verl import compute_score
 from mixed_r1_verl.rewards.similarity.words import FUNCTION_WORDS, split_words
 
 console = Console()
 REPOSITORY = Path(__file__).parents[2]
-MODEL = Path(tiny.__file__).parent / "assets" / "qwen2_5_vl"
 SIMILARITIES = ("robust", "bmas", "rouge_l")
 MAX_WORDS = 256
 
@@ -85,7 +85,7 @@ def train(folder: Path, data: Path, variant: Variant, budget: Budget, seed: int)
         f"data.train_files={train_file(data, variant, seed)}",
         f"data.val_files={data}/val.parquet",
         f"data.seed={seed}",
-        f"actor_rollout_ref.model.path={MODEL}",
+        f"actor_rollout_ref.model.path={WARM_STARTED}",
         f"actor_rollout_ref.rollout.seed={seed}",
         f"trainer.total_training_steps={budget.steps}",
         "trainer.total_epochs=1000",
@@ -157,7 +157,7 @@ def read_result(folder: Path, name: str, budget: Budget, seed: int, seconds: flo
 
 def similarity_of(row: dict, variant: str) -> float:
     """`acc` of an open-ended validation row under another variant of the reward."""
-    options = {"embedding_model": str(MODEL), "open_ended": {"variant": variant}}
+    options = {"embedding_model": str(WARM_STARTED), "open_ended": {"variant": variant}}
     return compute_score("", row["output"], row["gts"], {"reward": "open_ended"}, **options)["acc"]
 
 

@@ -4,7 +4,7 @@
     .venv/bin/python examples/demo/run.py --help
 
 Nothing is downloaded: the pictures come from the PyPI package easy-vqa and from our own renderer, the model is the tiny
-Qwen2.5-VL that `mixed_r1_verl.tiny.warm_start` made. Finished stages are kept under --output and not done again.
+Qwen2.5-VL that `examples.demo.tiny.warm_start` made. Finished stages are kept under --output and not done again.
 """
 
 import json
@@ -22,14 +22,19 @@ from typing import Annotated
 
 import matplotlib
 import typer
-from memory import PeakMemory
-from results import changes_by_reward, read_curves, read_validation, results_by_reward, results_by_source
 from rich.console import Console
 from rich.table import Table
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from examples.demo.memory import PeakMemory
+from examples.demo.results import changes_by_reward, read_curves, read_validation, results_by_reward, results_by_source
+from examples.demo.tiny import WARM_STARTED
 
 matplotlib.use("Agg")
 from matplotlib import pyplot
 
+# With which a process of its own finds the folder `examples`.
+PYTHONPATH = os.pathsep.join([sys.path[0], *filter(None, [os.environ.get("PYTHONPATH")])])
 console = Console(width=None if sys.stdout.isatty() else 110)
 
 KINDS = ("matching", "chart", "iou", "open_ended")
@@ -98,19 +103,17 @@ def run(
 
 def make_data(folder: Path, rows: int, val_rows: int, seed: int) -> None:
     """Write train.parquet and val.parquet: every batch mixes the four rewards."""
-    mixed_r1 = str(Path(sys.executable).with_name("mixed-r1"))
-    sizes = ["--rows", str(rows), "--val-rows", str(val_rows)]
-    run([mixed_r1, "data", "demo", "--output", str(folder), *sizes, "--seed", str(seed)])
+    sizes = ["--rows", str(rows), "--val-rows", str(val_rows), "--seed", str(seed)]
+    run([sys.executable, "-m", "examples.demo.data", "--output", str(folder), *sizes], PYTHONPATH=PYTHONPATH)
 
 
 def make_model(folder: Path, rebuild: bool, seed: int) -> None:
     """Put the warm-started tiny model into `folder`: the embedded one, or a new one from the warm start."""
-    if rebuild:
-        run([sys.executable, "-m", "mixed_r1_verl.tiny.warm_start", "--output", str(folder), "--seed", str(seed)])
+    if not rebuild:
+        shutil.copytree(WARM_STARTED, folder, dirs_exist_ok=True)
         return
-    import mixed_r1_verl.tiny as tiny
-
-    shutil.copytree(Path(tiny.__file__).parent / "assets" / "qwen2_5_vl", folder, dirs_exist_ok=True)
+    arguments = ["--output", str(folder), "--seed", str(seed)]
+    run([sys.executable, "-m", "examples.demo.tiny.warm_start", *arguments], PYTHONPATH=PYTHONPATH)
 
 
 _STEP = re.compile(r"step:(\d+) - ")

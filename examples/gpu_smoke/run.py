@@ -21,7 +21,6 @@ from typing import Annotated, Any
 
 import pyarrow.parquet as pq
 import typer
-from model import SIZES, build
 from rich.console import Console
 from rich.table import Table
 
@@ -29,8 +28,9 @@ from mixed_r1_verl.plan.gpus import GIB, GPUS, Gpu
 from mixed_r1_verl.plan.plan import Plan, make_plan
 from mixed_r1_verl.plan.settings import PlanError, compose
 
-sys.path.append(str(Path(__file__).resolve().parent.parent / "demo"))
-from memory import PeakMemory  # the demo's
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from examples.demo.memory import PeakMemory
+from examples.gpu_smoke.model import SIZES, build
 
 console = Console(width=None if sys.stdout.isatty() else 110)
 # What vLLM says of its cache, on a GPU and on a CPU.
@@ -67,7 +67,7 @@ class PeakGpuMemory(threading.Thread):
 
 def make_data(folder: Path) -> Path:
     """The demo set: pictures of 112×112 pixels and less, all four rewards of the paper."""
-    from mixed_r1_verl.data.demo import build_demo
+    from examples.demo.data import build_demo
 
     if not (folder / "val.parquet").exists():
         build_demo(folder, rows=256, val_rows=16)

@@ -68,19 +68,6 @@ def _row(record: Any, place: str) -> AuditRow:
 
 
 def demo_rows(count: int = DEMO_ROWS) -> list[AuditRow]:
-    """Rows about rendered scenes: matching, chart, iou and open-ended, `count` of each. Nothing is drawn or read."""
-    from mixed_r1_verl.data.scenes import SIZE, make_scene
-
-    rows = []
-    for kind in ("chart", "iou", "matching", "open_ended"):
-        for number in range(count):
-            question = make_scene(kind, f"audit-{number}").question
-            info = {
-                "reward": question.reward,
-                "question": question.text,
-                "choices": list(question.choices),
-                "width": SIZE,
-                "height": SIZE,
-            }
-            rows.append(AuditRow(f"scenes_{kind}", question.answer, info))
-    return rows
+    """Rows about rendered scenes: matching, chart, iou and open-ended, `count` of each, at most 60."""
+    rows = read_rows(Path(__file__).parent / "assets" / "rows.jsonl")
+    return [row for number, row in enumerate(rows) if number % DEMO_ROWS < count]

@@ -127,31 +127,6 @@ def convert_command(
     _print_summary(summary, output)
 
 
-@app.command("demo")
-def demo_command(
-    output: Annotated[Path, typer.Option(help="Folder for train.parquet and val.parquet.")],
-    rows: Annotated[int, typer.Option(min=4, help="Rows of the training file.")] = 4096,
-    val_rows: Annotated[int, typer.Option(min=4, help="Rows of the validation file.")] = 256,
-    seed: Annotated[int, typer.Option(help="Draws questions and scenes.")] = 0,
-    workers: Annotated[int, typer.Option(min=1, max=256, help="Processes.")] = 1,
-) -> None:
-    """Write the demo set: four rewards in every batch, nothing to download.
-
-    Example: mixed-r1 data demo --output outputs/demo/data
-    """
-    from mixed_r1_verl.data.demo import build_demo
-
-    try:
-        for summary, name in zip(
-            build_demo(output, rows=rows, val_rows=val_rows, seed=seed, workers=workers), ("train", "val"), strict=True
-        ):
-            _print_summary(summary, output / f"{name}.parquet")
-    except DataError as error:
-        _fail(str(error), FAILED)
-    except OSError as error:
-        _fail(f"cannot write to {output}: {error.strerror or error}", FAILED)
-
-
 @app.command("build")
 def build_command(
     config: Annotated[str, typer.Argument(help="YAML file, or the name of one that comes along: mixed_45k.")],

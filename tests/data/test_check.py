@@ -215,7 +215,7 @@ def test_bad_usage(arguments, message):
 
 
 def test_prompt_tokens(tmp_path):
-    from mixed_r1_verl.tiny.qwen2_5_vl import build_processor
+    from examples.demo.tiny.qwen2_5_vl import build_processor
 
     build_processor().save_pretrained(tmp_path / "model")
     report = check_files([write(tmp_path / "a.parquet", SOUND)], tokenizer=tmp_path / "model")

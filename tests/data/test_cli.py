@@ -44,7 +44,7 @@ def test_help_has_an_example(run, command):
 def test_list(run):
     code, output = run("data", "list")
     assert code == 0
-    for name in ("chartqa", "clevr", "math_v", "easy_vqa", "raccoon", "bccd", "coco_captions", "demo_scenes"):
+    for name in ("chartqa", "clevr", "math_v", "easy_vqa", "raccoon", "bccd", "coco_captions"):
         assert name in output
 
 
@@ -110,16 +110,10 @@ def test_options_reach_the_core(run, raw, tmp_path):
             assert image.size == (4, 4)
 
 
-def test_scenes_need_no_input(run, tmp_path):
-    arguments = ("--split", "val", "--limit", 5, "--output", tmp_path / "a.parquet")
-    code, output = run("data", "convert", "demo_scenes", *arguments)
-    assert code == 0 and "read 5, written 5, rejected 0 (of 4000 in the source)" in output
-
-
-def test_demo(run, tmp_path):
-    code, output = run("data", "demo", "--output", tmp_path, "--rows", 8, "--val-rows", 4)
-    assert code == 0
-    assert "read 8, written 8, rejected 0" in output and "read 4, written 4, rejected 0" in output
+def test_a_dataset_that_a_package_brings_needs_no_input(run, tmp_path):
+    arguments = ("--split", "test", "--limit", 5, "--output", tmp_path / "a.parquet")
+    code, output = run("data", "convert", "easy_vqa", *arguments)
+    assert code == 0 and "read 5, written 5, rejected 0 (of 9673 in the source)" in output
 
 
 @pytest.mark.parametrize(
@@ -138,7 +132,6 @@ def test_demo(run, tmp_path):
         (["convert", "easy_vqa", "--input", "broken", "--output", "x.parquet"], 1, "is not JSON"),
         (["convert", "easy_vqa", "--input", "empty", "--output", "x.parquet"], 1, "is empty"),
         (["convert", "easy_vqa", "--input", "hollow", "--output", "x.parquet"], 1, "none of 0 rows"),
-        (["demo", "--output", "x", "--rows", "2"], 2, "rows"),
     ],
 )
 def test_bad_usage_and_bad_input(run, tmp_path, monkeypatch, arguments, code, message):

@@ -6,8 +6,8 @@ import json
 import pytest
 from PIL import Image
 
+from examples.demo.data import SCENES, build_demo
 from mixed_r1_verl.data.convert import Options, convert_dataset
-from mixed_r1_verl.data.demo import build_demo
 from mixed_r1_verl.data.raw import RawFolder
 from mixed_r1_verl.data.registry import get_converter
 
@@ -17,7 +17,7 @@ rl_dataset = pytest.importorskip("verl.utils.dataset.rl_dataset")
 
 @pytest.fixture(scope="module")
 def processor():
-    from mixed_r1_verl.tiny.qwen2_5_vl import build_processor
+    from examples.demo.tiny.qwen2_5_vl import build_processor
 
     return build_processor()
 
@@ -90,9 +90,9 @@ def test_all_sources_concatenate(pictures, processor, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
     build_demo(tmp_path, rows=16, val_rows=8)
     paths = [tmp_path / "train.parquet"]
-    for name, folder, split in (("clevr", pictures, "train"), ("demo_scenes", pictures, "val")):
-        paths.append(tmp_path / f"{name}.parquet")
-        convert_dataset(get_converter(name), RawFolder(folder), paths[-1], Options(split=split, limit=12))
+    for converter, split in ((get_converter("clevr"), "train"), (SCENES, "val")):
+        paths.append(tmp_path / f"{converter.name}.parquet")
+        convert_dataset(converter, RawFolder(pictures), paths[-1], Options(split=split, limit=12))
     dataset = load(paths, processor, tmp_path)
     assert len(dataset) == 16 + 5 + 12
     batch = rl_dataset.collate_fn([dataset[i] for i in range(len(dataset))])

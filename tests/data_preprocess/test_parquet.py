@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from examples.demo.data import SCENES
 from mixed_r1_verl.core.rows import DataError
 from mixed_r1_verl.data.convert import Options, convert_dataset
 from mixed_r1_verl.data.raw import RawFolder
@@ -100,7 +101,7 @@ def test_names_of_pictures_lie_in_the_folder(tmp_path, convert, picture):
 def test_a_verl_parquet_read_again(tmp_path, convert):
     """What this package wrote comes back with the same questions, ground truths and rewards."""
     first = tmp_path / "raw" / "val.parquet"
-    convert_dataset(get_converter("demo_scenes"), RawFolder(tmp_path), first, Options(split="val", limit=40))
+    convert_dataset(SCENES, RawFolder(tmp_path), first, Options(split="val", limit=40))
     again = convert("parquet", tmp_path / "raw", "val").rows
     before = pq.read_table(first).to_pylist()
     assert len(again) == len(before) == 40

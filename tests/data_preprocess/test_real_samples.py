@@ -82,7 +82,7 @@ def test_every_sample_loads_in_verl_as_one_training_set(tmp_path: Path, converte
     rl_dataset = pytest.importorskip("verl.utils.dataset.rl_dataset")
     from omegaconf import OmegaConf
 
-    from mixed_r1_verl.tiny.qwen2_5_vl import build_processor
+    from examples.demo.tiny.qwen2_5_vl import build_processor
 
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
     paths: list[Path] = []

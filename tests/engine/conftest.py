@@ -12,6 +12,9 @@ import pytest
 import yaml
 from PIL import Image, ImageDraw
 
+from examples.demo.data import SCENES
+from mixed_r1_verl.data.convert import Options, convert_dataset
+from mixed_r1_verl.data.raw import RawFolder
 from mixed_r1_verl.engine.rows import ROWS
 
 DEFAULTS: dict[str, Any] = {
@@ -80,7 +83,7 @@ def encoded() -> Callable[..., bytes]:
 @pytest.fixture(scope="session")
 def raw_chats(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A raw folder in LLaVA's form: 12 questions, a repeated one, a re-encoded one, one of an evaluation picture, and
-    one whose picture is missing."""
+    one whose picture is missing; beside it rendered scenes as a verl parquet."""
     folder = tmp_path_factory.mktemp("raw") / "chats"
     folder.mkdir()
     records = []
@@ -97,6 +100,8 @@ def raw_chats(tmp_path_factory: pytest.TempPathFactory) -> Path:
     add("1-again.jpg", "Is there a square?", "No")
     add("absent.png", "Is there a square?", "No")
     (folder / "talks.json").write_text(json.dumps(records), encoding="utf-8")
+    scenes = folder.parent / "scenes" / "train.parquet"
+    convert_dataset(SCENES, RawFolder(folder), scenes, Options(limit=400))
     evaluation = folder.parent / "evaluation"
     evaluation.mkdir()
     draw_picture(2).resize((60, 60)).save(evaluation / "held-out.png")
@@ -117,8 +122,8 @@ def small_config(raw_chats: Path, tmp_path: Path) -> Callable[..., Path]:
             "pictures": 2,
             "sources": [
                 {"converter": "llava", "name": "chats", "input": "chats", "split": "train"},
-                {"converter": "demo_scenes", "name": "scenes", "split": "train", "limit": 56},
-                {"converter": "demo_scenes", "name": "twins", "split": "train", "limit": 24},
+                {"converter": "parquet", "name": "scenes", "input": "scenes", "limit": 56},
+                {"converter": "parquet", "name": "twins", "input": "scenes", "limit": 24},
             ],
             "evaluation": [{"path": str(raw_chats / "evaluation")}],
             "balance": {"letters": None, "yes_no": None},

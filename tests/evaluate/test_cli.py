@@ -11,8 +11,8 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
+from examples.demo.data import build_demo
 from mixed_r1_verl.cli import app
-from mixed_r1_verl.data.demo import build_demo
 from mixed_r1_verl.data.schema import row_schema
 from mixed_r1_verl.evaluate.cli import score
 from mixed_r1_verl.evaluate.engine import Generated, Refused
@@ -106,8 +106,8 @@ def transformers_answers(model: Path, file: Path) -> list[str]:
     from PIL import Image
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
+    from examples.demo.tiny.evaluate import evaluate
     from mixed_r1_verl.rewards.mixed import MixedReward
-    from mixed_r1_verl.tiny.evaluate import evaluate
 
     rows = [
         {

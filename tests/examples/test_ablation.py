@@ -11,7 +11,7 @@ from examples.ablation.plan import KINDS, VARIANTS, Budget, Result, Variant
 from examples.ablation.report import HABITS, write_report
 from examples.ablation.run import as_many_rows, read_result, train_file
 from examples.ablation.unseen_texts import PLACES, TIMES
-from mixed_r1_verl.data.demo import build_demo
+from examples.demo.data import build_demo
 
 
 def result(variant: str, seed: int, acc: float) -> Result:

@@ -28,7 +28,7 @@ def test_special_tokens_stand_where_qwen_has_them(smoke_model: ModuleType, tmp_p
     """Ids of Qwen2.5-VL's published config.json: 151,643 to 151,656, in 151,936 rows."""
     from transformers import AutoProcessor
 
-    from mixed_r1_verl.tiny.qwen2_5_vl import build_processor
+    from examples.demo.tiny.qwen2_5_vl import build_processor
 
     build_processor().save_pretrained(tmp_path)
     smoke_model.move_special_tokens(tmp_path / "tokenizer.json", 151936 - smoke_model.SPECIAL_ROWS)

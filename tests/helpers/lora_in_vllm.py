@@ -17,7 +17,7 @@ from verl.utils.vllm import TensorLoRARequest, VLLMHijack
 from vllm import LLM, SamplingParams
 from vllm.lora.request import LoRARequest
 
-from mixed_r1_verl.data.scenes import make_scene
+from examples.demo.scenes import make_scene
 
 TOKENS = 12
 

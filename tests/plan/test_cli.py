@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from examples.demo.data import build_demo
 from mixed_r1_verl.cli import app
-from mixed_r1_verl.data.demo import build_demo
 
 
 def plan(*arguments: str) -> tuple[int, str]:

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from examples.demo.data import build_demo
 from mixed_r1_verl.core.families import get_family
-from mixed_r1_verl.data.demo import build_demo
 from mixed_r1_verl.data.schema import row_schema
 from mixed_r1_verl.plan.data import processor_limits, read_data
 from mixed_r1_verl.plan.settings import PlanError

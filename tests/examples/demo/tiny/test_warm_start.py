@@ -3,24 +3,24 @@
 import json
 import random
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
+from examples.demo.scenes import Bar, BarChart, Box, Shape, ShapePicture, make_scene
+from examples.demo.tiny import WARM_STARTED
+from examples.demo.tiny.evaluate import evaluate, summarise
+from examples.demo.tiny.pixels import positions, to_patches
+from examples.demo.tiny.practice import random_single_shape, render_small
+from examples.demo.tiny.qwen2_5_vl import build_model, build_processor
+from examples.demo.tiny.sight import cell_labels
+from examples.demo.tiny.warm_start import Plan, main, warm_start
 from mixed_r1_verl.data.prompt import build_prompt
-from mixed_r1_verl.data.scenes import Bar, BarChart, Box, Shape, ShapePicture, make_scene
 from mixed_r1_verl.rewards.config import MixedRewardConfig
 from mixed_r1_verl.rewards.mixed import MixedReward
-from mixed_r1_verl.tiny.evaluate import evaluate, summarise
-from mixed_r1_verl.tiny.pixels import positions, to_patches
-from mixed_r1_verl.tiny.practice import random_single_shape, render_small
-from mixed_r1_verl.tiny.qwen2_5_vl import build_model, build_processor
-from mixed_r1_verl.tiny.warm_start import Plan, cell_labels, main, warm_start
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-ASSETS = Path(__file__).parents[2] / "mixed_r1_verl" / "tiny" / "assets" / "qwen2_5_vl"
 WHITE = (255, 255, 255)
 SHORT = Plan(see_steps=2, see_batch=4, read_steps=2, read_batch=4, truth_steps=1, habit_steps=1, answer_batch=4)
 
@@ -132,14 +132,14 @@ def measured(folder, tmp_path, *, count, swap=False, **sampling):
 
 
 def test_the_shipped_checkpoint_is_small():
-    sizes = {path.name: path.stat().st_size for path in ASSETS.iterdir()}
+    sizes = {path.name: path.stat().st_size for path in WARM_STARTED.iterdir()}
     assert sum(sizes.values()) < 12_000_000
     assert {"model.safetensors", "config.json", "tokenizer.json", "processor_config.json", "log.json"} <= set(sizes)
-    assert json.loads((ASSETS / "log.json").read_text())["seed"] == 0
+    assert json.loads((WARM_STARTED / "log.json").read_text())["seed"] == 0
 
 
 def test_the_shipped_checkpoint_sees_and_leaves_room(tmp_path):
-    summary = measured(ASSETS, tmp_path, count=48)
+    summary = measured(WARM_STARTED, tmp_path, count=48)
     for kind, (least, most) in BOUNDS.items():
         assert least <= summary[kind]["acc"] <= most, (kind, summary)
         assert summary[kind]["error"] == 0
@@ -148,14 +148,14 @@ def test_the_shipped_checkpoint_sees_and_leaves_room(tmp_path):
 
 def test_the_shipped_checkpoint_looks_at_the_picture(tmp_path):
     """With another row's picture, boxes and descriptions are much worse: the answers come from the pixels."""
-    own, swapped = (measured(ASSETS, tmp_path, count=48, swap=swap) for swap in (False, True))
+    own, swapped = (measured(WARM_STARTED, tmp_path, count=48, swap=swap) for swap in (False, True))
     for kind in ("iou", "open_ended"):
         assert own[kind]["acc"] > 1.5 * swapped[kind]["acc"], (kind, own, swapped)
 
 
 def test_samples_of_a_prompt_differ(tmp_path):
     """Without spread in a group of samples GRPO has nothing to learn from."""
-    summary = measured(ASSETS, tmp_path, count=24, samples=4, temperature=1.0)
+    summary = measured(WARM_STARTED, tmp_path, count=24, samples=4, temperature=1.0)
     assert all(summary[kind]["differing"] > 0.3 for kind in BOUNDS), summary
 
 

@@ -23,7 +23,7 @@ import random
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from mixed_r1_verl.data.scenes import COLORS, GRIDLINES, SIZE, BarChart, Box, Question, Scene, ShapePicture
+from examples.demo.scenes import COLORS, GRIDLINES, SIZE, BarChart, Box, Question, Scene, ShapePicture
 
 # Share of the responses in which a habit comes up where it can.
 HABITS: Mapping[str, float] = MappingProxyType(
@@ -49,7 +49,7 @@ def respond(scene: Scene, rng: random.Random, habits: Mapping[str, float] = HABI
         habits: share of each habit; `NO_HABITS` gives the truth.
 
     Example:
-        >>> from mixed_r1_verl.data.scenes import Bar
+        >>> from examples.demo.scenes import Bar
         >>> chart = BarChart((Bar("red", 5), Bar("blue", 11)), (255, 255, 255))
         >>> scene = Scene(chart, Question("chart", "How high is the red bar?", "5", "value", "red"))
         >>> respond(scene, random.Random(0), NO_HABITS)
@@ -128,7 +128,7 @@ def is_there(subject: str, picture: ShapePicture) -> str:
     """The sentence that says whether a picture has a colour or form.
 
     Example:
-        >>> from mixed_r1_verl.data.scenes import Shape
+        >>> from examples.demo.scenes import Shape
         >>> is_there("red", ShapePicture((Shape("circle", "red", Box(0, 14, 42, 56)),), (255, 255, 255)))
         'A red shape is there.'
     """

@@ -5,10 +5,10 @@ import random
 
 import pytest
 
-from mixed_r1_verl.data.scenes import Bar, BarChart, Box, Question, Scene, Shape, ShapePicture, make_scene
+from examples.demo.scenes import Bar, BarChart, Box, Question, Scene, Shape, ShapePicture, make_scene
+from examples.demo.tiny.practice import KINDS, random_drill, random_exercise, random_single_drill
+from examples.demo.tiny.teacher import HABITS, NO_HABITS, respond
 from mixed_r1_verl.rewards.extraction import parse_response
-from mixed_r1_verl.tiny.practice import KINDS, random_drill, random_exercise, random_single_drill
-from mixed_r1_verl.tiny.teacher import HABITS, NO_HABITS, respond
 
 WHITE = (255, 255, 255)
 SHAPES = ShapePicture(

@@ -5,9 +5,9 @@ import random
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from examples.demo.scenes import make_scene
+from examples.demo.tiny.teacher import NO_HABITS, respond
 from mixed_r1_verl.data.prompt import build_prompt
-from mixed_r1_verl.data.scenes import make_scene
-from mixed_r1_verl.tiny.teacher import NO_HABITS, respond
 
 if TYPE_CHECKING:
     from transformers import Qwen2Tokenizer

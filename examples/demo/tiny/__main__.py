@@ -1,10 +1,10 @@
-"""`python -m mixed_r1_verl.tiny {qwen2_5_vl,qwen3_vl,internvl} --output DIR`: a tiny model with random weights."""
+"""`python -m examples.demo.tiny {qwen2_5_vl,qwen3_vl,internvl} --output DIR`: a tiny model with random weights."""
 
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from mixed_r1_verl.tiny import internvl, qwen2_5_vl, qwen3_vl
+from examples.demo.tiny import internvl, qwen2_5_vl, qwen3_vl
 
 FAMILIES = {"qwen2_5_vl": qwen2_5_vl.build, "qwen3_vl": qwen3_vl.build, "internvl": internvl.build}
 
@@ -12,9 +12,9 @@ FAMILIES = {"qwen2_5_vl": qwen2_5_vl.build, "qwen3_vl": qwen3_vl.build, "internv
 def main(argv: Sequence[str] | None = None) -> int:
     """Builds the model that the command line names and prints where it lies."""
     parser = argparse.ArgumentParser(
-        prog="python -m mixed_r1_verl.tiny",
+        prog="python -m examples.demo.tiny",
         description="Builds a tiny model with random weights, its tokenizer and its processor.",
-        epilog="Example: python -m mixed_r1_verl.tiny internvl --output outputs/tiny-internvl",
+        epilog="Example: python -m examples.demo.tiny internvl --output outputs/tiny-internvl",
     )
     parser.add_argument("family", choices=sorted(FAMILIES))
     parser.add_argument("--output", type=Path, required=True, help="directory to write")

@@ -1,26 +1,34 @@
 """The demo set: four rewards in every batch, nothing to download.
 
+    python -m examples.demo.data --output outputs/demo/data
+
 Matching questions are real ones (easy-VQA, from its PyPI package); charts, boxes and descriptions are rendered scenes.
 Kinds take turns row by row, so that consecutive rows hold all four rewards in equal parts. Rows pass the same core as
 every other dataset.
 """
 
 import hashlib
+import io
+import json
 import random
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
+import typer
+from mixed_r1_verl.data_preprocess import easy_vqa
+from PIL import Image
+
+from examples.demo.scenes import make_scene
 from mixed_r1_verl.core.rows import DataError
 from mixed_r1_verl.data.convert import Converter, Options, Summary, convert_dataset
 from mixed_r1_verl.data.raw import RawFolder, Row
-from mixed_r1_verl.data.scenes import make_scene
 from mixed_r1_verl.data.schema import Example
-from mixed_r1_verl.data_preprocess import easy_vqa
-from mixed_r1_verl.data_preprocess.demo_scenes import scene_example
 
 KINDS = ("matching", "chart", "iou", "open_ended")
+SCENES_OF_KIND = 1000
 # Validation comes from easy-VQA's own test split.
 REAL_SPLIT = {"train": "train", "val": "test"}
 
@@ -56,7 +64,7 @@ def build_demo(
             convert=demo_example,
             splits=("train", "val"),
             licence="MIT (easy-VQA), Apache-2.0 (scenes)",
-            source="the package easy-vqa, and mixed_r1_verl.data.scenes",
+            source="the package easy-vqa, and our own renderer",
         )
         # The seed and the counts are part of the split's rows, so a change of them is noticed when a run is resumed.
         options = Options(split=split, workers=workers, seed=seed)
@@ -89,6 +97,58 @@ def demo_example(row: Row) -> Example:
     return scene_example(row.data["kind"], row.data["seed"])
 
 
+def scene_rows(raw: RawFolder, split: str) -> Iterator[Row]:
+    """A thousand scenes of each kind, kinds taking turns; the split is part of the seed."""
+    for number in range(SCENES_OF_KIND):
+        for kind in KINDS:
+            yield Row(f"{kind}#{number}", {"kind": kind, "seed": f"{split}-{number}"})
+
+
+def scene_example(kind: str, seed: str) -> Example:
+    """The example of one scene.
+
+    Args:
+        kind: reward kind.
+        seed: any string; the same kind and seed give the same example.
+    """
+    scene = make_scene(kind, seed)
+    question = scene.question
+    return Example(
+        id=seed,
+        question=question.text,
+        reward=question.reward,
+        answer="" if kind == "iou" else question.answer,
+        boxes=tuple(tuple(box) for box in json.loads(question.answer)) if kind == "iou" else (),
+        choices=question.choices,
+        images=(png(scene.picture.render()),),
+        # One source a kind: verl reports validation by source.
+        data_source=f"scenes_{kind}",
+    )
+
+
+def scene_of_row(row: Row) -> Example:
+    """The example of one row of `scene_rows`."""
+    return scene_example(row.data["kind"], row.data["seed"])
+
+
+def png(image: Image.Image) -> bytes:
+    """A picture as PNG bytes."""
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+SCENES = Converter(
+    name="demo_scenes",
+    rows=scene_rows,
+    convert=scene_of_row,
+    splits=("train", "val"),
+    licence="Apache-2.0",
+    source="drawn by examples.demo.scenes",
+)
+"""Rendered scenes alone, of all four kinds."""
+
+
 def _rows_of_kind(raw: RawFolder, split: str, kind: str, seed: int) -> Iterator[Row]:
     if kind != "matching":
         number = 0
@@ -112,3 +172,28 @@ def _picture(raw: RawFolder, row: Row) -> str:
         path = raw.image(easy_vqa.convert(Row(row.where, row.data["real"])).images[0])  # type: ignore[arg-type]
         return hashlib.sha256(path.read_bytes()).hexdigest()
     return repr(make_scene(row.data["kind"], row.data["seed"]).picture)
+
+
+def main(
+    output: Annotated[Path, typer.Option(help="Folder for train.parquet and val.parquet.")],
+    rows: Annotated[int, typer.Option(min=4, help="Rows of the training file.")] = 4096,
+    val_rows: Annotated[int, typer.Option(min=4, help="Rows of the validation file.")] = 256,
+    seed: Annotated[int, typer.Option(help="Draws questions and scenes.")] = 0,
+    workers: Annotated[int, typer.Option(min=1, max=256, help="Processes.")] = 1,
+) -> None:
+    """Write the demo set: four rewards in every batch, nothing to download.
+
+    Example: python -m examples.demo.data --output outputs/demo/data
+    """
+    try:
+        summaries = build_demo(output, rows=rows, val_rows=val_rows, seed=seed, workers=workers)
+    except (DataError, OSError) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from None
+    for summary, name in zip(summaries, ("train", "val"), strict=True):
+        counts = ", ".join(f"{count} {reward}" for reward, count in summary.rewards.items())
+        typer.echo(f"{output / name}.parquet: written {summary.written}, rejected {summary.rejected}: {counts}")
+
+
+if __name__ == "__main__":
+    typer.run(main)

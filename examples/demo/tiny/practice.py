@@ -1,6 +1,6 @@
 """What a tiny model practises on in its warm start: prompt, picture and the teacher's response.
 
-Charts, boxes and descriptions are the rendered scenes of `mixed_r1_verl.data.scenes`, drawn from other seeds than any
+Charts, boxes and descriptions are the rendered scenes of `examples.demo.scenes`, drawn from other seeds than any
 data set. Matching also has pictures that look like those of easy-VQA (one shape of any size and place, 64×64 pixels)
 with questions in its wording, but no picture of easy-VQA itself.
 """
@@ -11,8 +11,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from mixed_r1_verl.data.prompt import build_prompt
-from mixed_r1_verl.data.scenes import (
+from examples.demo.scenes import (
     COLORS,
     FORMS,
     SIZE,
@@ -29,7 +28,8 @@ from mixed_r1_verl.data.scenes import (
     random_chart,
     random_shapes,
 )
-from mixed_r1_verl.tiny.teacher import HABITS, is_there, respond
+from examples.demo.tiny.teacher import HABITS, is_there, respond
+from mixed_r1_verl.data.prompt import build_prompt
 
 KINDS = ("matching", "chart", "iou", "open_ended")
 
@@ -71,7 +71,7 @@ def random_exercise(kind: str, rng: random.Random, habits: Mapping[str, float] =
     Args:
         kind: `matching`, `chart`, `iou` or `open_ended`.
         rng: source of all randomness.
-        habits: see `mixed_r1_verl.tiny.teacher`.
+        habits: see `examples.demo.tiny.teacher`.
     """
     small = kind == "matching" and rng.random() < 0.8
     if kind == "chart":

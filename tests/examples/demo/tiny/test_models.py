@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from examples.demo.scenes import make_scene
+from examples.demo.tiny.__main__ import main
 from mixed_r1_verl.data.prompt import build_prompt
-from mixed_r1_verl.data.scenes import make_scene
-from mixed_r1_verl.tiny.__main__ import main
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")

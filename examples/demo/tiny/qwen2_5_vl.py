@@ -7,8 +7,8 @@ is loaded by transformers, vLLM and verl exactly like `Qwen/Qwen2.5-VL-3B-Instru
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mixed_r1_verl.data.scenes import GRID, SIZE
-from mixed_r1_verl.tiny.build import (
+from examples.demo.scenes import GRID, SIZE
+from examples.demo.tiny.build import (
     CHAT_TOKENS,
     QWEN_VISION_TOKENS,
     chat_template,
@@ -17,7 +17,7 @@ from mixed_r1_verl.tiny.build import (
     text_config,
     token_ids,
 )
-from mixed_r1_verl.tiny.tokenizer import build_tokenizer
+from examples.demo.tiny.tokenizer import build_tokenizer
 
 if TYPE_CHECKING:
     from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor

@@ -8,7 +8,7 @@ queries and keys, and features of earlier vision layers added to the first langu
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mixed_r1_verl.tiny.build import (
+from examples.demo.tiny.build import (
     CHAT_TOKENS,
     QWEN_VISION_TOKENS,
     chat_template,
@@ -17,7 +17,7 @@ from mixed_r1_verl.tiny.build import (
     text_config,
     token_ids,
 )
-from mixed_r1_verl.tiny.tokenizer import build_tokenizer
+from examples.demo.tiny.tokenizer import build_tokenizer
 
 if TYPE_CHECKING:
     from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration, Qwen3VLProcessor

@@ -3,4 +3,4 @@
 from pathlib import Path
 
 WARM_STARTED = Path(__file__).parent / "assets" / "qwen2_5_vl"
-"""The warm-started tiny Qwen2.5-VL that comes with the package; `log.json` in it says how it was made."""
+"""The warm-started tiny Qwen2.5-VL that comes with the repository; `log.json` in it says how it was made."""

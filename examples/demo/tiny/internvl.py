@@ -7,9 +7,9 @@ The classes are the real ones (`InternVLForConditionalGeneration`, `InternVLProc
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mixed_r1_verl.data.scenes import SIZE
-from mixed_r1_verl.tiny.build import CHAT_TOKENS, chat_template, random_model, save, text_config, token_ids
-from mixed_r1_verl.tiny.tokenizer import build_tokenizer
+from examples.demo.scenes import SIZE
+from examples.demo.tiny.build import CHAT_TOKENS, chat_template, random_model, save, text_config, token_ids
+from examples.demo.tiny.tokenizer import build_tokenizer
 
 if TYPE_CHECKING:
     from transformers import InternVLConfig, InternVLForConditionalGeneration, InternVLProcessor

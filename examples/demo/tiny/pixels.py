@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from mixed_r1_verl.data.scenes import SIZE
-from mixed_r1_verl.tiny.qwen2_5_vl import MERGE, PATCH
+from examples.demo.scenes import SIZE
+from examples.demo.tiny.qwen2_5_vl import MERGE, PATCH
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -1,4 +1,4 @@
-"""`python -m mixed_r1_verl.tiny.warm_start --output DIR --seed 0`: the supervised warm start of the tiny Qwen2.5-VL.
+"""`python -m examples.demo.tiny.warm_start --output DIR --seed 0`: the supervised warm start of the tiny Qwen2.5-VL.
 
 Answers alone are too sparse to teach a vision tower to see: trained on them from random weights the model stays at
 chance for a thousand steps. So it goes in three stages:
@@ -10,7 +10,7 @@ chance for a thousand steps. So it goes in three stages:
    that look up everything in the picture, colour by colour; the rest are the four kinds of questions, most of them
    without prompt template and tags, half of the tokens, so that more steps fit into a minute.
 3. *Answer.* The prompt format of the data: first after a teacher who knows the truth, then after one with habits
-   (`mixed_r1_verl.tiny.teacher`), which leaves room for reinforcement learning.
+   (`examples.demo.tiny.teacher`), which leaves room for reinforcement learning.
 
 Every picture is drawn afresh, so there is nothing to learn by heart. The same seed, library versions and number of
 threads give the same weights.
@@ -26,10 +26,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mixed_r1_verl.data.scenes import COLORS, FORMS, GRID, MAX_VALUE, SIZE, BarChart, ShapePicture
-from mixed_r1_verl.tiny import qwen2_5_vl
-from mixed_r1_verl.tiny.pixels import BEFORE_IMAGE, CELLS, positions, to_patches
-from mixed_r1_verl.tiny.practice import (
+from examples.demo.scenes import GRID, SIZE, BarChart, ShapePicture
+from examples.demo.tiny import qwen2_5_vl
+from examples.demo.tiny.pixels import BEFORE_IMAGE, CELLS, positions, to_patches
+from examples.demo.tiny.practice import (
     KINDS,
     Exercise,
     random_drill,
@@ -39,14 +39,15 @@ from mixed_r1_verl.tiny.practice import (
     random_single_shape,
     render_small,
 )
-from mixed_r1_verl.tiny.teacher import HABITS, NO_HABITS
+from examples.demo.tiny.sight import Sight, cell_labels
+from examples.demo.tiny.teacher import HABITS, NO_HABITS
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
     from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor
 
 _ROWS_TOGETHER = 16
-COMMAND = "python -m mixed_r1_verl.tiny.warm_start"
+COMMAND = "python -m examples.demo.tiny.warm_start"
 
 
 @dataclass(frozen=True)
@@ -78,95 +79,6 @@ class Plan:
     def steps(self, stage: str) -> int:
         """Number of steps of the stage `see`, `read` or `answer`."""
         return {"see": self.see_steps, "read": self.read_steps, "answer": self.truth_steps + self.habit_steps}[stage]
-
-
-@dataclass(frozen=True)
-class CellLabels:
-    """What stands in each of the 16 cells of a picture (28×28 pixels each, row by row).
-
-    Attributes:
-        color: 0 for nothing, else 1 + index in the sorted colours.
-        form: 0 for nothing, else 1 + index in `FORMS`, 4 for a bar.
-        edges: x1, y1, x2, y2 of the object in units of 14 pixels; -100 (ignored) where there is none or a bar.
-        value: value of the bar; -100 elsewhere.
-    """
-
-    color: list[int]
-    form: list[int]
-    edges: list[list[int]]
-    value: list[int]
-
-
-def cell_labels(picture: ShapePicture | BarChart) -> CellLabels:
-    """Labels of a picture; a cell that two objects share belongs to the one that covers more of it.
-
-    Example:
-        >>> from mixed_r1_verl.data.scenes import Box, Shape
-        >>> labels = cell_labels(ShapePicture((Shape("circle", "red", Box(0, 0, 28, 28)),), (255, 255, 255)))
-        >>> labels.form[:3], labels.edges[0]
-        ([1, 0, 0], [0, 0, 2, 2])
-    """
-    palette = sorted(COLORS)
-    labels = CellLabels([0] * CELLS, [0] * CELLS, [[-100] * 4 for _ in range(CELLS)], [-100] * CELLS)
-    covered = [0] * CELLS
-    if isinstance(picture, BarChart):
-        bars = zip(picture.bars, picture.boxes(), strict=True)
-        objects = [(bar.color, len(FORMS) + 1, box, bar.value) for bar, box in bars]
-    else:
-        objects = [(shape.color, FORMS.index(shape.form) + 1, shape.box, -100) for shape in picture.shapes]
-    side, cell = math.isqrt(CELLS), 2 * GRID
-    for color, form, box, value in objects:
-        for index in range(CELLS):
-            top, left = index // side * cell, index % side * cell
-            width = min(box.x2, left + cell) - max(box.x1, left)
-            height = min(box.y2, top + cell) - max(box.y1, top)
-            if width > 0 and height > 0 and width * height > covered[index]:
-                covered[index] = width * height
-                labels.color[index] = palette.index(color) + 1
-                labels.form[index] = form
-                labels.edges[index] = [-100] * 4 if value > 0 else [round(edge / GRID) for edge in box]
-                labels.value[index] = value
-    return labels
-
-
-class Sight:
-    """The linear head of the first stage: logits of the cell labels from image tokens."""
-
-    SIZES = (len(COLORS) + 1, len(FORMS) + 2, 4 * (SIZE // GRID + 1), MAX_VALUE + 1, CELLS)
-
-    def __init__(self, width: int):
-        import torch
-
-        self.linear = torch.nn.Linear(width, sum(self.SIZES))
-
-    def loss(self, tokens: "Tensor", labels: Sequence[CellLabels]) -> tuple["Tensor", dict[str, float]]:
-        """Sum of the cross-entropies, and the share of right labels by name.
-
-        Args:
-            tokens: image tokens, float [n · 16, width].
-            labels: of the n pictures.
-        """
-        import torch
-        from torch.nn.functional import cross_entropy
-
-        color, form, edges, value, place = self.linear(tokens).split(self.SIZES, -1)
-        pairs = {
-            "color": (color, torch.tensor([x.color for x in labels]).flatten()),
-            "form": (form, torch.tensor([x.form for x in labels]).flatten()),
-            "edges": (edges.reshape(-1, SIZE // GRID + 1), torch.tensor([x.edges for x in labels]).flatten()),
-            "value": (value, torch.tensor([x.value for x in labels]).flatten()),
-            "place": (place, torch.arange(CELLS).repeat(len(labels))),
-        }
-        occupied = pairs["color"][1] > 0
-        total = torch.zeros(())
-        right = {}
-        for name, (logits, target) in pairs.items():
-            if not bool((target >= 0).any()):
-                continue
-            total = total + cross_entropy(logits, target)
-            counted = occupied if name in ("color", "form") else target >= 0
-            right[name] = float((logits.argmax(-1) == target)[counted].float().mean())
-        return total, right
 
 
 class Trainer:

@@ -1,14 +1,19 @@
 """The demo set: four rewards in every batch, real and rendered pictures, no picture in both files."""
 
 import hashlib
+import subprocess
+import sys
 from collections import Counter
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
+from examples.demo.data import build_demo
 from mixed_r1_verl.core.rows import DataError
 from mixed_r1_verl.data.check import check_files
-from mixed_r1_verl.data.demo import build_demo
+
+REPOSITORY = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -61,3 +66,16 @@ def test_numbers_of_rows_that_cannot_be_had(tmp_path, rows):
     with pytest.raises(DataError, match="rows"):
         build_demo(tmp_path, rows=16, val_rows=rows)
     assert not list(tmp_path.glob("*.parquet"))
+
+
+def test_the_command_line(tmp_path):
+    arguments = ["--output", str(tmp_path), "--rows", "8", "--val-rows", "4"]
+    command = [sys.executable, "-m", "examples.demo.data", *arguments]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True, cwd=REPOSITORY).stdout
+    assert "train.parquet: written 8, rejected 0" in printed and "val.parquet: written 4, rejected 0" in printed
+
+
+def test_fewer_rows_than_rewards_are_refused(tmp_path):
+    command = [sys.executable, "-m", "examples.demo.data", "--output", str(tmp_path), "--rows", "2"]
+    ended = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY)
+    assert ended.returncode == 2 and "rows" in ended.stderr

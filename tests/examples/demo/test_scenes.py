@@ -6,7 +6,7 @@ import random
 import numpy as np
 import pytest
 
-from mixed_r1_verl.data.scenes import (
+from examples.demo.scenes import (
     COLORS,
     GRID,
     SIZE,

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mixed_r1_verl.tiny.tokenizer import VOCAB_SIZE
+from examples.demo.tiny.tokenizer import VOCAB_SIZE
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, ProcessorMixin
