@@ -41,7 +41,7 @@ from mixed_r1_verl.data.fields import answer_letter, scalar_text, text_list
 from mixed_r1_verl.data.prompt import IMAGE_MARKER
 from mixed_r1_verl.data.raw import RawFolder, Row
 from mixed_r1_verl.data.schema import Example, references_json
-from mixed_r1_verl.rewards.config import REWARD_KINDS
+from mixed_r1_verl.rewards.kinds import KINDS
 
 QUESTIONS = ("question", "query", "problem", "text", "instruction")
 ANSWERS = ("answer", "label", "ground_truth", "solution", "caption")
@@ -96,7 +96,7 @@ def convert(row: Row) -> Example:
     references = [] if choices else _references(value)
     answer = references_json(references) if references else _answer(value, choices)
     inferred = "open_ended" if references else infer_reward(answer, choices)
-    reward = next((kind for kind in (extra.get("reward"), value.get("reward")) if kind in REWARD_KINDS), inferred)
+    reward = next((kind for kind in (extra.get("reward"), value.get("reward")) if kind in KINDS), inferred)
     boxes = read_boxes(answer) if reward == "iou" else ()
     key = next((key for key in IDS if isinstance(value.get(key), int | str)), None)
     return Example(

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from mixed_r1_verl.rewards.config import REWARD_KINDS
+from mixed_r1_verl.rewards.kinds import KINDS
 
 Sort = Literal["blind", "fitted", "smuggled", "padded"]
 
@@ -101,7 +101,7 @@ class Attack:
 
     def suits(self, kind: str) -> bool:
         """Whether the attack is tried on a reward kind; a custom kind is tried with every attack."""
-        return not self.kinds or kind in self.kinds or kind not in REWARD_KINDS
+        return not self.kinds or kind in self.kinds or kind not in KINDS
 
 
 def reply(answer: str, think: str = THINK) -> str:

@@ -47,14 +47,14 @@ def _case(kind: str, row: AuditRow, config: MixedRewardConfig) -> Case:
     if kind == "iou":
         return _iou_case(row, config)
     if kind == "open_ended":
-        from mixed_r1_verl.rewards.open_ended import parse_ground_truth
+        from mixed_r1_verl.rewards.kinds.open_ended import parse_ground_truth
 
         first, *others = parse_ground_truth(row.ground_truth)
         if others:
             row = AuditRow(row.data_source, json.dumps(others, ensure_ascii=False), row.extra_info)
         return Case(row, first, _DEFAULT_EXTENT, "")
     if kind == "matching" and len(choices):
-        from mixed_r1_verl.rewards.matching import parse_ground_truth as parse_choice
+        from mixed_r1_verl.rewards.kinds.matching import parse_ground_truth as parse_choice
 
         letter = str(parse_choice(row.ground_truth, tuple(choices)).expected)
         return Case(row, letter, _DEFAULT_EXTENT, f"{len(choices)} options")
@@ -63,9 +63,9 @@ def _case(kind: str, row: AuditRow, config: MixedRewardConfig) -> Case:
 
 
 def _iou_case(row: AuditRow, config: MixedRewardConfig) -> Case:
-    from mixed_r1_verl.rewards.iou import parse_ground_truth
+    from mixed_r1_verl.rewards.kinds.iou import parse_ground_truth
 
-    info, iou = row.extra_info, config.iou
+    info, iou = row.extra_info, config.of("iou")
     width, height = info.get("width"), info.get("height")
     scale = frame_scale(
         info.get("box_frame") or iou.box_frame,

@@ -19,7 +19,7 @@ from mixed_r1_verl.data.check_types import Problem, compare_schemas, schema_prob
 from mixed_r1_verl.data.images import MAX_FILE_BYTES, MAX_SOURCE_PIXELS, PROOFS, READ_FORMATS
 from mixed_r1_verl.data.prompt import IMAGE_MARKER, count_markers, has_template
 from mixed_r1_verl.data.validate import GOLD_ACC, gold_acc, parse_ground_truth
-from mixed_r1_verl.rewards.config import REWARD_KINDS
+from mixed_r1_verl.rewards.kinds import KINDS
 from mixed_r1_verl.rewards.verdict import GroundTruthError
 
 if TYPE_CHECKING:
@@ -268,8 +268,8 @@ class _Checker:
         if not truth or not truth.strip():
             self._add(path, number, "reward_model.ground_truth", "is empty")
             return
-        if reward not in REWARD_KINDS:
-            message = f"{reward!r} is none of {', '.join(REWARD_KINDS)}"
+        if reward not in KINDS:
+            message = f"{reward!r} is none of {', '.join(KINDS)}"
             self._add(path, number, "extra_info.reward", message)
             return
         if sizes and sizes[0] and (extra["width"], extra["height"]) != sizes[0]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from mixed_r1_verl.core.rows import RowError
 from mixed_r1_verl.data.schema import Example, references_json
-from mixed_r1_verl.rewards.config import REWARD_KINDS
+from mixed_r1_verl.rewards.kinds import KINDS
 from mixed_r1_verl.rewards.mixed import MixedReward
 from mixed_r1_verl.rewards.verdict import GroundTruthError
 
@@ -17,7 +17,7 @@ def parse_ground_truth(reward: str, ground_truth: str, choices: Sequence[str] = 
     """Reads a ground truth with the reward's own parser.
 
     Args:
-        reward: one of `REWARD_KINDS`; a custom kind has no parser here and passes.
+        reward: one of `KINDS`; a custom kind has no parser here and passes.
         ground_truth: the text of the `reward_model.ground_truth` column.
         choices: option texts.
 
@@ -26,23 +26,23 @@ def parse_ground_truth(reward: str, ground_truth: str, choices: Sequence[str] = 
     """
     # The reward modules are imported here, each when its kind first occurs: some load SciPy or SymPy.
     if reward == "matching":
-        from mixed_r1_verl.rewards import matching
+        from mixed_r1_verl.rewards.kinds import matching
 
         matching.parse_ground_truth(ground_truth, choices)
     elif reward == "chart":
-        from mixed_r1_verl.rewards import chart
+        from mixed_r1_verl.rewards.kinds import chart
 
         chart.parse_ground_truth(ground_truth)
     elif reward == "iou":
-        from mixed_r1_verl.rewards import iou
+        from mixed_r1_verl.rewards.kinds import iou
 
         iou.parse_ground_truth(ground_truth)
     elif reward == "open_ended":
-        from mixed_r1_verl.rewards import open_ended
+        from mixed_r1_verl.rewards.kinds import open_ended
 
         open_ended.parse_ground_truth(ground_truth)
     elif reward == "math":
-        from mixed_r1_verl.rewards import math
+        from mixed_r1_verl.rewards.kinds import math
 
         math.parse_ground_truth(ground_truth)
 
@@ -56,7 +56,7 @@ def gold_response(reward: str, ground_truth: str) -> str:
     """
     answer = ground_truth
     if reward == "open_ended":
-        from mixed_r1_verl.rewards import open_ended
+        from mixed_r1_verl.rewards.kinds import open_ended
 
         answer = open_ended.parse_ground_truth(ground_truth)[0]
     return f"<think>This is the published answer.</think><answer>{answer}</answer>"
@@ -86,7 +86,7 @@ def gold_acc(ground_truth: str, extra_info: Mapping[str, Any]) -> float:
     response = gold_response(reward, ground_truth)
     if reward == "open_ended":
         # The best of several references counts, so the first one's own score decides; the others can only raise it.
-        from mixed_r1_verl.rewards import open_ended
+        from mixed_r1_verl.rewards.kinds import open_ended
 
         alone = references_json(open_ended.parse_ground_truth(ground_truth)[:1])
         acc = float(_mixed_reward().score("gold", response, alone, extra_info)["acc"])
@@ -110,8 +110,8 @@ def check_row(example: Example, ground_truth: str, *, width: int, height: int, g
     Raises:
         RowError: `unknown_reward`, `empty`, `ground_truth` or `gold_not_right`.
     """
-    if example.reward not in REWARD_KINDS:
-        raise RowError("reward", "unknown_reward", f"{example.reward!r} is none of {', '.join(REWARD_KINDS)}")
+    if example.reward not in KINDS:
+        raise RowError("reward", "unknown_reward", f"{example.reward!r} is none of {', '.join(KINDS)}")
     if not ground_truth.strip():
         raise RowError("answer", "empty")
     if not example.question.strip():

@@ -37,7 +37,7 @@ from mixed_r1_verl.engine.config import BuildConfig, MixConfig
 from mixed_r1_verl.engine.convert import ConvertedSource, convert_sources
 from mixed_r1_verl.engine.rows import REJECTS, Outcome, count_by, write_rows
 from mixed_r1_verl.engine.store import Store, hash_file, hash_value
-from mixed_r1_verl.rewards.config import REWARD_KINDS
+from mixed_r1_verl.rewards.kinds import KINDS
 
 
 @dataclass(frozen=True)
@@ -303,7 +303,7 @@ class _Build:
                 table = pq.read_table(path)
                 if table.num_rows:
                     write.write_file(table, sources, folder / path.name)
-            problems = quick_check(sorted(folder.glob("*.parquet")), REWARD_KINDS)
+            problems = quick_check(sorted(folder.glob("*.parquet")), KINDS)
             if problems:
                 raise AssertionError("; ".join(problems))
 

@@ -10,7 +10,7 @@ import yaml
 
 from mixed_r1_verl.core.config import ConfigError, read_dataclass
 from mixed_r1_verl.core.rows import DataError
-from mixed_r1_verl.rewards.config import REWARD_KINDS
+from mixed_r1_verl.rewards.kinds import KINDS
 
 
 @dataclass(frozen=True)
@@ -234,8 +234,8 @@ class BuildConfig:
                 raise ConfigError(f"quotas.sources: no source is called {name!r}; there are {', '.join(names)}")
         for key, kinds in (("quotas.rewards", self.quotas.rewards), ("mix.weights", self.mix.weights)):
             for kind in kinds:
-                if kind not in REWARD_KINDS:
-                    raise ConfigError(f"{key}: unknown reward {kind!r}; known are {', '.join(REWARD_KINDS)}")
+                if kind not in KINDS:
+                    raise ConfigError(f"{key}: unknown reward {kind!r}; known are {', '.join(KINDS)}")
         if not 0 <= self.validation < 1:
             raise ConfigError(f"validation is {self.validation}; it is a share in [0, 1)")
         if self.chunk_rows < 1:

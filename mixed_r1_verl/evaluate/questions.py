@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mixed_r1_verl.rewards.mixed import READ_FIELDS
-
 
 class QuestionError(ValueError):
     """A file or row cannot be asked."""
@@ -106,6 +104,6 @@ class QuestionFile:
             truth = record["reward_model"]["ground_truth"]
         except Exception as error:
             raise QuestionError(f"{self.path}, row {row}: {type(error).__name__}: {error}") from error
-        kept = {name: info[name] for name in READ_FIELDS if info.get(name) is not None}
+        kept = {name: value for name, value in info.items() if value is not None}
         source = str(record["data_source"])
         return Question(self.path.name, row, str(info.get("id") or ""), source, truth, kept, text, images or [])

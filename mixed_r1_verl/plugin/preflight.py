@@ -54,13 +54,14 @@ def check(config: DictConfig) -> list[str]:
         try:
             reward.prepare()
         except (OSError, ValueError, ImportError) as error:
-            key = "open_ended.encoder" if reward.config.open_ended.variant == "encoder" else "embedding_model"
+            key = "open_ended.encoder" if reward.config.of("open_ended").variant == "encoder" else "embedding_model"
             problems.append(f"{BLOCK}.{key}: {error}")
     return problems
 
 
 def _check_judge(config: DictConfig, reward: "MixedReward | None") -> list[str]:
-    if reward is None or reward.config.open_ended.variant != "judge" or reward.config.open_ended.judge.address:
+    options = reward.config.of("open_ended") if reward is not None else None
+    if options is None or options.variant != "judge" or options.judge.address:
         return []
     if OmegaConf.select(config, "reward.reward_model.enable"):
         return []
@@ -116,7 +117,7 @@ def _check_family(config: DictConfig, reward: "MixedReward | None") -> list[str]
 
         key = f"{BLOCK}.iou.family"
         try:
-            found[key] = get_family(reward.config.iou.family).name
+            found[key] = get_family(reward.config.of("iou").family).name
         except UnknownFamilyError as error:
             return [f"{key}: {error}"]
         wanted[key] = family.name

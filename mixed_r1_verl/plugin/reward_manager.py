@@ -2,7 +2,7 @@
 
 import atexit
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -11,7 +11,8 @@ from verl.experimental.reward_loop.reward_manager import register
 from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 
 from mixed_r1_verl.plugin.reward_block import reward_config
-from mixed_r1_verl.rewards.mixed import READ_FIELDS, MixedReward, with_router
+from mixed_r1_verl.rewards.kinds.open_ended import with_router
+from mixed_r1_verl.rewards.mixed import MixedReward
 from mixed_r1_verl.rewards.pool import ScoringPool
 
 logger = logging.getLogger(__name__)
@@ -39,7 +40,9 @@ class MixedRewardManager(RewardManagerBase):
         mixed = with_router(
             reward_config(config), reward_router_address, OmegaConf.select(config, "reward.reward_model.model_path")
         )
-        MixedReward(mixed).prepare()  # a table that cannot be built must stop the run, not score 0
+        reward = MixedReward(mixed)
+        reward.prepare()  # a table that cannot be built must stop the run, not score 0
+        self.columns = reward.columns
         self.pool = ScoringPool(mixed)
         self.errors = 0
         atexit.register(self.pool.close)
@@ -62,7 +65,7 @@ class MixedRewardManager(RewardManagerBase):
         extra_info = row.get("extra_info")
         extra_info = extra_info if isinstance(extra_info, Mapping) else {}
         source = str(row.get("data_source") or "")
-        result = await self.pool.score(source, solution, ground_truth, _plain(extra_info))
+        result = await self.pool.score(source, solution, ground_truth, _plain(extra_info, self.columns))
         result["id"] = str(extra_info.get("id") or "")
         if result["error"]:
             self._report(result, source)
@@ -81,9 +84,9 @@ class MixedRewardManager(RewardManagerBase):
             )
 
 
-def _plain(extra_info: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields that rewards read, as plain Python: what is sent to the scoring process, and no more."""
-    plain = {key: extra_info[key] for key in READ_FIELDS if key in extra_info}
-    if plain.get("choices") is not None:
-        plain["choices"] = [str(choice) for choice in plain["choices"]]
-    return plain
+def _plain(extra_info: Mapping[str, Any], columns: Sequence[str]) -> dict[str, Any]:
+    """The columns that the rewards read, as plain Python: what is sent to the scoring process, and no more."""
+    if "extra_info" in columns:  # a custom reward that asks for all of it
+        columns = tuple(extra_info)
+    found = {key: extra_info[key] for key in columns if key in extra_info}
+    return {key: value.tolist() if hasattr(value, "tolist") else value for key, value in found.items()}

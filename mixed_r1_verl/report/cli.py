@@ -18,7 +18,7 @@ from mixed_r1_verl.report.page import LoadedRun, choose, render
 from mixed_r1_verl.report.pictures import Pictures
 from mixed_r1_verl.report.run import Rollout, Run, find_run, read_rollouts
 from mixed_r1_verl.rewards.config import MixedRewardConfig
-from mixed_r1_verl.rewards.mixed import READ_FIELDS
+from mixed_r1_verl.rewards.mixed import MixedReward
 from mixed_r1_verl.runs import RunError
 
 
@@ -85,7 +85,7 @@ def build(
 def _load(run: Run, candidates: Sequence[Candidate], settings: Sequence[str], most: int) -> LoadedRun:
     block = merge(run.rewards, parse_settings(settings))
     config = dataclasses.replace(MixedRewardConfig.from_mapping(block), processes=len(os.sched_getaffinity(0)))
-    rollouts = [rollout for split, path in run.dumps for rollout in read_rollouts(split, path, READ_FIELDS)]
+    rollouts = [rollout for split, path in run.dumps for rollout in read_rollouts(split, path, MixedReward().columns)]
     notes = [f"{len(rollouts):,} rollouts in {len(run.dumps):,} files."]
     matcher = Matcher(candidates)
     matcher.attach(rollouts)

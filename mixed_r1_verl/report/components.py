@@ -14,7 +14,7 @@ from mixed_r1_verl.report.run import Rollout
 from mixed_r1_verl.rewards.boxes import find_boxes
 from mixed_r1_verl.rewards.config import MixedRewardConfig
 from mixed_r1_verl.rewards.extraction import parse_response
-from mixed_r1_verl.rewards.iou import parse_ground_truth
+from mixed_r1_verl.rewards.kinds.iou import parse_ground_truth
 from mixed_r1_verl.rewards.pool import Sample
 from mixed_r1_verl.rewards.verdict import GroundTruthError
 from mixed_r1_verl.score.responses import Response
@@ -94,7 +94,7 @@ def predicted_boxes(response: str, extra: Mapping[str, Any], config: MixedReward
     answer = parse_response(response[: config.max_chars]).answer
     if not width or not height or not answer:
         return []
-    iou = config.iou
+    iou = config.of("iou")
     try:
         scale = frame_scale(
             extra.get("box_frame") or iou.box_frame,

@@ -61,7 +61,7 @@ def read_candidates(files: Mapping[Path, str]) -> list[Candidate]:
         for number, record in read_records(file, ("prompt", "data_source", "reward_model", "extra_info")):
             try:
                 row = row_of(str(file), number, record)
-                users = [message["content"] for message in record["prompt"] if message["role"] == "user"]  # type: ignore[call-overload]
+                users = [message["content"] for message in record["prompt"] if message["role"] == "user"]  # type: ignore[call-overload, index]
                 candidates.append(Candidate(row, essence(users[-1]), split))
             except (RowError, KeyError, TypeError, IndexError) as error:
                 detail = error if isinstance(error, RowError) else "no prompt with a message of a user"

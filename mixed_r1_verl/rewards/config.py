@@ -1,58 +1,18 @@
 """The typed block that configures Mixed-Reward: `reward.reward_kwargs.mixed_r1` in a recipe."""
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from mixed_r1_verl.core.config import ConfigError, read_dataclass, suggestion
-from mixed_r1_verl.rewards.chart import ChartConfig
-from mixed_r1_verl.rewards.iou import IoUConfig
-from mixed_r1_verl.rewards.math import MathConfig
+from annotated_types import Ge, Gt, Interval
 
-REWARD_KINDS = ("matching", "chart", "iou", "open_ended", "math")
+from mixed_r1_verl.core.config import ConfigError, check_bounds, read_dataclass, suggestion
+from mixed_r1_verl.rewards.kinds import KINDS
 
+__all__ = ["MixedRewardConfig"]
 
-@dataclass(frozen=True)
-class JudgeConfig:
-    """The judge of the open-ended variant `judge`.
-
-    Attributes:
-        address: `host:port` or URL of a server of the OpenAI chat protocol; None is verl's reward router, when
-            `reward.reward_model.enable` is set.
-        model: the name under which the server knows the judge; None is verl's `reward.reward_model.model_path`, or the
-            first model that the server names.
-        timeout_s: seconds that the server may take to reply; a sample whose judge is late has `error` 1.
-    """
-
-    address: str | None = None
-    model: str | None = None
-    timeout_s: float = 8.0
-
-
-@dataclass(frozen=True)
-class OpenEndedConfig:
-    """Open-ended reward.
-
-    Attributes:
-        variant: the similarity. `robust` (default) matches words in both directions and cannot be gamed cheaply; `bmas`
-            is the paper's as reconstructed from its name, `bmas_f1` its harmonic form. For ablation: `rouge_l` and
-            `bleu` need the packages rouge-score and sacrebleu, `encoder` is the cosine of sentence vectors, `judge` the
-            mark of a language model. See docs/rewards-open-ended.md.
-        references: how several references combine: the best one, or their mean.
-        max_tokens: tokens of a text that are read; a longer answer is cut there and pays for its length.
-        encoder: directory or hub id of the Hugging Face encoder of the variant `encoder`.
-        judge: the judge of the variant `judge`.
-    """
-
-    variant: Literal["robust", "bmas", "bmas_f1", "rouge_l", "bleu", "encoder", "judge"] = "robust"
-    references: Literal["max", "mean"] = "max"
-    max_tokens: int = 1024
-    encoder: str | None = None
-    judge: JudgeConfig = field(default_factory=JudgeConfig)
-
-    def __post_init__(self) -> None:
-        if self.variant == "encoder" and not self.encoder:
-            raise ConfigError("open_ended.variant is encoder; open_ended.encoder must name a model directory or hub id")
+Share = Annotated[float, Interval(ge=0, le=1)]
 
 
 @dataclass(frozen=True)
@@ -63,10 +23,9 @@ class MixedRewardConfig:
 
     Attributes:
         format_weight: share of the format reward in the score, in [0, 1].
-        weights: weight in [0, 1] of each kind's task reward.
+        weights: weight in [0, 1] of each kind's task reward; 1 for those that are not named.
         routes: `data_source` to reward kind, for rows whose extra_info names no reward.
-        custom: further reward kinds, name to `package.module:function`; the function has the signature of
-            `mixed_r1_verl.rewards.matching.matching_reward`.
+        custom: further reward kinds, name to `package.module:object`; see `mixed_r1_verl.rewards.custom`.
         embedding_model: directory or hub id of the model whose tokenizer and input-embedding table the open-ended
             reward reads; None uses a built-in table of hashed character n-grams.
         cache_dir: where prepared embedding tables are kept; None is `~/.cache/mixed_r1_verl`.
@@ -76,46 +35,48 @@ class MixedRewardConfig:
         task_balance: `none` leaves the advantages as they are; `samples` gives each kind of reward the share of the
             gradient signal that it has of the responses (`mixed_r1_verl.metrics.balance_factors`).
         task_balance_limit: a kind's advantages are multiplied by no more than this, and by no less than its inverse.
+        options: configuration of the kinds by their names, a section each in the block; see `of`.
     """
 
-    format_weight: float = 0.1
-    weights: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(REWARD_KINDS, 1.0))
+    format_weight: Share = 0.1
+    weights: Mapping[str, Share] = field(default_factory=dict)
     routes: Mapping[str, str] = field(default_factory=dict)
     custom: Mapping[str, str] = field(default_factory=dict)
     embedding_model: str | None = None
     cache_dir: str | None = None
-    time_limit_s: float = 10.0
-    processes: int = 1
-    max_chars: int = 100_000
+    time_limit_s: Annotated[float, Gt(0)] = 10.0
+    processes: Annotated[int, Ge(1)] = 1
+    max_chars: Annotated[int, Ge(1)] = 100_000
     task_balance: Literal["none", "samples"] = "none"
-    task_balance_limit: float = 4.0
-    chart: ChartConfig = field(default_factory=ChartConfig)
-    iou: IoUConfig = field(default_factory=IoUConfig)
-    open_ended: OpenEndedConfig = field(default_factory=OpenEndedConfig)
-    math: MathConfig = field(default_factory=MathConfig)
+    task_balance_limit: Annotated[float, Ge(1)] = 4.0
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "weights", {**dict.fromkeys(REWARD_KINDS, 1.0), **self.weights})
-        if not 0 <= self.format_weight <= 1:
-            raise ConfigError(f"format_weight is {self.format_weight}; it must lie in [0, 1]")
-        for kind, weight in self.weights.items():
-            if kind not in (*REWARD_KINDS, *self.custom):
-                raise ConfigError(f"weights.{kind}: unknown reward{suggestion(kind, REWARD_KINDS)}")
-            if not 0 <= weight <= 1:
-                raise ConfigError(f"weights.{kind} is {weight}; a weight must lie in [0, 1]")
+        known = self.kinds
+        for kind in self.custom:
+            if kind in KINDS:
+                raise ConfigError(f"custom.{kind}: there is a built-in reward of this name; choose another")
+        for kind in self.weights:
+            if kind not in known:
+                raise ConfigError(f"weights.{kind}: unknown reward{suggestion(kind, known)}")
         for source, kind in self.routes.items():
-            if kind not in (*REWARD_KINDS, *self.custom):
-                raise ConfigError(f"routes.{source}: unknown reward {kind!r}{suggestion(kind, REWARD_KINDS)}")
-        if self.time_limit_s <= 0 or self.processes < 1:
-            raise ConfigError("time_limit_s must be above 0 and processes at least 1")
-        if not self.task_balance_limit >= 1:
-            raise ConfigError(f"task_balance_limit is {self.task_balance_limit}; it must be at least 1")
-        judge = self.open_ended.judge
-        if self.open_ended.variant == "judge" and not 0 < judge.timeout_s < self.time_limit_s:
-            raise ConfigError(
-                f"open_ended.judge.timeout_s is {judge.timeout_s}; it must lie between 0 and time_limit_s "
-                f"({self.time_limit_s}), after which the sample is given up"
-            )
+            if kind not in known:
+                raise ConfigError(f"routes.{source}: unknown reward {kind!r}{suggestion(kind, known)}")
+        object.__setattr__(self, "weights", {**dict.fromkeys(known, 1.0), **self.weights})
+        object.__setattr__(self, "options", {**{kind: _defaults(kind) for kind in KINDS}, **self.options})
+        check_bounds(self)
+        for options in self.options.values():
+            if hasattr(options, "check_with"):
+                options.check_with(self)
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Names of the kinds that a row may name."""
+        return (*KINDS, *self.custom)
+
+    def of(self, kind: str) -> Any:
+        """The configuration of a kind; None for a kind that has none."""
+        return self.options.get(kind)
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any]) -> "MixedRewardConfig":
@@ -124,7 +85,7 @@ class MixedRewardConfig:
         Raises:
             ConfigError: naming the offending key and the nearest known one.
 
-        >>> MixedRewardConfig.from_mapping({"chart": {"tolerance": 0.1}}).chart.tolerance
+        >>> MixedRewardConfig.from_mapping({"chart": {"tolerance": 0.1}}).of("chart").tolerance
         0.1
         >>> MixedRewardConfig.from_mapping({"fromat_weight": 0.2})
         Traceback (most recent call last):
@@ -133,4 +94,18 @@ class MixedRewardConfig:
         """
         if not isinstance(mapping, Mapping):
             raise ConfigError(f"the reward block must be a mapping, not {type(mapping).__name__}")
-        return read_dataclass(cls, mapping)
+        sections = {name: kind.config for name, kind in KINDS.items() if kind.config is not None}
+        general = [one.name for one in dataclasses.fields(cls) if one.name != "options"]
+        for key in mapping:
+            if key not in general and key not in sections:
+                raise ConfigError(f"unknown key {str(key)!r}{suggestion(key, [*general, *sections])}")
+        options: dict[str, Any] = {
+            name: read_dataclass(own, mapping[name], name) for name, own in sections.items() if name in mapping
+        }
+        plain = read_dataclass(cls, {key: value for key, value in mapping.items() if key in general})
+        return dataclasses.replace(plain, options=options)
+
+
+def _defaults(kind: str) -> Any:
+    config = KINDS[kind].config
+    return None if config is None else config()

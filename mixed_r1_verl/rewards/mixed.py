@@ -1,17 +1,17 @@
 """Mixed-Reward: routes each sample to the reward of its kind and weighs task and format reward into one score."""
 
-import importlib
 import json
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 from functools import cached_property, lru_cache
 from typing import Any
 
-from mixed_r1_verl.core.config import ConfigError
-from mixed_r1_verl.rewards.config import REWARD_KINDS, MixedRewardConfig
-from mixed_r1_verl.rewards.extraction import ParsedResponse, parse_response
+from mixed_r1_verl.rewards.config import MixedRewardConfig
+from mixed_r1_verl.rewards.custom import custom_kind
+from mixed_r1_verl.rewards.extraction import parse_response
 from mixed_r1_verl.rewards.format import format_reward
+from mixed_r1_verl.rewards.kind import Gold, RewardKind, Scoring
+from mixed_r1_verl.rewards.kinds import KINDS
 from mixed_r1_verl.rewards.verdict import GroundTruthError, Verdict
 
 PREDICTION_CHARS = 200
@@ -20,10 +20,8 @@ PREDICTION_CHARS = 200
 UNSCORED = frozenset({"timeout", "comparison_failed"})
 """Reasons of a verdict that mean that the answer could not be judged, not that it is wrong."""
 
-READ_FIELDS = ("reward", "choices", "question", "width", "height", "box_frame")
-"""What is read of a row's `extra_info`."""
-
-Scorer = Callable[[str, str, Mapping[str, Any]], Verdict]
+ABSTAINED = "abstained"
+"""The reason of a sample that its kind cannot judge."""
 
 
 class UnknownRewardError(ValueError):
@@ -44,20 +42,16 @@ class MixedReward:
 
     def __init__(self, config: MixedRewardConfig | None = None):
         self.config = config or MixedRewardConfig()
-        self._scorers: dict[str, Scorer] = {
-            "matching": self._matching,
-            "chart": self._chart,
-            "iou": self._iou,
-            "open_ended": self._open_ended,
-            "math": self._math,
+        self.kinds: Mapping[str, RewardKind] = {
+            **KINDS,
+            **{name: custom_kind(name, target) for name, target in self.config.custom.items()},
         }
-        for kind, target in self.config.custom.items():
-            self._scorers[kind] = _custom_scorer(target)
+        self._scoring = {name: Scoring(self.config.of(name), lambda: self.embedding_table) for name in self.kinds}
 
     @property
-    def kinds(self) -> tuple[str, ...]:
-        """The reward kinds that a row may name."""
-        return tuple(self._scorers)
+    def columns(self) -> tuple[str, ...]:
+        """What is read of a row's `extra_info`, by any kind."""
+        return tuple(dict.fromkeys(("reward", *(name for kind in self.kinds.values() for name in kind.columns))))
 
     def route(self, data_source: str, extra_info: Mapping[str, Any]) -> str:
         """The reward kind of a row: `extra_info["reward"]`, else the route of its source.
@@ -71,9 +65,19 @@ class MixedReward:
                 f"extra_info names no reward and source {data_source!r} has no route; set extra_info.reward or "
                 f"routes.{data_source}"
             )
-        if kind not in self._scorers:
-            raise UnknownRewardError(f"unknown reward {kind!r}; known are {', '.join(self._scorers)}")
+        if kind not in self.kinds:
+            raise UnknownRewardError(f"unknown reward {kind!r}; known are {', '.join(self.kinds)}")
         return kind
+
+    def parse(self, kind: str, ground_truth: str, extra_info: Mapping[str, Any]) -> Gold:
+        """The ground truth of a row as its kind reads it.
+
+        Raises:
+            GroundTruthError: the row is broken.
+        """
+        if not isinstance(ground_truth, str):
+            raise GroundTruthError(f"ground_truth is {type(ground_truth).__name__}, not a string")
+        return self.kinds[kind].parse(ground_truth, extra_info, self._scoring[kind])
 
     def score(
         self, data_source: str, solution_str: str, ground_truth: str, extra_info: Mapping[str, Any] | None = None
@@ -91,21 +95,17 @@ class MixedReward:
             if len(solution_str) > self.config.max_chars:
                 return result(kind, reason="too_long")
             response = parse_response(solution_str)
-            verdict = self._judge(kind, response, ground_truth, extra_info)
+            # A broken row is reported as such whatever the response, so the kind reads and scores in any case.
+            verdict = self.parse(kind, ground_truth, extra_info).score(response.answer or "")
+            if response.answer is None:
+                verdict = Verdict(0.0, "", response.reason or "no_answer")
             return self._weigh(kind, verdict, format_reward(response))
         except Exception as error:  # a reward that raises would lose the whole group of rollouts without a word
             return failure(kind, f"{type(error).__name__}: {error}")
 
-    def _judge(self, kind: str, response: ParsedResponse, ground_truth: str, extra_info: Mapping[str, Any]) -> Verdict:
-        if not isinstance(ground_truth, str):
-            raise GroundTruthError(f"ground_truth is {type(ground_truth).__name__}, not a string")
-        # A broken row is reported as such whatever the response, so the reward reads its ground truth first.
-        verdict = self._scorers[kind](response.answer or "", ground_truth, extra_info)
-        if response.answer is None:
-            return Verdict(0.0, "", response.reason or "no_answer")
-        return verdict
-
-    def _weigh(self, kind: str, verdict: Verdict, format_score: float) -> dict[str, Any]:
+    def _weigh(self, kind: str, verdict: Verdict | None, format_score: float) -> dict[str, Any]:
+        if verdict is None:
+            return failure(kind, ABSTAINED)
         acc = float(verdict.acc)
         if verdict.reason in UNSCORED:
             return failure(kind, verdict.reason)
@@ -116,41 +116,6 @@ class MixedReward:
         score = (1.0 - share) * self.config.weights.get(kind, 1.0) * acc + share * format_score
         return result(kind, score, acc, format_score, prediction=verdict.prediction, reason=verdict.reason)
 
-    def _matching(self, answer: str, ground_truth: str, extra_info: Mapping[str, Any]) -> Verdict:
-        from mixed_r1_verl.rewards.matching import matching_reward
-
-        return matching_reward(answer, ground_truth, choices=_choices(extra_info))
-
-    def _chart(self, answer: str, ground_truth: str, extra_info: Mapping[str, Any]) -> Verdict:
-        from mixed_r1_verl.rewards.chart import chart_reward
-
-        return chart_reward(
-            answer, ground_truth, question=str(extra_info.get("question") or ""), config=self.config.chart
-        )
-
-    def _iou(self, answer: str, ground_truth: str, extra_info: Mapping[str, Any]) -> Verdict:
-        from mixed_r1_verl.rewards.iou import iou_reward
-
-        return iou_reward(
-            answer,
-            ground_truth,
-            width=_size(extra_info.get("width")),
-            height=_size(extra_info.get("height")),
-            box_frame=extra_info.get("box_frame") or None,
-            question=str(extra_info.get("question") or ""),
-            config=self.config.iou,
-        )
-
-    def _open_ended(self, answer: str, ground_truth: str, extra_info: Mapping[str, Any]) -> Verdict:
-        from mixed_r1_verl.rewards.open_ended import open_ended_reward
-
-        return open_ended_reward(answer, ground_truth, table=self.embedding_table, config=self.config.open_ended)
-
-    def _math(self, answer: str, ground_truth: str, extra_info: Mapping[str, Any]) -> Verdict:
-        from mixed_r1_verl.rewards.math import math_reward
-
-        return math_reward(answer, ground_truth, config=self.config.math)
-
     def prepare(self) -> None:
         """Do now what the first sample would otherwise wait for: build or map the embedding table, load the encoder.
 
@@ -158,12 +123,8 @@ class MixedReward:
             OSError, ValueError: when a model cannot be read.
             ImportError: when a package is missing, naming it.
         """
-        _ = self.embedding_table
-        options = self.config.open_ended
-        if options.variant == "encoder" and options.encoder:
-            from mixed_r1_verl.rewards.similarity.variants import load_encoder
-
-            load_encoder(options.encoder)
+        for name, kind in self.kinds.items():
+            kind.prepare(self._scoring[name])
 
     @cached_property
     def embedding_table(self) -> Any:
@@ -171,29 +132,6 @@ class MixedReward:
         from mixed_r1_verl.rewards.similarity.table import EmbeddingTable
 
         return EmbeddingTable.load(self.config.embedding_model, cache_dir=self.config.cache_dir)
-
-
-def _choices(extra_info: Mapping[str, Any]) -> list[str]:
-    choices = extra_info.get("choices")
-    return [] if choices is None else [str(choice) for choice in choices]
-
-
-def _size(value: Any) -> int | None:
-    return int(value) if value else None
-
-
-def _custom_scorer(target: str) -> Scorer:
-    """The scorer behind a configured `package.module:function`."""
-    module_name, _, name = target.partition(":")
-    try:
-        function = getattr(importlib.import_module(module_name), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(f"custom reward {target!r} cannot be loaded: {error}") from error
-
-    def scorer(answer: str, ground_truth: str, extra_info: Mapping[str, Any]) -> Verdict:
-        return function(answer, ground_truth, choices=_choices(extra_info))
-
-    return scorer
 
 
 def result(
@@ -227,16 +165,9 @@ def failure(kind: str, reason: str) -> dict[str, Any]:
 
 @lru_cache(maxsize=8)
 def _reward_for(frozen_options: str, router: str) -> MixedReward:
+    from mixed_r1_verl.rewards.kinds.open_ended import with_router
+
     return MixedReward(with_router(MixedRewardConfig.from_mapping(json.loads(frozen_options)), router))
-
-
-def with_router(config: MixedRewardConfig, address: str | None, model: str | None = None) -> MixedRewardConfig:
-    """The configuration whose judge is served at verl's reward router, unless it names an address of its own."""
-    judge = config.open_ended.judge
-    if not address or judge.address:
-        return config
-    judge = replace(judge, address=address, model=judge.model or model)
-    return replace(config, open_ended=replace(config.open_ended, judge=judge))
 
 
 def compute_score(
@@ -287,4 +218,4 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
-__all__ = ["REWARD_KINDS", "MixedReward", "UnknownRewardError", "compute_score", "failure", "result", "with_router"]
+__all__ = ["MixedReward", "UnknownRewardError", "compute_score", "failure", "result"]

@@ -180,7 +180,7 @@ _COMPARE = _packed(Sample("", "<think>x</think><answer>x + 1</answer>", "1 + x",
 
 def prepare_scoring(config: MixedRewardConfig) -> Callable[[], Answer]:
     """What scoring processes answer with. Whatever may start a thread, as models do, is loaded in the fork."""
-    importlib.import_module("mixed_r1_verl.rewards.matching")  # what takes long to import, once for all forks
+    importlib.import_module("mixed_r1_verl.rewards.kinds.matching")  # what takes long to import, once for all forks
     importlib.import_module("mixed_r1_verl.rewards.similarity.table")
 
     def begin() -> Answer:

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mixed_r1_verl.rewards.config import MixedRewardConfig
-from mixed_r1_verl.rewards.mixed import READ_FIELDS, MixedReward, UnknownRewardError
+from mixed_r1_verl.rewards.mixed import MixedReward, UnknownRewardError
 from mixed_r1_verl.rewards.pool import Sample
 
 RESPONSE_COLUMNS = ("response", "solution_str", "output", "responses")
@@ -88,7 +88,7 @@ def read_responses(
         raise ScoreError(f"{path}: no such file")
     router = MixedReward(config)
     columns = RESPONSE_COLUMNS if response_column is None else (response_column,)
-    records = _parquet_records(path, columns) if path.suffix == ".parquet" else _jsonl_records(path)
+    records = _parquet_records(path, (*columns, *router.columns)) if path.suffix == ".parquet" else _jsonl_records(path)
     first = True
     for row, record in records:
         if isinstance(record, str):
@@ -127,9 +127,7 @@ def _parquet_records(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, 
     try:
         file = pq.ParquetFile(path)
         names = file.schema_arrow.names
-        if not any(column in names for column in columns):
-            raise ScoreError(_no_column(path, columns, names))
-        wanted = {*columns, *TRUTH_COLUMNS, *READ_FIELDS, "data_source", "reward_kind", "reward_model", "extra_info"}
+        wanted = {*columns, *TRUTH_COLUMNS, "data_source", "reward_kind", "reward_model", "extra_info"}
         row = 0
         # Pictures are the bulk of such a file, and are not read.
         for batch in file.iter_batches(256, columns=[name for name in names if name in wanted]):
@@ -149,7 +147,7 @@ def _responses(
     if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
         raise RowError(f"{' or '.join(columns)}: must be a string or a list of strings, not {_shown(texts)}")
     truth = _ground_truth(record)
-    info = _extra_info(record)
+    info = _extra_info(record, router.columns)
     source = record.get("data_source")
     if source is not None and not isinstance(source, str):
         raise RowError(f"data_source: must be a string, not {_shown(source)}")
@@ -177,11 +175,11 @@ def _ground_truth(record: Mapping[str, Any]) -> str:
     return truth
 
 
-def _extra_info(record: Mapping[str, Any]) -> dict[str, Any]:
+def _extra_info(record: Mapping[str, Any], fields: Sequence[str]) -> dict[str, Any]:
     extra = record.get("extra_info")
     if extra is not None and not isinstance(extra, Mapping):
         raise RowError(f"extra_info: must be an object, not {_shown(extra)}")
-    info = {name: record[name] for name in READ_FIELDS if record.get(name) is not None}
+    info = {name: record[name] for name in fields if record.get(name) is not None}
     # verl's dumps have the number that the response earned under `reward`.
     if not isinstance(info.get("reward"), str):
         info.pop("reward", None)

@@ -27,7 +27,10 @@ from mixed_r1_verl.audit.cli import audit_command
 from mixed_r1_verl.audit.rows import AuditError, AuditRow, demo_rows, read_rows
 from mixed_r1_verl.core.config import ConfigError
 from mixed_r1_verl.core.console import parse_settings
-from mixed_r1_verl.rewards.config import REWARD_KINDS, IoUConfig, MixedRewardConfig, OpenEndedConfig
+from mixed_r1_verl.rewards.config import MixedRewardConfig
+from mixed_r1_verl.rewards.kinds import KINDS
+from mixed_r1_verl.rewards.kinds.iou import IoUConfig
+from mixed_r1_verl.rewards.kinds.open_ended import OpenEndedConfig
 from mixed_r1_verl.rewards.verdict import Verdict
 
 
@@ -116,7 +119,7 @@ def test_demo_rows_pass_and_are_of_all_four_kinds() -> None:
 @pytest.mark.parametrize("variant", ["bmas", "bmas_f1"])
 def test_plain_bmas_does_not_pass(variant: str) -> None:
     """A word may be matched as often as it likes: an honest caption five times over earns what it earns once."""
-    report = audit_rows(demo_rows(15), MixedRewardConfig(open_ended=OpenEndedConfig(variant=variant)))
+    report = audit_rows(demo_rows(15), MixedRewardConfig(options={"open_ended": OpenEndedConfig(variant=variant)}))
     assert not report.passed
     assert {kind for kind, _ in report.paying} == {"open_ended"}
     assert "honest_five_times" in {attack.name for _, attack in report.paying}
@@ -156,7 +159,7 @@ def test_an_attack_that_tells_the_truth_pays() -> None:
 
 def test_a_loose_iou_threshold_does_not_pass() -> None:
     """`threshold` 0.01 pays the whole image in full."""
-    report = audit_rows(IOU_ROWS, MixedRewardConfig(iou=IoUConfig(mode="threshold", threshold=0.01)))
+    report = audit_rows(IOU_ROWS, MixedRewardConfig(options={"iou": IoUConfig(mode="threshold", threshold=0.01)}))
     assert "whole_image" in {attack.name for _, attack in report.paying}
 
 
@@ -193,7 +196,7 @@ def test_real_samples_of_all_four_kinds_pass(raw: Path) -> None:
 
 def test_plain_bmas_does_not_pass_on_real_captions(raw: Path) -> None:
     captions = [r for r in real_rows(raw) if r.extra_info["reward"] == "open_ended"]
-    config = MixedRewardConfig(open_ended=OpenEndedConfig(variant="bmas"))
+    config = MixedRewardConfig(options={"open_ended": OpenEndedConfig(variant="bmas")})
     assert not audit_rows(captions, config, rows_per_kind=20).passed
 
 
@@ -235,7 +238,7 @@ def test_first_option_does_not_pay_however_often_it_is_right() -> None:
 )
 def test_honest_boxes_are_given_in_the_frame_of_the_row(frame: str | None, config: IoUConfig) -> None:
     rows = [replace(r, extra_info={**r.extra_info, "box_frame": frame}) for r in IOU_ROWS]
-    audit = kind_of(audit_rows(rows, MixedRewardConfig(iou=config)), "iou")
+    audit = kind_of(audit_rows(rows, MixedRewardConfig(options={"iou": config})), "iou")
     assert audit.honest == pytest.approx(1.0, abs=1e-3)
     whole = next(attack for attack in audit.attacks if attack.name == "whole_image")
     assert whole.mean == pytest.approx(100 * 80 / (640 * 480))
@@ -330,14 +333,14 @@ def test_attacks_are_the_same_each_time(attack: Attack) -> None:
     assert attack.respond(TARGET) == attack.respond(TARGET)
 
 
-@pytest.mark.parametrize("kind", [*REWARD_KINDS, "custom"])
+@pytest.mark.parametrize("kind", [*KINDS, "custom"])
 def test_names_are_unique_within_a_kind(kind: str) -> None:
     names = [attack.name for attack in ATTACKS if attack.suits(kind)]
     assert len(names) == len(set(names)) >= 30
 
 
 def test_kinds_of_attacks_exist() -> None:
-    assert {kind for attack in ATTACKS for kind in attack.kinds} <= set(REWARD_KINDS)
+    assert {kind for attack in ATTACKS for kind in attack.kinds} <= set(KINDS)
 
 
 # Issue 3, point 7: the attacks that it names, and where they are.

@@ -16,8 +16,7 @@ from mixed_r1_verl.core.families import (
     get_family,
     smart_resize,
 )
-from mixed_r1_verl.rewards.config import IoUConfig
-from mixed_r1_verl.rewards.iou import iou_reward
+from mixed_r1_verl.rewards.kinds.iou import IoUConfig, iou_reward
 
 QWEN = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")
 

@@ -12,7 +12,7 @@ from mixed_r1_verl.data.check import check_files
 from mixed_r1_verl.data.prompt import build_prompt
 from mixed_r1_verl.data.quick_check import quick_check
 from mixed_r1_verl.data.schema import rows_to_table
-from mixed_r1_verl.rewards.config import REWARD_KINDS
+from mixed_r1_verl.rewards.kinds import KINDS
 
 
 def test_sound_rows_have_no_problem(tmp_path):
@@ -24,7 +24,7 @@ def test_sound_rows_have_no_problem(tmp_path):
     assert report.statistics["images"] == (1, 1, 1, 1)
     assert report.statistics["pixels"] == (800, 800, 800, 800)
     assert report.statistics["image tokens"][0] == pytest.approx(6, abs=2)
-    assert quick_check([path], REWARD_KINDS) == []
+    assert quick_check([path], KINDS) == []
 
 
 def test_sources_and_the_longest_row(tmp_path):
@@ -140,7 +140,7 @@ def test_forms_must_not_be_mixed(tmp_path):
     problems = check_files([first, second]).problems
     assert [(p.file, p.row, p.field) for p in problems] == [(str(second), None, "images")]
     assert str(first) in problems[0].message
-    assert any("images" in line for line in quick_check([first, second], REWARD_KINDS))
+    assert any("images" in line for line in quick_check([first, second], KINDS))
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_files_that_are_no_parquet(tmp_path, content):
     path.write_bytes(path.read_bytes()[:500] if content is None else content)
     problems = check_files([path]).problems
     assert len(problems) == 1 and problems[0].field == "file"
-    assert len(quick_check([path], REWARD_KINDS)) == 1
+    assert len(quick_check([path], KINDS)) == 1
 
 
 def test_damaged_pages(tmp_path):
@@ -196,7 +196,7 @@ def test_damaged_pages(tmp_path):
 def test_no_rows(tmp_path):
     pq.write_table(rows_to_table([]), tmp_path / "a.parquet")
     assert [p.message for p in check_files([tmp_path / "a.parquet"]).problems] == ["it has no rows"]
-    assert quick_check([tmp_path / "a.parquet"], REWARD_KINDS) == [f"{tmp_path / 'a.parquet'} has no rows"]
+    assert quick_check([tmp_path / "a.parquet"], KINDS) == [f"{tmp_path / 'a.parquet'} has no rows"]
 
 
 @pytest.mark.parametrize(

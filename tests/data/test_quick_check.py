@@ -7,7 +7,7 @@ from sound_rows import SOUND, changed, png, retyped, sound, write
 
 from mixed_r1_verl.data.quick_check import quick_check
 from mixed_r1_verl.data.schema import rows_to_table
-from mixed_r1_verl.rewards.config import REWARD_KINDS
+from mixed_r1_verl.rewards.kinds import KINDS
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ from mixed_r1_verl.rewards.config import REWARD_KINDS
 )
 def test_quick_check_counts_faults(tmp_path, row, message):
     path = write(tmp_path / "a.parquet", [SOUND[1], row, SOUND[2]])
-    (line,) = quick_check([path], REWARD_KINDS)
+    (line,) = quick_check([path], KINDS)
     assert line.startswith(f"{path}: {message}")
 
 
@@ -33,13 +33,13 @@ def test_quick_check_knows_routes_and_custom_rewards(tmp_path):
         tmp_path / "a.parquet",
         [changed("extra_info", "reward", value=None), changed("extra_info", "reward", value="mine")],
     )
-    assert quick_check([path], [*REWARD_KINDS, "mine"], routes={"toy": "chart"}) == []
-    assert len(quick_check([path], REWARD_KINDS)) == 2
+    assert quick_check([path], [*KINDS, "mine"], routes={"toy": "chart"}) == []
+    assert len(quick_check([path], KINDS)) == 2
 
 
 def test_quick_check_shows_three_rows_of_many(tmp_path):
     rows = [changed("extra_info", "reward", value="nope") for _ in range(9)]
-    (line,) = quick_check([write(tmp_path / "a.parquet", rows)], REWARD_KINDS)
+    (line,) = quick_check([write(tmp_path / "a.parquet", rows)], KINDS)
     assert "9 of 9 rows" in line and line.endswith("(row 0, 1, 2, …)")
 
 
@@ -48,16 +48,16 @@ def test_quick_check_of_ground_truths_that_are_numbers(tmp_path):
     pq.write_table(
         retyped(table, "reward_model", pa.array([{"style": "rule", "ground_truth": 3}])), tmp_path / "a.parquet"
     )
-    (line,) = quick_check([tmp_path / "a.parquet"], REWARD_KINDS)
+    (line,) = quick_check([tmp_path / "a.parquet"], KINDS)
     assert "a ground_truth that is a int, not text" in line
 
 
 def test_quick_check_of_paths(tmp_path):
     for name in "ab":
         write(tmp_path / f"{name}.parquet", [sound(name)])
-    assert quick_check([str(tmp_path / "*.parquet"), "hdfs://host/x.parquet", "rows.jsonl"], REWARD_KINDS) == []
-    assert quick_check([tmp_path / "c.parquet"], REWARD_KINDS) == [f"{tmp_path / 'c.parquet'} is not there"]
-    (line,) = quick_check([str(tmp_path / "c*.parquet")], REWARD_KINDS)
+    assert quick_check([str(tmp_path / "*.parquet"), "hdfs://host/x.parquet", "rows.jsonl"], KINDS) == []
+    assert quick_check([tmp_path / "c.parquet"], KINDS) == [f"{tmp_path / 'c.parquet'} is not there"]
+    (line,) = quick_check([str(tmp_path / "c*.parquet")], KINDS)
     assert "is not there" in line
 
 
@@ -68,6 +68,6 @@ def test_quick_check_reads_no_pictures(tmp_path):
     before = pa.total_allocated_bytes()
     pool = pa.default_memory_pool()
     peak = pool.max_memory() or 0
-    assert quick_check([path], REWARD_KINDS) == []
+    assert quick_check([path], KINDS) == []
     assert pa.total_allocated_bytes() - before < 4_000_000
     assert (pool.max_memory() or 0) - peak < 8_000_000

@@ -5,7 +5,7 @@ import pytest
 from mixed_r1_verl.core.rows import RowError
 from mixed_r1_verl.data.schema import Example
 from mixed_r1_verl.data.validate import check_row, gold_acc
-from mixed_r1_verl.rewards.config import REWARD_KINDS
+from mixed_r1_verl.rewards.kinds import KINDS
 
 GOLDS = [
     ("matching", "B", ("cat", "dog")),
@@ -36,7 +36,7 @@ def test_published_golds_earn_their_reward(reward, truth, choices):
 
 
 def test_every_kind_is_covered():
-    assert {reward for reward, _, _ in GOLDS} == set(REWARD_KINDS)
+    assert {reward for reward, _, _ in GOLDS} == set(KINDS)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ from real_samples import SAMPLES, Sample, name_of
 
 from mixed_r1_verl.core.families import get_family
 from mixed_r1_verl.data.validate import GOLD_ACC, gold_acc, gold_response
-from mixed_r1_verl.rewards.config import IoUConfig, MixedRewardConfig
+from mixed_r1_verl.rewards.config import MixedRewardConfig
+from mixed_r1_verl.rewards.kinds.iou import IoUConfig
 from mixed_r1_verl.rewards.mixed import MixedReward
 
 COLUMNS = ["data_source", "prompt", "reward_model", "extra_info"]
@@ -57,7 +58,7 @@ def test_boxes_survive_every_frame_and_back(converted, sample: Sample):
         for frame, (width, height), family in targets:
             scale = (width / size[0], height / size[1])
             boxes = [[round(side * scale[i % 2], 6) for i, side in enumerate(box)] for box in json.loads(truth)]
-            reward = MixedReward(MixedRewardConfig(iou=IoUConfig(box_frame=frame, family=family)))
+            reward = MixedReward(MixedRewardConfig(options={"iou": IoUConfig(box_frame=frame, family=family)}))
             result = reward.score("", gold_response("iou", json.dumps(boxes)), truth, extra)
             if result["error"] or result["acc"] < GOLD_ACC:
                 wrong.append((extra["id"], frame, family, result["acc"], result["reason"]))

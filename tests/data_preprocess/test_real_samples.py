@@ -14,7 +14,7 @@ from real_samples import SAMPLES, Sample, name_of
 from mixed_r1_verl.core.rows import DataError
 from mixed_r1_verl.data.check import check_files
 from mixed_r1_verl.data.quick_check import quick_check
-from mixed_r1_verl.rewards.config import REWARD_KINDS
+from mixed_r1_verl.rewards.kinds import KINDS
 
 
 def rejects_of(rejects: list[tuple[str, str, str, str]]) -> Counter[str]:
@@ -26,7 +26,7 @@ def assert_sound(path: Path, rows: int) -> None:
     report = check_files([path], gold=False)
     assert report.rows == rows
     assert [str(problem) for problem in report.problems] == []
-    assert quick_check([path], REWARD_KINDS) == []
+    assert quick_check([path], KINDS) == []
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=name_of)

@@ -1,15 +1,16 @@
 """The reward block: every key and value is checked, and the message names the nearest right one."""
 
 import dataclasses
-import functools
-import operator
+from collections.abc import Mapping
 from importlib import resources
+from typing import Any
 
 import pytest
 import yaml
 
 from mixed_r1_verl.core.config import ConfigError
-from mixed_r1_verl.rewards.config import REWARD_KINDS, MixedRewardConfig
+from mixed_r1_verl.rewards.config import MixedRewardConfig
+from mixed_r1_verl.rewards.kinds import KINDS
 
 
 @pytest.mark.parametrize(
@@ -18,13 +19,13 @@ from mixed_r1_verl.rewards.config import REWARD_KINDS, MixedRewardConfig
         ({"fromat_weight": 0.1}, "unknown key 'fromat_weight'; did you mean 'format_weight'?"),
         ({"chart": {"tolerence": 0.1}}, "unknown key 'chart.tolerence'; did you mean 'tolerance'?"),
         ({"weights": {"matchin": 1.0}}, "weights.matchin: unknown reward; did you mean 'matching'?"),
-        ({"weights": {"chart": 1.5}}, "weights.chart is 1.5; a weight must lie in [0, 1]"),
+        ({"weights": {"chart": 1.5}}, "weights.chart is 1.5; it must be at least 0 and at most 1"),
         ({"routes": {"geo3k": "maths"}}, "routes.geo3k: unknown reward 'maths'; did you mean 'math'?"),
-        ({"format_weight": -0.1}, "format_weight is -0.1; it must lie in [0, 1]"),
+        ({"format_weight": -0.1}, "format_weight is -0.1; it must be at least 0 and at most 1"),
         ({"format_weight": "high"}, "format_weight must be float, not 'high'"),
         ({"processes": 1.5}, "processes must be int, not 1.5"),
         ({"processes": True}, "processes must be int, not True"),
-        ({"processes": 0}, "time_limit_s must be above 0 and processes at least 1"),
+        ({"processes": 0}, "processes is 0; it must be at least 1"),
         ({"iou": {"mode": "rwa"}}, "iou.mode is 'rwa'; did you mean 'raw'?"),
         ({"iou": {"steps": 0.5}}, "iou.steps must be a list, not 0.5"),
         ({"iou": {"steps": [0.5, "x"]}}, "iou.steps[1] must be float, not 'x'"),
@@ -45,12 +46,12 @@ def test_empty_block_is_the_default() -> None:
 
 def test_whole_numbers_and_lists_are_accepted() -> None:
     config = MixedRewardConfig.from_mapping({"time_limit_s": 5, "iou": {"steps": [0.5, 1]}, "cache_dir": None})
-    assert (config.time_limit_s, config.iou.steps, config.cache_dir) == (5.0, (0.5, 1.0), None)
+    assert (config.time_limit_s, config.of("iou").steps, config.cache_dir) == (5.0, (0.5, 1.0), None)
 
 
 def test_weights_not_named_stay_at_one() -> None:
     weights = MixedRewardConfig.from_mapping({"weights": {"chart": 0.5}}).weights
-    assert weights == {**dict.fromkeys(REWARD_KINDS, 1.0), "chart": 0.5}
+    assert weights == {**dict.fromkeys(KINDS, 1.0), "chart": 0.5}
 
 
 def test_custom_kinds_may_be_weighed_and_routed() -> None:
@@ -70,32 +71,18 @@ def test_recipe_lists_every_key_at_its_default() -> None:
     block = block_of("mixed_r1.yaml")
     block["iou"] |= block_of("family/qwen2_5_vl.yaml")["iou"]  # what depends on the model
 
-    def keys(cls: type, prefix: str = "") -> set[str]:
-        found = set()
-        for field in dataclasses.fields(cls):
-            default = field.default_factory() if callable(field.default_factory) else None  # type: ignore[misc]
-            if dataclasses.is_dataclass(default):
-                found |= keys(type(default), f"{prefix}{field.name}.")
-            else:
-                found.add(prefix + field.name)
-        return found
-
-    def listed(mapping: dict, prefix: str = "") -> set[str]:
-        found = set()
-        for key, value in mapping.items():
-            nested = isinstance(value, dict) and f"{prefix}{key}" in (
-                "chart",
-                "iou",
-                "open_ended",
-                "open_ended.judge",
-                "math",
-            )
-            found |= listed(value, f"{prefix}{key}.") if nested else {prefix + key}
-        return found
-
-    assert listed(block) == keys(MixedRewardConfig)
-    model_settings = {"embedding_model", "iou.box_frame"}
     default = dataclasses.asdict(MixedRewardConfig())
-    for key in listed(block) - model_settings:
-        wanted, given = (functools.reduce(operator.getitem, key.split("."), tree) for tree in (default, block))
-        assert given == (list(wanted) if isinstance(wanted, tuple) else wanted), key
+    default |= {kind: options for kind, options in default.pop("options").items() if options is not None}
+
+    def leaves(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+        """Keys with a dataclass below them are followed; mappings that users fill are leaves."""
+        found: dict[str, Any] = {}
+        for key, value in tree.items():
+            sections = prefix + key in (*KINDS, "open_ended.judge")
+            found |= leaves(value, f"{prefix}{key}.") if sections else {prefix + key: value}
+        return found
+
+    given, wanted = leaves(block), leaves(default)
+    assert set(given) == set(wanted)
+    for key in set(given) - {"embedding_model", "iou.box_frame"}:  # what depends on the model
+        assert given[key] == (list(wanted[key]) if isinstance(wanted[key], tuple) else wanted[key]), key

@@ -13,7 +13,11 @@ from typing import Any
 
 import pytest
 
-from mixed_r1_verl.rewards.config import ChartConfig, IoUConfig, MathConfig, MixedRewardConfig, OpenEndedConfig
+from mixed_r1_verl.rewards.config import MixedRewardConfig
+from mixed_r1_verl.rewards.kinds.chart import ChartConfig
+from mixed_r1_verl.rewards.kinds.iou import IoUConfig
+from mixed_r1_verl.rewards.kinds.math import MathConfig
+from mixed_r1_verl.rewards.kinds.open_ended import OpenEndedConfig
 from mixed_r1_verl.rewards.mixed import MixedReward
 from mixed_r1_verl.rewards.pool import Sample, ScoringPool
 
@@ -69,12 +73,16 @@ ROWS: dict[str, list[tuple[str, dict[str, Any]]]] = {
 SETTINGS = [
     MixedRewardConfig(),
     MixedRewardConfig(
-        chart=ChartConfig(anls_threshold=0.0),
-        iou=IoUConfig(mode="giou", max_boxes=3),
-        open_ended=OpenEndedConfig(variant="bmas", references="mean", max_tokens=16),
-        math=MathConfig(max_chars=200),
+        options={
+            "chart": ChartConfig(anls_threshold=0.0),
+            "iou": IoUConfig(mode="giou", max_boxes=3),
+            "open_ended": OpenEndedConfig(variant="bmas", references="mean", max_tokens=16),
+            "math": MathConfig(max_chars=200),
+        },
     ),
-    MixedRewardConfig(iou=IoUConfig(mode="stepped"), open_ended=OpenEndedConfig(variant="bmas_f1"), max_chars=300),
+    MixedRewardConfig(
+        options={"iou": IoUConfig(mode="stepped"), "open_ended": OpenEndedConfig(variant="bmas_f1")}, max_chars=300
+    ),
 ]
 
 PIECES = [
@@ -216,7 +224,7 @@ LIMIT_S = 0.4
 @pytest.mark.slow
 def test_a_thousand_sympy_bombs_leave_the_scoring_processes_healthy() -> None:
     """Each costs at most the time limit of a comparison; what is scored between and after them is scored right."""
-    config = MixedRewardConfig(math=MathConfig(timeout_s=LIMIT_S), processes=2)
+    config = MixedRewardConfig(options={"math": MathConfig(timeout_s=LIMIT_S)}, processes=2)
     pool = ScoringPool(config)
     try:
         before = pool.pids

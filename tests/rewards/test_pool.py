@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from mixed_r1_verl.rewards.config import MathConfig, MixedRewardConfig
+from mixed_r1_verl.rewards.config import MixedRewardConfig
+from mixed_r1_verl.rewards.kinds.math import MathConfig
 from mixed_r1_verl.rewards.pool import Sample, ScoringPool
 
 LIMIT_S = 1.0
@@ -90,7 +91,7 @@ def test_scoring_processes_end_with_their_caller() -> None:
     """Also when it is killed, and nobody tells them to."""
     code = (
         "import time\n"
-        "from mixed_r1_verl.rewards.config import MathConfig, MixedRewardConfig\n"
+        "from mixed_r1_verl.rewards.config import MixedRewardConfig\n"
         "from mixed_r1_verl.rewards.pool import ScoringPool\n"
         "pool = ScoringPool(MixedRewardConfig())\n"
         "print(pool.pids[0], flush=True)\n"
@@ -126,7 +127,7 @@ def test_the_first_expression_is_not_blamed_for_the_import_of_sympy() -> None:
 
 
 def test_a_comparison_that_is_too_late_does_not_end_the_scoring_process() -> None:
-    pool = ScoringPool(MixedRewardConfig(math=MathConfig(timeout_s=1e-6)))
+    pool = ScoringPool(MixedRewardConfig(options={"math": MathConfig(timeout_s=1e-6)}))
     try:
         before = pool.pids
         sample = Sample("s", "<think>x</think><answer>x^2 + 1</answer>", "1+x^2", {"reward": "math"})

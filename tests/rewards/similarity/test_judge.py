@@ -11,8 +11,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from mixed_r1_verl.core.config import ConfigError
-from mixed_r1_verl.rewards.config import JudgeConfig, MixedRewardConfig
-from mixed_r1_verl.rewards.mixed import MixedReward, compute_score, with_router
+from mixed_r1_verl.rewards.config import MixedRewardConfig
+from mixed_r1_verl.rewards.kinds.open_ended import JudgeConfig, with_router
+from mixed_r1_verl.rewards.mixed import MixedReward, compute_score
 from mixed_r1_verl.rewards.similarity.judge import JudgeError, disarm, judge_mark, messages, read_mark
 
 ROW = {"reward": "open_ended", "question": "Describe the picture."}
@@ -175,8 +176,8 @@ def test_verl_passes_the_router_to_custom_functions_and_the_manager(server: Thre
     )
     assert result["acc"] == 0.4
     config = with_router(MixedRewardConfig(), address, "org/judge")
-    assert config.open_ended.judge == JudgeConfig(address=address, model="org/judge")
-    assert with_router(config, "elsewhere:1").open_ended.judge.address == address
+    assert config.of("open_ended").judge == JudgeConfig(address=address, model="org/judge")
+    assert with_router(config, "elsewhere:1").of("open_ended").judge.address == address
     assert with_router(MixedRewardConfig(), None) == MixedRewardConfig()
 
 

@@ -8,8 +8,8 @@ import pytest
 from described_pictures import HONEST, LIMIT, TABLE, UNRELATED, mean_score, with_references
 
 from mixed_r1_verl.core.config import ConfigError
-from mixed_r1_verl.rewards.config import MixedRewardConfig, OpenEndedConfig
-from mixed_r1_verl.rewards.open_ended import open_ended_reward
+from mixed_r1_verl.rewards.config import MixedRewardConfig
+from mixed_r1_verl.rewards.kinds.open_ended import OpenEndedConfig, open_ended_reward
 from mixed_r1_verl.rewards.similarity import variants
 from mixed_r1_verl.rewards.similarity.table import EmbeddingTable
 from mixed_r1_verl.rewards.similarity.variants import VARIANTS, bmas, bmas_f1, load_encoder

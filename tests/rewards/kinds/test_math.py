@@ -17,8 +17,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mixed_r1_verl.rewards import math
-from mixed_r1_verl.rewards.math import (
+from mixed_r1_verl.rewards.kinds import math
+from mixed_r1_verl.rewards.kinds.math import (
     MathConfig,
     comparing_processes,
     math_reward,
@@ -327,7 +327,8 @@ def test_a_script_without_a_main_guard_scores(tmp_path: Path) -> None:
     """A multiprocessing pool would import the script in every process, which would score and start processes again."""
     script = tmp_path / "script.py"
     script.write_text(
-        "from mixed_r1_verl.rewards.math import math_reward\nprint(math_reward('x+1', '1+x').acc)\n", encoding="utf-8"
+        "from mixed_r1_verl.rewards.kinds.math import math_reward\nprint(math_reward('x+1', '1+x').acc)\n",
+        encoding="utf-8",
     )
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120, check=True)
     assert done.stdout == "1.0\n"

@@ -19,7 +19,7 @@ import os
 import pickle
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from queue import LifoQueue
@@ -28,10 +28,11 @@ from typing import Annotated, Any
 from annotated_types import Interval
 
 from mixed_r1_verl.core.config import check_bounds
-from mixed_r1_verl.rewards import matching
 from mixed_r1_verl.rewards.answer.latex import boxed_contents
 from mixed_r1_verl.rewards.answer.numbers import Number, parse_number
 from mixed_r1_verl.rewards.answer.statements import find_claims, readings
+from mixed_r1_verl.rewards.kind import Gold, RewardKind, Scoring, plain_gold
+from mixed_r1_verl.rewards.kinds import matching
 from mixed_r1_verl.rewards.process import Died, Late, NotStarted, Process
 from mixed_r1_verl.rewards.verdict import GroundTruthError, Verdict
 
@@ -366,3 +367,11 @@ def prepare_comparing() -> Callable[[], Callable[[str, str], str]]:
 
     compare(r"\frac{1}{2}+x", "x+0.5")  # builds the parser's tables once, for all forks
     return lambda: compare
+
+
+def _parse(ground_truth: str, extra_info: Mapping[str, Any], scoring: Scoring) -> Gold:
+    parse_ground_truth(ground_truth, config=scoring.options)
+    return plain_gold(ground_truth.strip(), lambda answer: math_reward(answer, ground_truth, config=scoring.options))
+
+
+KIND = RewardKind("math", _parse, "Answer with a number or an expression.", config=MathConfig, answers="closed")

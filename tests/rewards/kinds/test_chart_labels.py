@@ -2,7 +2,7 @@
 
 import pytest
 
-from mixed_r1_verl.rewards.chart import chart_reward
+from mixed_r1_verl.rewards.kinds.chart import chart_reward
 
 Case = tuple[str, str, int]  # answer, gold, acc
 

@@ -27,7 +27,7 @@ import json
 import math
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import combinations
@@ -38,6 +38,7 @@ from annotated_types import Ge, Interval
 from mixed_r1_verl.core.boxes import Box, BoxFrame, FrameError, box_iou, frame_scale, rescale
 from mixed_r1_verl.core.config import ConfigError, check_bounds
 from mixed_r1_verl.rewards.boxes import find_boxes
+from mixed_r1_verl.rewards.kind import Gold, RewardKind, Scoring, size_of
 from mixed_r1_verl.rewards.verdict import GroundTruthError, Verdict
 
 MAX_GOLD_BOXES = 256
@@ -397,3 +398,89 @@ def _reason(acc: float, boxes: Sequence[Box], distinct: int, gold: Sequence[Gold
     if len(boxes) != len(gold):
         return "surplus_box" if len(boxes) > len(gold) else "missing_box"
     return "inexact_box"
+
+
+@dataclass(frozen=True)
+class BoxesGold(Gold):
+    """The gold boxes of a row; what answers are given in is the frame with `scale` original pixels a unit."""
+
+    ground_truth: str
+    golds: tuple[GoldBox, ...]
+    width: int | None
+    height: int | None
+    box_frame: str | None
+    question: str
+    config: IoUConfig
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        """Pixels of the original picture that one unit of the answer's frame stands for."""
+        return frame_scale(
+            self.box_frame or self.config.box_frame,
+            self.width,
+            self.height,
+            family=self.config.family,
+            min_pixels=self.config.min_pixels,
+            max_pixels=self.config.max_pixels,
+        )
+
+    @property
+    def boxes(self) -> tuple[Box, ...]:  # type: ignore[override]
+        return tuple(Box(*gold[:4], label=gold.labels[0] if gold.labels else None) for gold in self.golds)
+
+    @property
+    def extent(self) -> tuple[float, float]:  # type: ignore[override]
+        across, down = self.scale
+        return (self.width or 1000) / across, (self.height or 1000) / down
+
+    @property
+    def honest(self) -> str:  # type: ignore[override]
+        across, down = self.scale
+        shown: list[Any] = []
+        for box in self.boxes:
+            corners = [round(number, 5) for number in rescale(box, (1 / across, 1 / down))[:4]]
+            shown.append({"bbox_2d": corners, "label": box.label} if box.label else corners)
+        return json.dumps(shown)
+
+    def moved(self, answer: str, extent: tuple[float, float]) -> str:
+        """Boxes keep their share of the picture."""
+        across, down = extent[0] / self.extent[0], extent[1] / self.extent[1]
+        moved: list[Any] = []
+        for box in json.loads(answer):
+            x1, y1, x2, y2 = box["bbox_2d"] if isinstance(box, dict) else box
+            new = [x1 * across, y1 * down, x2 * across, y2 * down]
+            moved.append({**box, "bbox_2d": new} if isinstance(box, dict) else new)
+        return answer if extent == self.extent else json.dumps(moved)
+
+    def score(self, answer: str) -> Verdict:
+        return iou_reward(
+            answer,
+            self.ground_truth,
+            width=self.width,
+            height=self.height,
+            box_frame=self.box_frame,
+            question=self.question,
+            config=self.config,
+        )
+
+
+def _parse(ground_truth: str, extra_info: Mapping[str, Any], scoring: Scoring) -> Gold:
+    width, height = size_of(extra_info)
+    frame, question = extra_info.get("box_frame") or None, str(extra_info.get("question") or "")
+    golds = tuple(parse_ground_truth(ground_truth))
+    gold = BoxesGold(ground_truth, golds, width, height, frame, question, scoring.options)
+    try:
+        _ = gold.scale
+    except FrameError as error:
+        raise GroundTruthError(str(error)) from error
+    return gold
+
+
+KIND = RewardKind(
+    "iou",
+    _parse,
+    "Answer with a JSON list of boxes [[x1,y1,x2,y2]].",
+    columns=("question", "width", "height", "box_frame"),
+    config=IoUConfig,
+    answers="boxes",
+)

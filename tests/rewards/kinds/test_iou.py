@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from mixed_r1_verl.core.boxes import box_iou
 from mixed_r1_verl.core.config import ConfigError
-from mixed_r1_verl.rewards.config import IoUConfig
-from mixed_r1_verl.rewards.iou import (
+from mixed_r1_verl.rewards.kinds.iou import (
     MAX_GOLD_BOXES,
     GoldBox,
+    IoUConfig,
     box_giou,
     iou_matrix,
     iou_reward,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mixed_r1_verl.rewards.matching import matching_reward, parse_ground_truth, read_polarity
+from mixed_r1_verl.rewards.kinds.matching import matching_reward, parse_ground_truth, read_polarity
 from mixed_r1_verl.rewards.verdict import GroundTruthError
 
 ANIMALS = ("cat", "dog", "bird", "fish")

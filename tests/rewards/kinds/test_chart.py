@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mixed_r1_verl.core.config import ConfigError
 from mixed_r1_verl.rewards.answer.numbers import Number, parse_number
 from mixed_r1_verl.rewards.answer.text import text_key
-from mixed_r1_verl.rewards.chart import ChartConfig, chart_reward, is_year, parse_ground_truth
+from mixed_r1_verl.rewards.kinds.chart import ChartConfig, chart_reward, is_year, parse_ground_truth
 from mixed_r1_verl.rewards.verdict import GroundTruthError
 
 # --- what the question decides ----------------------------------------------------------------------------------------

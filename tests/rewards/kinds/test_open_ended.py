@@ -9,8 +9,7 @@ from described_pictures import LIMIT, PICTURES, TABLE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mixed_r1_verl.rewards.config import OpenEndedConfig
-from mixed_r1_verl.rewards.open_ended import open_ended_reward, parse_ground_truth
+from mixed_r1_verl.rewards.kinds.open_ended import OpenEndedConfig, open_ended_reward, parse_ground_truth
 from mixed_r1_verl.rewards.similarity.robust import robust
 from mixed_r1_verl.rewards.similarity.variants import VARIANTS
 from mixed_r1_verl.rewards.verdict import GroundTruthError

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mixed_r1_verl.rewards.chart import anls, chart_reward
+from mixed_r1_verl.rewards.kinds.chart import anls, chart_reward
 
 Case = tuple[str, str, int]  # answer, gold, acc
 

@@ -20,13 +20,15 @@ The answer is read first (`read` of the parsed ground truth) and compared second
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 from mixed_r1_verl.rewards.answer.numbers import Number, parse_number
 from mixed_r1_verl.rewards.answer.statements import find_claims, offered_numbers, readings, said
 from mixed_r1_verl.rewards.answer.text import MAX_ANSWER_CHARS, plain_text, singular, text_key
+from mixed_r1_verl.rewards.kind import Gold, RewardKind, Scoring, choices_of, plain_gold
 from mixed_r1_verl.rewards.verdict import GroundTruthError, Verdict
 
 MAX_WORD_CHARS = 100
@@ -453,3 +455,23 @@ class Word:
 
 def _word_key(text: str) -> str:
     return singular(text_key(text))
+
+
+def _parse(ground_truth: str, extra_info: Mapping[str, Any], scoring: Scoring) -> Gold:
+    choices = choices_of(extra_info)
+    gold = parse_ground_truth(ground_truth, choices)
+    honest = gold.expected if isinstance(gold, Choice) else ground_truth.strip()
+    form = f"{len(choices)} options" if choices else "polar" if isinstance(gold, Polarity) else ""
+    return plain_gold(honest, lambda answer: matching_reward(answer, ground_truth, choices=choices), form=form)
+
+
+def _instruction(ground_truth: str, choices: Sequence[str]) -> str:
+    if choices:
+        return "Answer with the letter of the right option."
+    folded = ground_truth.strip().casefold()
+    if folded in ("yes", "no"):
+        return "Answer with yes or no."
+    return "Answer with true or false." if folded in ("true", "false") else "Answer with one word or number."
+
+
+KIND = RewardKind("matching", _parse, _instruction, columns=("choices",), answers="closed")

@@ -23,7 +23,7 @@ The rule for numbers is ChartQA's relaxed accuracy (Masry et al. 2022; Methani e
 import json
 import operator
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated, Any, Protocol
@@ -31,12 +31,14 @@ from typing import Annotated, Any, Protocol
 from annotated_types import Interval
 
 from mixed_r1_verl.core.config import check_bounds
-from mixed_r1_verl.rewards import matching
 from mixed_r1_verl.rewards.answer.dates import read_dates, read_decades, read_times, same_date, same_time
 from mixed_r1_verl.rewards.answer.numbers import Number, parse_number
 from mixed_r1_verl.rewards.answer.statements import find_claims, offered_numbers, readings, said
 from mixed_r1_verl.rewards.answer.text import MAX_ANSWER_CHARS, plain_text, text_key
-from mixed_r1_verl.rewards.matching import SEVERAL
+from mixed_r1_verl.rewards.kind import Gold as RewardGold
+from mixed_r1_verl.rewards.kind import RewardKind, Scoring, plain_gold
+from mixed_r1_verl.rewards.kinds import matching
+from mixed_r1_verl.rewards.kinds.matching import SEVERAL
 from mixed_r1_verl.rewards.verdict import GroundTruthError, Verdict
 
 __all__ = ["ChartConfig", "anls", "chart_reward", "is_year", "parse_ground_truth"]
@@ -466,3 +468,20 @@ class ListGold:
         # A pair that scores at all outweighs any sum of similarities: all members are served if they can be.
         chosen = scores[linear_sum_assignment((scores > 0) * (len(items) + 1) + scores, maximize=True)]
         return float(chosen.mean()) if (chosen > 0).all() else 0.0
+
+
+def _parse(ground_truth: str, extra_info: Mapping[str, Any], scoring: Scoring) -> RewardGold:
+    parse_ground_truth(ground_truth)
+    question = str(extra_info.get("question") or "")
+    return plain_gold(
+        ground_truth.strip(),
+        lambda answer: chart_reward(answer, ground_truth, question=question, config=scoring.options),
+        form="polar" if ground_truth.strip().casefold() in ("yes", "no", "true", "false") else "",
+    )
+
+
+def _instruction(ground_truth: str, choices: Sequence[str]) -> str:
+    return "Answer with the letter of the right option." if choices else "Answer with a number or a short label."
+
+
+KIND = RewardKind("chart", _parse, _instruction, columns=("question",), config=ChartConfig, answers="closed")

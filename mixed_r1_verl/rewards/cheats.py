@@ -1,0 +1,75 @@
+"""Responses that try to be paid without having looked at the picture: what an attack is, and what it may know.
+
+A cheat turns what a policy may know of a row (the `Target`) into a whole response. Four sorts are told apart, because
+an audit holds them against different bars:
+
+- `blind` knows the question and how answers are written, nothing of the ground truths;
+- `fitted` is made of what is frequent in the answers of the data, or of such data, as a policy learns it in training;
+- `smuggled` has the ground truth, but in a place that must not count (inside `<think>`, in a second `<answer>`);
+- `padded` is the honest answer made worse: repeated, or drowned in more text or boxes.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["THINK", "Cheat", "Target", "reply", "say"]
+
+Sort = Literal["blind", "fitted", "smuggled", "padded"]
+THINK = "I looked at the picture."
+
+
+@dataclass(frozen=True)
+class Target:
+    """What cheats are made of: one row, and what its neighbours' answers look like.
+
+    Attributes:
+        kind: reward kind.
+        question: the question, without the template.
+        choices: the option texts.
+        honest: the answer that the row's ground truth stands for, in the form in which a model would write it.
+        unrelated: the honest answer of another row of the same kind.
+        extent: width and height of the image in the frame in which the row's boxes are answered.
+        frequent: words that are frequent in the honest answers of this kind, most frequent first.
+        seed: differs from row to row.
+    """
+
+    kind: str
+    question: str
+    choices: tuple[str, ...]
+    honest: str
+    unrelated: str
+    extent: tuple[float, float]
+    frequent: tuple[str, ...]
+    seed: int
+
+
+@dataclass(frozen=True)
+class Cheat:
+    """One way to ask for reward.
+
+    Attributes:
+        name: snake_case name, as it is printed.
+        sort: which bar it is held against.
+        respond: the whole response for a target, tags included.
+    """
+
+    name: str
+    sort: Sort
+    respond: Callable[[Target], str]
+
+
+def reply(answer: str, think: str = THINK) -> str:
+    """A well-formed response.
+
+    >>> reply("B")
+    '<think>I looked at the picture.</think><answer>B</answer>'
+    """
+    return f"<think>{think}</think><answer>{answer}</answer>"
+
+
+def say(name: str, answer: str | Callable[[Target], str], *, sort: Sort = "blind") -> Cheat:
+    """A cheat that lies in the text of a well-formed answer."""
+    if callable(answer):
+        return Cheat(name, sort, lambda target: reply(answer(target)))
+    return Cheat(name, sort, lambda target: reply(answer))
