@@ -11,7 +11,7 @@ from typing import Any
 
 from mixed_r1_verl.core.boxes import Box, FrameError, frame_scale, rescale
 from mixed_r1_verl.report.run import Rollout
-from mixed_r1_verl.rewards.boxes import find_boxes
+from mixed_r1_verl.rewards.answer.boxes import find_boxes
 from mixed_r1_verl.rewards.config import MixedRewardConfig
 from mixed_r1_verl.rewards.extraction import parse_response
 from mixed_r1_verl.rewards.kinds.iou import parse_ground_truth

@@ -37,7 +37,7 @@ from annotated_types import Ge, Interval
 
 from mixed_r1_verl.core.boxes import Box, BoxFrame, FrameError, box_iou, frame_scale, rescale
 from mixed_r1_verl.core.config import ConfigError, check_bounds
-from mixed_r1_verl.rewards.boxes import find_boxes
+from mixed_r1_verl.rewards.answer.boxes import find_boxes
 from mixed_r1_verl.rewards.kind import Gold, RewardKind, Scoring, size_of
 from mixed_r1_verl.rewards.verdict import GroundTruthError, Verdict
 

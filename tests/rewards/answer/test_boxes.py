@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mixed_r1_verl.core.boxes import Box, FrameError, frame_scale, rescale
-from mixed_r1_verl.rewards.boxes import MALFORMED, MAX_COORDINATE, find_boxes
+from mixed_r1_verl.rewards.answer.boxes import MALFORMED, MAX_COORDINATE, find_boxes
 
 ONE = (10, 20, 30, 40)
 TWO = (50, 60, 70, 80)

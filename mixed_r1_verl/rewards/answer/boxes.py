@@ -54,7 +54,7 @@ _TOKEN = re.compile(
     r"\[(?P<square>[^\[\]()]*)\]"
     r"|\((?P<round>[^\[\]()]*)\)"
     r"|(?P<brace>[{}])"
-    r"|(?P<ref><\|object_ref_start\|>|<ref>)"
+    r"|(?P<phrase><\|object_ref_start\|>|<ref>)"
     r"|[\"'](?P<key>label|name|class|class_name|category|category_name|object|object_name|phrase|ref|text)[\"']"
     r"\s*:\s*\[?\s*(?P<quote>[\"'])"
 )
@@ -117,99 +117,73 @@ def find_boxes(text: str, limit: int = 64) -> list[Box]:
         return [_box(float(x1), float(y1), float(x2), float(y2))]
     if not text.isascii():
         text = text.translate(_WIDE)
-    return _Scan(text, limit).boxes or _named_boxes(text, limit) or _bare_box(text)
+    return _scanned_boxes(text, limit) or _named_boxes(text, limit) or _bare_box(text)
 
 
-class _Scan:
-    """One pass over the brackets, label keys and phrase tags of a text."""
-
-    def __init__(self, text: str, limit: int) -> None:
-        self.text = text
-        self.boxes: list[Box] = []
-        self._object_start = 0  # index of the first box of the JSON object that is open
-        self._label: str | None = None  # of that object
-        self._label_key = ""
-        self._phrase: str | None = None  # of the last <ref>
-        self._pair: tuple[float, float] | None = None
-        self._pair_start = self._before_pair = 0
-        self._pair_end = -1  # of the last pair, whether it waits or has been used up
-        self._chained = False  # the waiting pair directly follows a pair that has been used up
-        position = 0
-        for _ in range(MAX_BRACKETS):
-            token = _TOKEN.search(text, position)
-            if token is None:
-                break
-            position = self._take(token, position)
-            if len(self.boxes) > limit:
-                return
-        self._drop_pair()
-
-    def _take(self, token: re.Match[str], last_end: int) -> int:
-        """Digests one token and returns where the next may begin."""
-        kind = token.lastgroup
+def _scanned_boxes(text: str, limit: int) -> list[Box]:
+    """The boxes of brackets, with the labels of their JSON objects or of the phrase before them."""
+    boxes: list[Box] = []
+    opened = 0  # the first box of the JSON object that is open
+    label: str | None = None
+    label_key = ""
+    phrase: str | None = None
+    end = pairs_end = 0  # of the last token; of the last box that two pairs make
+    for _ in range(MAX_BRACKETS):
+        match = _TOKEN.search(text, end)
+        if match is None or len(boxes) > limit:
+            break
+        kind, start, before, end = match.lastgroup, match.start(), end, match.end()
         if kind == "square" or kind == "round":
-            self._take_numbers(_numbers(token[kind]), token.start(), token.end(), last_end)
-            return token.end()
-        self._drop_pair()
-        if kind == "brace":
-            self._object_start, self._label = len(self.boxes), None
-            return token.end()
-        if kind == "ref":
-            end = self.text.find("<", token.end(), token.end() + MAX_LABEL_CHARS)
-            self._phrase = self.text[token.end() : end].strip() if end > 0 else None
-            return token.end()
-        label, end = self._quoted(token.end(), token["quote"])
-        if label and (self._label is None or token["key"] == "label" != self._label_key):
-            self._label, self._label_key = label, token["key"]
-            for i in range(self._object_start, len(self.boxes)):
-                self.boxes[i] = self.boxes[i]._replace(label=label, caption=None)
-        return end
-
-    def _quoted(self, start: int, quote: str) -> tuple[str | None, int]:
-        if quote == '"':
-            match = _DOUBLE_QUOTED.match(self.text, start)
-            assert match is not None  # the pattern accepts the empty string
-            return match[1].replace('\\"', '"').strip(), match.end()
-        end = _SINGLE_QUOTED_END.search(self.text, start, start + MAX_LABEL_CHARS)
-        return (None, start) if end is None else (self.text[start : end.start()].strip(), end.end())
-
-    def _take_numbers(self, numbers: list[float] | None, start: int, end: int, last_end: int) -> None:
-        if numbers is None or len(numbers) < 2:
-            return  # words, nothing, or a reference mark
-        if len(numbers) == 2:
-            self._take_pair(numbers[0], numbers[1], start, end, last_end)
-            return
-        self._drop_pair()
-        if len(numbers) == 4:
-            self._add(_box(*numbers), start, last_end)
+            numbers = _numbers(match[kind])
+            if numbers is None or len(numbers) < 2:
+                continue  # words, nothing, or a reference mark
+            if len(numbers) == 2:
+                second, second_end = _pair_after(text, end)
+                if second:
+                    numbers += second
+                    end = pairs_end = second_end
+                elif not (pairs_end and _are_joined(text, pairs_end, start)):
+                    continue  # a point
+            box = _box(*numbers) if len(numbers) == 4 else MALFORMED
+            name = label or phrase or None
+            caption = None if name else _caption(text, before, start)
+            boxes.append(box._replace(label=name, caption=caption) if name or caption else box)
+        elif kind == "brace":
+            opened, label = len(boxes), None
+        elif kind == "phrase":
+            close = text.find("<", end, end + MAX_LABEL_CHARS)
+            phrase = text[end:close].strip() if close > 0 else None
         else:
-            self.boxes.append(MALFORMED)
+            key = match["key"]
+            name, end = _quoted(text, end, match["quote"])
+            if name and (label is None or key == "label" != label_key):
+                label, label_key = name, key
+                boxes[opened:] = [box._replace(label=label, caption=None) for box in boxes[opened:]]
+    return boxes
 
-    def _take_pair(self, x: float, y: float, start: int, end: int, last_end: int) -> None:
-        follows = self._follows_pair(start)
-        if self._pair is not None and follows:
-            self._add(_box(*self._pair, x, y), self._pair_start, self._before_pair)
-            self._pair = None
-        else:
-            self._drop_pair()
-            self._pair, self._pair_start, self._before_pair, self._chained = (x, y), start, last_end, follows
-        self._pair_end = end
 
-    def _follows_pair(self, start: int) -> bool:
-        if self._pair_end < 0 or start - self._pair_end > _MAX_BETWEEN_PAIRS:
-            return False
-        return _BETWEEN_PAIRS.fullmatch(self.text, self._pair_end, start) is not None
+def _pair_after(text: str, end: int) -> tuple[list[float], int]:
+    """The pair of numbers that makes a box with the pair that ends here, and where it ends; empty if there is none."""
+    match = _TOKEN.search(text, end, end + _MAX_BETWEEN_PAIRS + MAX_GROUP_CHARS)
+    if match is not None and match.lastgroup in ("square", "round") and _are_joined(text, end, match.start()):
+        numbers = _numbers(match[match.lastgroup])
+        if numbers is not None and len(numbers) == 2:
+            return numbers, match.end()
+    return [], end
 
-    def _drop_pair(self) -> None:
-        """Forgets the waiting pair: a point if it stands alone, a broken box if it ends a chain of pairs."""
-        if self._pair is not None and self._chained:
-            self.boxes.append(MALFORMED)
-        self._pair, self._pair_end = None, -1
 
-    def _add(self, box: Box, start: int, last_end: int) -> None:
-        label = self._label or self._phrase
-        caption = None if label else _caption(self.text, last_end, start)
-        self.boxes.append(box._replace(label=label, caption=caption) if label or caption else box)
+def _are_joined(text: str, end: int, start: int) -> bool:
+    return start - end <= _MAX_BETWEEN_PAIRS and _BETWEEN_PAIRS.fullmatch(text, end, start) is not None
+
+
+def _quoted(text: str, start: int, quote: str) -> tuple[str | None, int]:
+    """The string that begins after a quote, and where it ends. An apostrophe does not end one in single quotes."""
+    if quote == '"':
+        match = _DOUBLE_QUOTED.match(text, start)
+        assert match is not None  # the pattern accepts the empty string
+        return match[1].replace('\\"', '"').strip(), match.end()
+    end = _SINGLE_QUOTED_END.search(text, start, start + MAX_LABEL_CHARS)
+    return (None, start) if end is None else (text[start : end.start()].strip(), end.end())
 
 
 def _box(x1: float, y1: float, x2: float, y2: float) -> Box:
@@ -262,14 +236,6 @@ def _named_boxes(text: str, limit: int) -> list[Box]:
 
 
 def _bare_box(text: str) -> list[Box]:
-    found: list[re.Match[str]] = []
-    for match in _BARE.finditer(text):
-        found.append(match)
-        if len(found) > 4:
-            return []
-    if len(found) < 4:
-        return []
-    for left, right in itertools.pairwise(found):
-        if text[left.end() : right.start()].strip(" \t\r\n,;"):
-            return []
-    return [_box(*(float(match[0]) for match in found))]
+    found = list(itertools.islice(_BARE.finditer(text), 5))
+    between = [text[left.end() : right.start()].strip(" \t\r\n,;") for left, right in itertools.pairwise(found)]
+    return [_box(*(float(match[0]) for match in found))] if between == ["", "", ""] else []
