@@ -179,18 +179,16 @@ def check_platform() -> Check:
 
 def check_recipe(name: str) -> Check:
     """Composes the recipe on verl's own configuration, as `main_ppo` would."""
-    from hydra import compose, initialize_config_module
-    from hydra.core.global_hydra import GlobalHydra
+    from mixed_r1_verl.core.config import ConfigError
+    from mixed_r1_verl.core.verl_config import compose
 
     label = f"recipe {name}"
     try:
-        GlobalHydra.instance().clear()
-        with initialize_config_module("verl.trainer.config", version_base=None):
-            config = compose("ppo_trainer", overrides=[f"+recipe={name}"])
-    except Exception as error:
-        return Check(label, "fail", f"does not compose: {_one_line(error)}", _REINSTALL)
-    if config.get("recipe") is not None or config.reward.reward_manager.name != "mixed_r1":
-        return Check(label, "fail", "not on Hydra's search path: Hydra took +recipe for a plain key", _REINSTALL)
+        config = compose(name)
+    except ConfigError as error:
+        return Check(label, "fail", str(error).removeprefix(f"{label}: "), _REINSTALL)
+    if config.reward.reward_manager.name != "mixed_r1":
+        return Check(label, "fail", "does not choose the reward manager mixed_r1", _REINSTALL)
     return Check(label, "ok", f"+recipe={name}: {config.algorithm.adv_estimator}, reward manager mixed_r1")
 
 

@@ -16,7 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mixed_r1_verl.core.config import ConfigError, read_dataclass
+from mixed_r1_verl.core.console import merge
 from mixed_r1_verl.core.rows import DataError
+from mixed_r1_verl.core.verl_config import compose, reward_config
 from mixed_r1_verl.data.prompt import IMAGE_MARKER
 from mixed_r1_verl.engine.cluster import Item
 from mixed_r1_verl.engine.config import DifficultyConfig
@@ -47,30 +49,17 @@ def reward_block(difficulty: DifficultyConfig) -> dict[str, Any]:
     Raises:
         DataError: there is no such recipe, or the overrides do not fit the block.
     """
-    from hydra import compose, initialize_config_module
-    from hydra.core.global_hydra import GlobalHydra
-    from hydra.errors import HydraException
-    from omegaconf import OmegaConf
-
-    GlobalHydra.instance().clear()
     try:
-        with initialize_config_module("verl.trainer.config", version_base=None):
-            # A file name of a hub id would be taken for Hydra's grammar without the quotes.
-            model = json.dumps(difficulty.model)
-            overrides = [f"+recipe={difficulty.recipe}", f"actor_rollout_ref.model.path={model}"]
-            config = compose("ppo_trainer", overrides=overrides)
-        from mixed_r1_verl.plugin.reward_block import BLOCK
-
-        block = OmegaConf.select(config, BLOCK)
-        plain: Any = {} if block is None else OmegaConf.to_container(block, resolve=True)
-        # Merged as plain values: Hydra's own node would refuse a misspelt key before our reader can name the nearest.
-        mapping: Any = OmegaConf.to_container(OmegaConf.merge(plain, dict(difficulty.reward)))
-        MixedRewardConfig.from_mapping(mapping)
-        return dict(mapping)
-    except HydraException as error:
-        raise DataError(f"difficulty.recipe: {' '.join(str(error).split())}") from None
+        # A file name of a hub id would be taken for Hydra's grammar without the quotes.
+        config = compose(difficulty.recipe, [f"actor_rollout_ref.model.path={json.dumps(difficulty.model)}"])
+    except ConfigError as error:
+        raise DataError(f"difficulty.recipe: {error}") from None
+    try:
+        block = merge(reward_config(config), difficulty.reward)
+        MixedRewardConfig.from_mapping(block)
     except ConfigError as error:
         raise DataError(f"difficulty.reward: {error}") from None
+    return block
 
 
 class Policy:

@@ -15,7 +15,8 @@ import typer
 from rich.console import Console
 
 from mixed_r1_verl.core.config import ConfigError
-from mixed_r1_verl.core.console import ReportFormat, parse_settings, progress_bar
+from mixed_r1_verl.core.console import ReportFormat, merge, parse_settings, progress_bar
+from mixed_r1_verl.core.verl_config import read_config, reward_config
 from mixed_r1_verl.evaluate.answers import Answers, AnswersError, Row
 from mixed_r1_verl.evaluate.engine import IN_FLIGHT, Engine, Generated, Refused, Sampling
 from mixed_r1_verl.evaluate.model import ModelError, fingerprint, hugging_face_model, resolve, tokenizer_directory
@@ -24,7 +25,6 @@ from mixed_r1_verl.evaluate.summary import print_summary, summarise
 from mixed_r1_verl.rewards.config import MixedRewardConfig
 from mixed_r1_verl.rewards.mixed import failure
 from mixed_r1_verl.rewards.pool import Sample, ScoringPool
-from mixed_r1_verl.runs import RunError, merge, reward_block
 
 FAILED, BAD_USAGE, INTERRUPTED = 1, 2, 130
 
@@ -72,7 +72,7 @@ def eval_command(
     """
     errors = Console(stderr=True, soft_wrap=True)
     try:
-        block = merge(reward_block(config) if config else {}, parse_settings(set_ or []))
+        block = merge(reward_config(read_config(config)) if config else {}, parse_settings(set_ or []))
         reward = dataclasses.replace(MixedRewardConfig.from_mapping(block), processes=processes)
         options = parse_settings(vllm or [])
         sampling = Sampling(n, temperature, top_p, max_tokens, seed)
@@ -80,7 +80,7 @@ def eval_command(
             raise EvalError("--n asks for several responses, which are all the same at --temperature 0; set both")
         with stdout_to_stderr():
             rows = _evaluate(model, files, output, sampling, reward, block, options, errors)
-    except (EvalError, ModelError, QuestionError, AnswersError, ConfigError, RunError) as error:
+    except (EvalError, ModelError, QuestionError, AnswersError, ConfigError) as error:
         errors.print(f"error: {error}", markup=False, highlight=False)
         raise typer.Exit(BAD_USAGE) from error
     except (OSError, RuntimeError) as error:

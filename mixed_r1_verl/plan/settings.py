@@ -6,6 +6,9 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from mixed_r1_verl.core.config import ConfigError
+from mixed_r1_verl.core.verl_config import compose as compose_verl
+
 _BYTES = {"fp32": 4, "float32": 4, "bf16": 2, "bfloat16": 2, "fp16": 2, "float16": 2, "auto": 2}
 
 
@@ -202,26 +205,15 @@ def compose(recipe: str, gpus: int, overrides: Sequence[str] = ()) -> DictConfig
     Raises:
         PlanError: no such recipe, an override that Hydra refuses, or GPUs that fill no whole node.
     """
-    from hydra import compose as hydra_compose
-    from hydra import initialize_config_module
-    from hydra.core.global_hydra import GlobalHydra
-    from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
-
     if gpus > 8 and gpus % 8:
         raise PlanError(
             f"{gpus} GPUs fill no whole nodes of 8; set trainer.n_gpus_per_node and trainer.nnodes yourself"
         )
     nodes = [f"trainer.n_gpus_per_node={min(gpus, 8)}", f"trainer.nnodes={max(1, gpus // 8)}"]
-    GlobalHydra.instance().clear()
     try:
-        with initialize_config_module("verl.trainer.config", version_base=None):
-            config = hydra_compose("ppo_trainer", overrides=[f"+recipe={recipe}", *nodes, *overrides])
-            OmegaConf.resolve(config.copy())  # what cannot be resolved fails now; the plan needs the links kept
-    except (HydraException, OmegaConfBaseException) as error:
-        raise PlanError(f"recipe {recipe}: {' '.join(str(error).split())}") from None
-    if config.get("recipe") is not None:
-        raise PlanError(f"no recipe {recipe} on Hydra's search path; `mixed-r1 doctor` lists what is there")
+        config = compose_verl(recipe, [*nodes, *overrides])
+    except ConfigError as error:
+        raise PlanError(str(error)) from None
     found = config.trainer.n_gpus_per_node * config.trainer.nnodes
     if found != gpus:
         raise PlanError(f"the overrides ask for {found} GPUs, --gpus for {gpus}")

@@ -9,10 +9,11 @@ from types import ModuleType
 from typing import Any
 
 from mixed_r1_verl.core.config import ConfigError
+from mixed_r1_verl.core.verl_config import BLOCK, reward_config
 from mixed_r1_verl.metrics import balance_factors, gradient_signal
 from mixed_r1_verl.plugin.after_import import wrap_once
 from mixed_r1_verl.plugin.curves import reward_results
-from mixed_r1_verl.plugin.reward_block import BLOCK, reward_config
+from mixed_r1_verl.rewards.config import MixedRewardConfig
 
 
 def install(trainer_base: ModuleType) -> None:
@@ -23,7 +24,7 @@ def install(trainer_base: ModuleType) -> None:
 def _with_balance(compute_advantage: Callable[..., Any]) -> Callable[..., Any]:
     def compute_balanced_advantage(self: Any, batch: Any, metrics: dict[str, Any]) -> Any:
         batch = compute_advantage(self, batch, metrics)
-        options = reward_config(self.config)
+        options = MixedRewardConfig.from_mapping(reward_config(self.config))
         if options.task_balance == "samples":
             loss_agg_mode = self.config.actor_rollout_ref.actor.loss_agg_mode
             metrics.update(balance(batch, options.task_balance_limit, loss_agg_mode))

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
+from mixed_r1_verl.core.config import ConfigError
+from mixed_r1_verl.core.verl_config import BLOCK, reward_config
+
 if TYPE_CHECKING:
     from mixed_r1_verl.rewards.mixed import MixedReward
 
@@ -29,7 +32,6 @@ class Preflight(Callback):
 
 def check(config: DictConfig) -> list[str]:
     """Problems of a training configuration, one clear line each; empty when it can start."""
-    from mixed_r1_verl.core.config import ConfigError
     from mixed_r1_verl.plugin.versions import UnsupportedVersionError, require_supported_verl
 
     problems: list[str] = []
@@ -39,11 +41,11 @@ def check(config: DictConfig) -> list[str]:
         problems.append(str(error))
     reward = None
     if OmegaConf.select(config, "reward.reward_manager.name") == "mixed_r1":
-        from mixed_r1_verl.plugin.reward_block import BLOCK, reward_config
+        from mixed_r1_verl.rewards.config import MixedRewardConfig
         from mixed_r1_verl.rewards.mixed import MixedReward
 
         try:
-            reward = MixedReward(reward_config(config))
+            reward = MixedReward(MixedRewardConfig.from_mapping(reward_config(config)))
         except ConfigError as error:
             problems.append(f"{BLOCK}: {error}")
     problems += _check_judge(config, reward)
@@ -65,8 +67,6 @@ def _check_judge(config: DictConfig, reward: "MixedReward | None") -> list[str]:
         return []
     if OmegaConf.select(config, "reward.reward_model.enable"):
         return []
-    from mixed_r1_verl.plugin.reward_block import BLOCK
-
     return [
         f"{BLOCK}.open_ended.variant is judge, but there is no judge: set reward.reward_model.enable=true "
         "with reward.reward_model.model_path, or open_ended.judge.address"
@@ -113,8 +113,6 @@ def _check_family(config: DictConfig, reward: "MixedReward | None") -> list[str]
     wanted = {"data.image_patch_size": patch}
     found = {"data.image_patch_size": OmegaConf.select(config, "data.image_patch_size") or patch}
     if reward is not None:
-        from mixed_r1_verl.plugin.reward_block import BLOCK
-
         key = f"{BLOCK}.iou.family"
         try:
             found[key] = get_family(reward.config.of("iou").family).name

@@ -5,12 +5,13 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from verl import DataProto
 from verl.experimental.reward_loop.reward_manager import register
 from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 
-from mixed_r1_verl.plugin.reward_block import reward_config
+from mixed_r1_verl.core.verl_config import reward_config, select
+from mixed_r1_verl.rewards.config import MixedRewardConfig
 from mixed_r1_verl.rewards.kinds.open_ended import with_router
 from mixed_r1_verl.rewards.mixed import MixedReward
 from mixed_r1_verl.rewards.pool import ScoringPool
@@ -37,9 +38,8 @@ class MixedRewardManager(RewardManagerBase):
     ):
         super().__init__(config, tokenizer, compute_score)
         self.tokenizer: Any = tokenizer  # verl annotates it as its factory
-        mixed = with_router(
-            reward_config(config), reward_router_address, OmegaConf.select(config, "reward.reward_model.model_path")
-        )
+        mixed = MixedRewardConfig.from_mapping(reward_config(config))
+        mixed = with_router(mixed, reward_router_address, select(config, "reward.reward_model.model_path"))
         reward = MixedReward(mixed)
         reward.prepare()  # a table that cannot be built must stop the run, not score 0
         self.columns = reward.columns

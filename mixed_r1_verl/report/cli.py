@@ -11,6 +11,7 @@ import typer
 from mixed_r1_verl.core.console import command_errors, merge, parse_settings
 from mixed_r1_verl.core.files import write_text
 from mixed_r1_verl.core.rows import DataRow
+from mixed_r1_verl.core.verl_config import RunError
 from mixed_r1_verl.report.components import recompute
 from mixed_r1_verl.report.history import dumped_curves, logged_curves, merge_curves, read_scalars
 from mixed_r1_verl.report.join import Candidate, Matcher, read_candidates
@@ -19,7 +20,6 @@ from mixed_r1_verl.report.pictures import Pictures
 from mixed_r1_verl.report.run import Rollout, Run, find_run, read_rollouts
 from mixed_r1_verl.rewards.config import MixedRewardConfig
 from mixed_r1_verl.rewards.mixed import MixedReward
-from mixed_r1_verl.runs import RunError
 
 
 def report_command(

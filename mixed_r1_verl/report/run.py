@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mixed_r1_verl.core.rows import BadRecord, DataError, count_records, read_records
-from mixed_r1_verl.runs import RunError, find_config, read_config, reward_block, select
+from mixed_r1_verl.core.verl_config import RunError, find_config, read_config, reward_config, select
 
 TRAIN, VALIDATION = "train", "validation"
 
@@ -106,7 +106,7 @@ def find_run(place: Path) -> Run:
         for file in map(Path, _listed(select(config, key))):
             if file.is_file():
                 named[file] = "" if file in named else split  # a file of both says nothing of a rollout's split
-    return Run(place.resolve().name, dumps, events, named, reward_block(config_file) if config_file else {})
+    return Run(place.resolve().name, dumps, events, named, reward_config(config))
 
 
 def _listed(files: Any) -> list[str]:

@@ -12,7 +12,9 @@ from verl import DataProto
 from verl.utils import hf_tokenizer
 
 from mixed_r1_verl.core.config import ConfigError
-from mixed_r1_verl.plugin.reward_manager import MixedRewardManager, reward_config
+from mixed_r1_verl.core.verl_config import reward_config
+from mixed_r1_verl.plugin.reward_manager import MixedRewardManager
+from mixed_r1_verl.rewards.config import MixedRewardConfig
 
 KEYS = ["score", "acc", "format", "error", "reward_kind", "prediction", "reason", "id"]
 
@@ -83,8 +85,8 @@ def test_only_the_last_sequence_counts(manager) -> None:
 def test_misspelt_block_is_refused() -> None:
     config = OmegaConf.create({"reward": {"reward_kwargs": {"mixed_r1": {"fromat_weight": 0.1}}}})
     with pytest.raises(ConfigError, match="did you mean 'format_weight'"):
-        reward_config(config)
+        MixedRewardConfig.from_mapping(reward_config(config))
 
 
 def test_no_block_is_the_default() -> None:
-    assert reward_config(OmegaConf.create({"reward": {}})).format_weight == 0.1
+    assert MixedRewardConfig.from_mapping(reward_config(OmegaConf.create({"reward": {}}))).format_weight == 0.1

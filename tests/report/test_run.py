@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from mixed_r1_verl.core.rows import DataError
+from mixed_r1_verl.core.verl_config import RunError
 from mixed_r1_verl.report.run import find_run, read_rollouts
-from mixed_r1_verl.runs import RunError
 
 COLUMNS = ("choices", "question", "width", "height", "box_frame")
 
