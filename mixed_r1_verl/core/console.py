@@ -87,11 +87,16 @@ def progress_bar(console: "Console", *columns: Any) -> "Progress":
     )
 
 
-def error_line(message: object) -> None:
-    """Print `error: …` to standard error, as it is: no markup, no wrapping."""
+def say(message: object) -> None:
+    """Print to standard error, as it is: no markup, no wrapping."""
     from rich.console import Console
 
-    Console(stderr=True, soft_wrap=True).print(f"error: {message}", markup=False, highlight=False)
+    Console(stderr=True, soft_wrap=True).print(str(message), markup=False, highlight=False)
+
+
+def error_line(message: object) -> None:
+    """Print `error: …` to standard error."""
+    say(f"error: {message}")
 
 
 @contextmanager
@@ -116,5 +121,5 @@ def command_errors(*usage: type[Exception], interrupted: str = "interrupted; not
         error_line(error)
         raise typer.Exit(FAILED) from error
     except KeyboardInterrupt:
-        error_line(interrupted)
+        say(interrupted)
         raise typer.Exit(INTERRUPTED) from None

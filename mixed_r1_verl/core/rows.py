@@ -142,15 +142,17 @@ def _parquet(path: Path, columns: Collection[str] | None) -> Records:
 
 
 def _json(path: Path) -> Records:
+    first = True
     with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             if number == 1:
                 line = line.removeprefix(b"\xef\xbb\xbf")
             if not line.strip():
                 continue
-            if line.lstrip()[:1] == b"[":
+            if first and line.lstrip()[:1] == b"[":
                 yield from _json_list(path)
                 return
+            first = False
             try:
                 record = json.loads(line.decode("utf-8"))
             except (ValueError, RecursionError) as error:

@@ -8,8 +8,7 @@ from typing import Any
 
 from mixed_r1_verl.rewards.config import MixedRewardConfig
 from mixed_r1_verl.rewards.custom import custom_kind
-from mixed_r1_verl.rewards.extraction import parse_response
-from mixed_r1_verl.rewards.format import format_reward
+from mixed_r1_verl.rewards.extraction import format_reward, parse_response
 from mixed_r1_verl.rewards.kind import Gold, RewardKind, Scoring
 from mixed_r1_verl.rewards.kinds import KINDS
 from mixed_r1_verl.rewards.verdict import GroundTruthError, Verdict

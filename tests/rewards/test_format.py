@@ -7,8 +7,7 @@ for an answer block as well, and for a think block that is not empty. So each of
 
 import pytest
 
-from mixed_r1_verl.rewards.extraction import parse_response
-from mixed_r1_verl.rewards.format import format_reward
+from mixed_r1_verl.rewards.extraction import format_reward, parse_response
 
 # before the answer, answer, TRL's verdict
 TRL = [
