@@ -53,10 +53,11 @@ def test_pages_with_examples_are_found() -> None:
 def test_every_key_of_the_configuration_is_documented() -> None:
     table = (DOCS / "rewards.md").read_text(encoding="utf-8").partition("## Configuration")[2]
     config = MixedRewardConfig()
-    for name, value in vars(config).items():
-        nested = vars(value) if name in ("chart", "iou", "open_ended", "math") else None
-        for key in [name] if nested is None else [f"{name}.{inner}" for inner in nested]:
-            assert re.search(rf"`{re.escape(key)}[`.]", table), key
+    keys = [name for name in vars(config) if name != "options"]
+    for kind, options in config.options.items():
+        keys += [f"{kind}.{name}" for name in vars(options)] if options is not None else []
+    for key in keys:
+        assert re.search(rf"`{re.escape(key)}[`.]", table), key
 
 
 @pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.name)
