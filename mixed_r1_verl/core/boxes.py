@@ -14,10 +14,12 @@ __all__ = [
     "Box",
     "BoxFrame",
     "FrameError",
+    "box_giou",
     "box_iou",
     "format_boxes",
     "format_number",
     "frame_scale",
+    "iou_matrix",
     "rescale",
 ]
 
@@ -77,6 +79,48 @@ def box_iou(a: Corners, b: Corners) -> float:
     if not 0 < union < math.inf:
         return 0.0
     return min(1.0, shared / union)
+
+
+def iou_matrix(rows: Sequence[Corners], columns: Sequence[Corners]) -> list[list[float]]:
+    """IoU of each box of `rows` with each of `columns`, as `box_iou` has it; with NumPy where that is faster.
+
+    Example:
+        >>> iou_matrix([(0, 0, 10, 10)], [(0, 0, 10, 10), (5, 0, 15, 10)])
+        [[1.0, 0.3333333333333333]]
+    """
+    if len(rows) * len(columns) < 64:
+        return [[box_iou(a, b) for b in columns] for a in rows]
+    import numpy as np
+
+    ax1, ay1, ax2, ay2 = np.array([row[:4] for row in rows], dtype=np.float64).T[:, :, None]
+    bx1, by1, bx2, by2 = np.array([column[:4] for column in columns], dtype=np.float64).T[:, None, :]
+    with np.errstate(all="ignore"):
+        shared = np.maximum(np.minimum(ax2, bx2) - np.maximum(ax1, bx1), 0.0)
+        shared = shared * np.maximum(np.minimum(ay2, by2) - np.maximum(ay1, by1), 0.0)
+        union = (ax2 - ax1) * (ay2 - ay1) + (bx2 - bx1) * (by2 - by1) - shared
+        sound = (ax1 < ax2) & (ay1 < ay2) & (bx1 < bx2) & (by1 < by2) & (shared > 0) & (union > 0) & (union < np.inf)
+        return np.where(sound, np.minimum(shared / union, 1.0), 0.0).tolist()
+
+
+def box_giou(a: Corners, b: Corners) -> float:
+    """Generalised IoU of two boxes, IoU - (hull - union) / hull, in [-1, 1]; -1 if a box has no area.
+
+    Example:
+        >>> box_giou((0, 0, 10, 10), (0, 0, 10, 10))
+        1.0
+        >>> box_giou((0, 0, 10, 10), (10, 10, 20, 20))
+        -0.5
+    """
+    if not (a[0] < a[2] and a[1] < a[3] and b[0] < b[2] and b[1] < b[3]):
+        return -1.0
+    width = max(0.0, min(a[2], b[2]) - max(a[0], b[0]))
+    height = max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
+    shared = width * height
+    union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared
+    hull = (max(a[2], b[2]) - min(a[0], b[0])) * (max(a[3], b[3]) - min(a[1], b[1]))
+    if not (0 < union < math.inf and 0 < hull < math.inf):
+        return -1.0
+    return max(-1.0, min(1.0, shared / union - (hull - union) / hull))
 
 
 def frame_scale(

@@ -1,4 +1,4 @@
-"""Bounding boxes in the text of an answer: reading them, and moving them between coordinate frames.
+"""Reading bounding boxes: those in the text of an answer, and those of a ground truth.
 
 **What is read as a box.** Corners in the order x1, y1, x2, y2, in one of these forms, anywhere in the answer:
 
@@ -25,10 +25,15 @@ stands on the same line before the box (`cat: [...]`).
 """
 
 import itertools
+import json
 import math
 import re
+import unicodedata
+from functools import lru_cache
+from typing import NamedTuple
 
 from mixed_r1_verl.core.boxes import Box
+from mixed_r1_verl.rewards.verdict import GroundTruthError
 
 MAX_COORDINATE = 1e7
 """A coordinate beyond this is not one of a picture, and would overflow areas."""
@@ -42,6 +47,10 @@ MAX_LABEL_CHARS = 200
 
 MAX_BRACKETS = 20_000
 """Brackets, braces and label keys of a text that are looked at; the rest of a longer text is not read."""
+
+
+MAX_GOLD_BOXES = 256
+"""More gold boxes than this are refused: pairing them would take longer than a reward may."""
 
 
 MALFORMED = Box(math.nan, math.nan, math.nan, math.nan)
@@ -239,3 +248,106 @@ def _bare_box(text: str) -> list[Box]:
     found = list(itertools.islice(_BARE.finditer(text), 5))
     between = [text[left.end() : right.start()].strip(" \t\r\n,;") for left, right in itertools.pairwise(found)]
     return [_box(*(float(match[0]) for match in found))] if between == ["", "", ""] else []
+
+
+# --- ground truths ----------------------------------------------------------------------------------------------------
+
+
+class GoldBox(NamedTuple):
+    """One box of the ground truth in pixels of the original image, and the normalised names that fit it (or none)."""
+
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+    labels: tuple[str, ...] = ()
+
+
+def parse_ground_truth(ground_truth: str) -> list[GoldBox]:
+    """The gold boxes of a row, in pixels of the original image.
+
+    Args:
+        ground_truth: JSON: a list of boxes `[[x1, y1, x2, y2], ...]`, or a list of objects
+            `[{"bbox_2d": [x1, y1, x2, y2], "label": "cat"}, ...]` in which `label` may be missing, a string, or a list
+            of names that are all right. One bare box `[x1, y1, x2, y2]` is read as a list of one.
+
+    Raises:
+        GroundTruthError: if it is something else, is empty, mixes labelled and unlabelled boxes, or holds a box
+            without area or with a number that is not finite.
+
+    Example:
+        >>> parse_ground_truth("[[10, 20, 30, 40]]")
+        [GoldBox(x1=10.0, y1=20.0, x2=30.0, y2=40.0, labels=())]
+        >>> parse_ground_truth('[{"bbox_2d": [10, 20, 30, 40], "label": "The Cat"}]')
+        [GoldBox(x1=10.0, y1=20.0, x2=30.0, y2=40.0, labels=('cat',))]
+        >>> parse_ground_truth("[[30, 20, 10, 40]]")
+        Traceback (most recent call last):
+        ...
+        mixed_r1_verl.rewards.verdict.GroundTruthError: box 0 of the ground truth has no area: [30, 20, 10, 40]
+    """
+    try:
+        data = json.loads(ground_truth)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise GroundTruthError(f"the ground truth is not JSON ({error}): {_short(ground_truth)}") from error
+    if not isinstance(data, list) or not data:
+        raise GroundTruthError(f"the ground truth must be a JSON list of boxes, got {_short(ground_truth)}")
+    if len(data) == 4 and all(isinstance(item, int | float) for item in data):
+        data = [data]
+    if len(data) > MAX_GOLD_BOXES:
+        raise GroundTruthError(f"the ground truth has {len(data)} boxes; at most {MAX_GOLD_BOXES} can be scored")
+    boxes = [_gold_box(item, index) for index, item in enumerate(data)]
+    if len({bool(box.labels) for box in boxes}) == 2:
+        raise GroundTruthError(
+            f"some boxes of the ground truth have a label and some have none: {_short(ground_truth)}"
+        )
+    return boxes
+
+
+def _gold_box(item: object, index: int) -> GoldBox:
+    labels: tuple[str, ...] = ()
+    if isinstance(item, dict):
+        names = item.get("label")
+        if names is not None:
+            labels = tuple(normalise_label(name) if isinstance(name, str) else "" for name in _as_list(names))
+            if not labels or not all(0 < len(label) <= MAX_LABEL_CHARS for label in labels):
+                raise GroundTruthError(f"box {index} of the ground truth has an unreadable label: {_short(names)}")
+        item = item.get("bbox_2d")
+    if not (isinstance(item, list) and len(item) == 4 and all(_is_coordinate(number) for number in item)):
+        raise GroundTruthError(f"box {index} of the ground truth is not four finite numbers: {_short(item)}")
+    x1, y1, x2, y2 = map(float, item)
+    if not (x1 < x2 and y1 < y2):
+        raise GroundTruthError(f"box {index} of the ground truth has no area: {item}")
+    return GoldBox(x1, y1, x2, y2, labels)
+
+
+def _as_list(value: object) -> list[object]:
+    return value if isinstance(value, list) else [value]
+
+
+def _is_coordinate(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= 1e7
+
+
+def _short(value: object) -> str:
+    text = value if isinstance(value, str) else repr(value)
+    return repr(text if len(text) <= 80 else text[:77] + "...")
+
+
+_NOT_WORD = re.compile(r"[\W_]+")
+_ARTICLES = frozenset(("a", "an", "the"))
+
+
+@lru_cache(maxsize=4096)
+def normalise_label(label: str) -> str:
+    """A label without case, punctuation, articles and plural s.
+
+    Example:
+        >>> normalise_label("The Traffic-Lights")
+        'traffic light'
+    """
+    words = _NOT_WORD.sub(" ", unicodedata.normalize("NFKC", label[:400]).casefold()).split()
+    return " ".join(_singular(word) for word in words if word not in _ARTICLES) or " ".join(words)
+
+
+def _singular(word: str) -> str:
+    return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word

@@ -25,24 +25,20 @@ Rules:
 
 import json
 import math
-import re
-import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+import random
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
 from itertools import combinations
-from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Interval
 
-from mixed_r1_verl.core.boxes import Box, BoxFrame, FrameError, box_iou, frame_scale, rescale
+from mixed_r1_verl.core.boxes import Box, BoxFrame, FrameError, box_giou, box_iou, frame_scale, iou_matrix, rescale
 from mixed_r1_verl.core.config import ConfigError, check_bounds
-from mixed_r1_verl.rewards.answer.boxes import find_boxes
+from mixed_r1_verl.rewards.answer.boxes import MAX_GOLD_BOXES, GoldBox, find_boxes, normalise_label, parse_ground_truth
+from mixed_r1_verl.rewards.cheats import Target, say
 from mixed_r1_verl.rewards.kind import Gold, RewardKind, Scoring, size_of
 from mixed_r1_verl.rewards.verdict import GroundTruthError, Verdict
-
-MAX_GOLD_BOXES = 256
-"""More gold boxes than this are refused: pairing them would take longer than a reward may."""
 
 SAME_BOX_IOU = 0.9
 """Two predictions that overlap this much are one prediction given twice."""
@@ -82,173 +78,74 @@ class IoUConfig:
             raise ConfigError("iou.steps is (); it needs at least one threshold in (0, 1]")
 
 
-class GoldBox(NamedTuple):
-    """One box of the ground truth in pixels of the original image, and the normalised names that fit it (or none)."""
+@dataclass
+class BoxesGold(Gold):
+    """The gold boxes of a row.
 
-    x1: float
-    y1: float
-    x2: float
-    y2: float
-    labels: tuple[str, ...] = ()
-
-
-Corners: TypeAlias = Sequence[Any]
-Value: TypeAlias = Callable[[Corners, Corners], float]
-
-
-def iou_matrix(rows: Sequence[Corners], columns: Sequence[Corners]) -> list[list[float]]:
-    """IoU of each box of `rows` with each of `columns`, as `box_iou` has it; with NumPy where that is faster.
-
-    Example:
-        >>> iou_matrix([(0, 0, 10, 10)], [(0, 0, 10, 10), (5, 0, 15, 10)])
-        [[1.0, 0.3333333333333333]]
+    Attributes:
+        targets: the boxes in pixels of the original picture.
+        scale: pixels of the original picture, across and down, that one unit of the answer's frame stands for.
+        question: the question, whose words name the only thing that is asked for.
+        config: mode, thresholds and limits.
+        extent: width and height of the picture in that frame; of a picture of 1,000 x 1,000 pixels if its size is not
+            known.
     """
-    if len(rows) * len(columns) < 64:
-        return [[box_iou(a, b) for b in columns] for a in rows]
-    import numpy as np
 
-    ax1, ay1, ax2, ay2 = np.array([row[:4] for row in rows], dtype=np.float64).T[:, :, None]
-    bx1, by1, bx2, by2 = np.array([column[:4] for column in columns], dtype=np.float64).T[:, None, :]
-    with np.errstate(all="ignore"):
-        shared = np.maximum(np.minimum(ax2, bx2) - np.maximum(ax1, bx1), 0.0)
-        shared = shared * np.maximum(np.minimum(ay2, by2) - np.maximum(ay1, by1), 0.0)
-        union = (ax2 - ax1) * (ay2 - ay1) + (bx2 - bx1) * (by2 - by1) - shared
-        sound = (ax1 < ax2) & (ay1 < ay2) & (bx1 < bx2) & (by1 < by2) & (shared > 0) & (union > 0) & (union < np.inf)
-        return np.where(sound, np.minimum(shared / union, 1.0), 0.0).tolist()
+    targets: Sequence[GoldBox]
+    scale: tuple[float, float]
+    question: str
+    config: IoUConfig
+    extent: tuple[float, float]
 
+    @property
+    def boxes(self) -> tuple[Box, ...]:  # type: ignore[override]
+        return tuple(Box(*box[:4], label=box.labels[0] if box.labels else None) for box in self.targets)
 
-def box_giou(a: Corners, b: Corners) -> float:
-    """Generalised IoU of two boxes, IoU - (hull - union) / hull, in [-1, 1]; -1 if a box has no area.
+    @property
+    def honest(self) -> str:  # type: ignore[override]
+        return _as_json(self.boxes, 1 / self.scale[0], 1 / self.scale[1])
 
-    Example:
-        >>> box_giou((0, 0, 10, 10), (0, 0, 10, 10))
-        1.0
-        >>> box_giou((0, 0, 10, 10), (10, 10, 20, 20))
-        -0.5
-    """
-    if not (a[0] < a[2] and a[1] < a[3] and b[0] < b[2] and b[1] < b[3]):
-        return -1.0
-    width = max(0.0, min(a[2], b[2]) - max(a[0], b[0]))
-    height = max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
-    shared = width * height
-    union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared
-    hull = (max(a[2], b[2]) - min(a[0], b[0])) * (max(a[3], b[3]) - min(a[1], b[1]))
-    if not (0 < union < math.inf and 0 < hull < math.inf):
-        return -1.0
-    return max(-1.0, min(1.0, shared / union - (hull - union) / hull))
+    def moved(self, answer: str, extent: tuple[float, float]) -> str:
+        """Boxes keep their share of the picture."""
+        boxes = find_boxes(answer, 2 * MAX_GOLD_BOXES)
+        return _as_json(boxes, extent[0] / self.extent[0], extent[1] / self.extent[1])
 
+    def boxes_of(self, answer: str, most: int) -> tuple[Box, ...]:
+        """A list of numbers that is no box is left out."""
+        found = find_boxes(answer, most)[:most]
+        return tuple(rescale(box, self.scale) for box in found if not math.isnan(box.x1))
 
-def _positive_giou(a: Corners, b: Corners) -> float:
-    return max(0.0, box_giou(a, b))
+    def score(self, answer: str) -> Verdict:
+        """See the top of this module."""
+        gold = self.targets
+        limit = max(self.config.max_boxes, 2 * len(gold))
+        found = find_boxes(answer, limit)
+        prediction = _as_text(found)
+        if not found:
+            return Verdict(0.0, prediction, "no_box")
+        if len(found) > limit:
+            return Verdict(0.0, prediction, "too_many_boxes")
+        boxes = [rescale(box, self.scale) for box in found] if self.scale != (1.0, 1.0) else found
+        ious = iou_matrix(boxes, gold)
+        labels_fit = True
+        if gold[0].labels:
+            fits = [_label_fits(box, gold, self.question) for box in boxes]
+            labels_fit = all(map(any, fits))
+            ious = [[iou * fit for iou, fit in zip(*rows, strict=True)] for rows in zip(ious, fits, strict=True)]
+        kept = _without_copies(boxes, gold, ious)
+        values = [ious[i] for i in kept]
+        if self.config.mode != "raw":
+            values = [[self._value(boxes[i], box, iou) for box, iou in zip(gold, ious[i], strict=True)] for i in kept]
+        acc = _rounded(_best_sum(values) / max(len(boxes), len(gold)))
+        return Verdict(acc, prediction, _reason(acc, boxes, len(kept), gold, labels_fit))
 
-
-def _threshold(a: Corners, b: Corners, *, threshold: float) -> float:
-    return 1.0 if box_iou(a, b) >= threshold else 0.0
-
-
-def _stepped(a: Corners, b: Corners, *, steps: tuple[float, ...]) -> float:
-    iou = box_iou(a, b)
-    return sum(iou >= step for step in steps) / len(steps)
-
-
-def _value(config: IoUConfig) -> Value:
-    if config.mode == "raw":
-        return box_iou
-    if config.mode == "giou":
-        return _positive_giou
-    if config.mode == "threshold":
-        return partial(_threshold, threshold=config.threshold)
-    return partial(_stepped, steps=config.steps)
-
-
-def parse_ground_truth(ground_truth: str) -> list[GoldBox]:
-    """The gold boxes of a row, in pixels of the original image.
-
-    Args:
-        ground_truth: JSON: a list of boxes `[[x1, y1, x2, y2], ...]`, or a list of objects
-            `[{"bbox_2d": [x1, y1, x2, y2], "label": "cat"}, ...]` in which `label` may be missing, a string, or a list
-            of names that are all right. One bare box `[x1, y1, x2, y2]` is read as a list of one.
-
-    Raises:
-        GroundTruthError: if it is something else, is empty, mixes labelled and unlabelled boxes, or holds a box
-            without area or with a number that is not finite.
-
-    Example:
-        >>> parse_ground_truth("[[10, 20, 30, 40]]")
-        [GoldBox(x1=10.0, y1=20.0, x2=30.0, y2=40.0, labels=())]
-        >>> parse_ground_truth('[{"bbox_2d": [10, 20, 30, 40], "label": "The Cat"}]')
-        [GoldBox(x1=10.0, y1=20.0, x2=30.0, y2=40.0, labels=('cat',))]
-        >>> parse_ground_truth("[[30, 20, 10, 40]]")
-        Traceback (most recent call last):
-        ...
-        mixed_r1_verl.rewards.verdict.GroundTruthError: box 0 of the ground truth has no area: [30, 20, 10, 40]
-    """
-    try:
-        data = json.loads(ground_truth)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise GroundTruthError(f"the ground truth is not JSON ({error}): {_short(ground_truth)}") from error
-    if not isinstance(data, list) or not data:
-        raise GroundTruthError(f"the ground truth must be a JSON list of boxes, got {_short(ground_truth)}")
-    if len(data) == 4 and all(isinstance(item, int | float) for item in data):
-        data = [data]
-    if len(data) > MAX_GOLD_BOXES:
-        raise GroundTruthError(f"the ground truth has {len(data)} boxes; at most {MAX_GOLD_BOXES} can be scored")
-    boxes = [_gold_box(item, index) for index, item in enumerate(data)]
-    if len({bool(box.labels) for box in boxes}) == 2:
-        raise GroundTruthError(
-            f"some boxes of the ground truth have a label and some have none: {_short(ground_truth)}"
-        )
-    return boxes
-
-
-def _gold_box(item: object, index: int) -> GoldBox:
-    labels: tuple[str, ...] = ()
-    if isinstance(item, dict):
-        names = item.get("label")
-        if names is not None:
-            labels = tuple(normalise_label(name) if isinstance(name, str) else "" for name in _as_list(names))
-            if not labels or not all(labels):
-                raise GroundTruthError(f"box {index} of the ground truth has an unreadable label: {_short(names)}")
-        item = item.get("bbox_2d")
-    if not (isinstance(item, list) and len(item) == 4 and all(_is_coordinate(number) for number in item)):
-        raise GroundTruthError(f"box {index} of the ground truth is not four finite numbers: {_short(item)}")
-    x1, y1, x2, y2 = map(float, item)
-    if not (x1 < x2 and y1 < y2):
-        raise GroundTruthError(f"box {index} of the ground truth has no area: {item}")
-    return GoldBox(x1, y1, x2, y2, labels)
-
-
-def _as_list(value: object) -> list[object]:
-    return value if isinstance(value, list) else [value]
-
-
-def _is_coordinate(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= 1e7
-
-
-def _short(value: object) -> str:
-    text = value if isinstance(value, str) else repr(value)
-    return repr(text if len(text) <= 80 else text[:77] + "...")
-
-
-_NOT_WORD = re.compile(r"[\W_]+")
-_ARTICLES = frozenset(("a", "an", "the"))
-
-
-@lru_cache(maxsize=4096)
-def normalise_label(label: str) -> str:
-    """A label without case, punctuation, articles and plural s.
-
-    Example:
-        >>> normalise_label("The Traffic-Lights")
-        'traffic light'
-    """
-    words = _NOT_WORD.sub(" ", unicodedata.normalize("NFKC", label[:400]).casefold()).split()
-    return " ".join(_singular(word) for word in words if word not in _ARTICLES) or " ".join(words)
-
-
-def _singular(word: str) -> str:
-    return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
+    def _value(self, box: Box, target: GoldBox, iou: float) -> float:
+        """What a pair is worth; 0 in every mode if it does not overlap."""
+        config = self.config
+        if config.mode == "giou":
+            return max(0.0, box_giou(box, target)) if iou else 0.0
+        steps = (config.threshold,) if config.mode == "threshold" else config.steps
+        return sum(_rounded(iou) >= step for step in steps) / len(steps)
 
 
 def iou_reward(
@@ -289,7 +186,13 @@ def iou_reward(
         ...            width=640, height=480, box_frame="norm1000").acc
         1.0
     """
-    gold = parse_ground_truth(ground_truth)
+    return _gold(ground_truth, width, height, box_frame, question, config).score(answer)
+
+
+def _gold(
+    ground_truth: str, width: int | None, height: int | None, box_frame: Any, question: str, config: IoUConfig
+) -> BoxesGold:
+    targets = parse_ground_truth(ground_truth)
     try:
         scale = frame_scale(
             box_frame or config.box_frame,
@@ -301,31 +204,8 @@ def iou_reward(
         )
     except FrameError as error:
         raise GroundTruthError(str(error)) from error
-    limit = max(config.max_boxes, 2 * len(gold))
-    found = find_boxes(answer, limit)
-    prediction = _as_text(found)
-    if not found:
-        return Verdict(0.0, prediction, "no_box")
-    if len(found) > limit:
-        return Verdict(0.0, prediction, "too_many_boxes")
-    boxes = [rescale(box, scale) for box in found] if scale != (1.0, 1.0) else found
-    fits = [_label_fits(box, gold, question) for box in boxes] if gold[0].labels else None
-    labels_fit = fits is None or all(map(any, fits))
-    if len(boxes) == 1 and len(gold) == 1:
-        acc = _rounded(_value(config)(boxes[0], gold[0]) if labels_fit else 0.0)
-        return Verdict(acc, prediction, _reason(acc, boxes, 1, gold, labels_fit))
-    ious = iou_matrix(boxes, gold)
-    if fits is not None:
-        ious = [[iou * fit for iou, fit in zip(*rows, strict=True)] for rows in zip(ious, fits, strict=True)]
-    kept = _without_copies(boxes, gold, ious)
-    values = [ious[i] for i in kept]
-    if config.mode != "raw":
-        value = _value(config)  # of a pair that does not overlap it is 0 in every mode
-        values = [
-            [value(boxes[i], target) if iou else 0.0 for target, iou in zip(gold, ious[i], strict=True)] for i in kept
-        ]
-    acc = _rounded(_best_sum(values) / max(len(boxes), len(gold)))
-    return Verdict(acc, prediction, _reason(acc, boxes, len(kept), gold, labels_fit))
+    extent = (width or 1000) / scale[0], (height or 1000) / scale[1]
+    return BoxesGold(targets, scale, question, config, extent)
 
 
 def _rounded(acc: float) -> float:
@@ -336,6 +216,15 @@ def _rounded(acc: float) -> float:
 def _as_text(boxes: Sequence[Box]) -> str:
     shown = ", ".join(f"[{box[0]:.6g}, {box[1]:.6g}, {box[2]:.6g}, {box[3]:.6g}]" for box in boxes[:16])
     return f"[{shown}{', ...' if len(boxes) > 16 else ''}]" if boxes else ""
+
+
+def _as_json(boxes: Sequence[Box], across: float, down: float) -> str:
+    """Boxes as a model would write them, in another frame."""
+    shown: list[Any] = []
+    for box in boxes:
+        corners = [float(f"{number:.15g}") for number in rescale(box, (across, down))[:4]]
+        shown.append({"bbox_2d": corners, "label": box.label} if box.label else corners)
+    return json.dumps(shown, ensure_ascii=False)
 
 
 def _label_fits(box: Box, gold: Sequence[GoldBox], question: str) -> list[bool]:
@@ -355,6 +244,8 @@ def _without_copies(boxes: Sequence[Box], gold: Sequence[GoldBox], ious: list[li
 
     Which boxes stay does not depend on the order of either list.
     """
+    if len(boxes) == 1:
+        return [0]
     order = sorted(range(len(boxes)), key=lambda i: (-max(ious[i]), boxes[i][:4], boxes[i].label or ""))
     overlaps = iou_matrix(boxes, boxes)
     kept: list[int] = []
@@ -372,12 +263,12 @@ def _without_copies(boxes: Sequence[Box], gold: Sequence[GoldBox], ious: list[li
 
 def _best_sum(values: list[list[float]]) -> float:
     """The largest sum over one-to-one pairs of rows (predictions) and columns (gold boxes)."""
+    if len(values) == 1 or len(values[0]) == 1:
+        return max(map(max, values))
     bests = [max(row) for row in values]
     wanted = [row.index(best) for row, best in zip(values, bests, strict=True) if best > 0]
     if len(wanted) == len(set(wanted)):  # no two predictions are best for the same gold box: no need to choose
         return math.fsum(bests)
-    if len(values[0]) == 1:
-        return max(bests)
     from scipy.optimize import linear_sum_assignment  # 0.1 s to import; most answers do without
 
     rows, columns = linear_sum_assignment(values, maximize=True)
@@ -400,80 +291,61 @@ def _reason(acc: float, boxes: Sequence[Box], distinct: int, gold: Sequence[Gold
     return "inexact_box"
 
 
-@dataclass(frozen=True)
-class BoxesGold(Gold):
-    """The gold boxes of a row; what answers are given in is the frame with `scale` original pixels a unit."""
+# --- what an audit tries ----------------------------------------------------------------------------------------------
 
-    ground_truth: str
-    golds: tuple[GoldBox, ...]
-    width: int | None
-    height: int | None
-    box_frame: str | None
-    question: str
-    config: IoUConfig
 
-    @property
-    def scale(self) -> tuple[float, float]:
-        """Pixels of the original picture that one unit of the answer's frame stands for."""
-        return frame_scale(
-            self.box_frame or self.config.box_frame,
-            self.width,
-            self.height,
-            family=self.config.family,
-            min_pixels=self.config.min_pixels,
-            max_pixels=self.config.max_pixels,
-        )
+def _grid(target: Target, count: int) -> str:
+    width, height = target.extent[0] / count, target.extent[1] / count
+    cells = [(column, row) for row in range(count) for column in range(count)]
+    return _answer([[c * width, r * height, (c + 1) * width, (r + 1) * height] for c, r in cells])
 
-    @property
-    def boxes(self) -> tuple[Box, ...]:  # type: ignore[override]
-        return tuple(Box(*gold[:4], label=gold.labels[0] if gold.labels else None) for gold in self.golds)
 
-    @property
-    def extent(self) -> tuple[float, float]:  # type: ignore[override]
-        across, down = self.scale
-        return (self.width or 1000) / across, (self.height or 1000) / down
+def _centred(target: Target, *shares: float) -> str:
+    width, height = target.extent
+    return _answer(
+        [[width * (1 - s) / 2, height * (1 - s) / 2, width * (1 + s) / 2, height * (1 + s) / 2] for s in shares]
+    )
 
-    @property
-    def honest(self) -> str:  # type: ignore[override]
-        across, down = self.scale
-        shown: list[Any] = []
-        for box in self.boxes:
-            corners = [round(number, 5) for number in rescale(box, (1 / across, 1 / down))[:4]]
-            shown.append({"bbox_2d": corners, "label": box.label} if box.label else corners)
-        return json.dumps(shown)
 
-    def moved(self, answer: str, extent: tuple[float, float]) -> str:
-        """Boxes keep their share of the picture."""
-        across, down = extent[0] / self.extent[0], extent[1] / self.extent[1]
-        moved: list[Any] = []
-        for box in json.loads(answer):
-            x1, y1, x2, y2 = box["bbox_2d"] if isinstance(box, dict) else box
-            new = [x1 * across, y1 * down, x2 * across, y2 * down]
-            moved.append({**box, "bbox_2d": new} if isinstance(box, dict) else new)
-        return answer if extent == self.extent else json.dumps(moved)
+def _random_boxes(target: Target, count: int, times: int = 1) -> str:
+    draw, boxes = random.Random(target.seed), []
+    for _ in range(count):
+        (left, right), (top, bottom) = (sorted((draw.uniform(0, e), draw.uniform(0, e))) for e in target.extent)
+        boxes.append([left, top, right, bottom])
+    return _answer(boxes * times)
 
-    def score(self, answer: str) -> Verdict:
-        return iou_reward(
-            answer,
-            self.ground_truth,
-            width=self.width,
-            height=self.height,
-            box_frame=self.box_frame,
-            question=self.question,
-            config=self.config,
-        )
+
+def _answer(boxes: Sequence[Sequence[float]]) -> str:
+    return json.dumps([[round(number, 3) for number in box] for box in boxes])
+
+
+_CHEATS = (
+    say("whole_image", lambda target: _centred(target, 1.0)),
+    say("beyond_the_image", "[[-1000000, -1000000, 1000000, 1000000]]"),
+    say("infinite_box", "[[-inf, -inf, inf, inf]]"),
+    say("nan_box", "[[nan, nan, nan, nan]]"),
+    say("zero_box", "[[0, 0, 0, 0]]"),
+    say("swapped_box", lambda target: _answer([[*target.extent, 0, 0]])),
+    say("unit_box", "[[0, 0, 1, 1]]"),
+    say("grid_2", lambda target: _grid(target, 2)),
+    say("grid_8", lambda target: _grid(target, 8)),
+    say("nested_boxes", lambda target: _centred(target, *(i / 10 for i in range(1, 11)))),
+    say("random_boxes", lambda target: _random_boxes(target, 60)),
+    say("flood", lambda target: _random_boxes(target, 1000)),
+    say("flood_of_one_box", lambda target: _random_boxes(target, 1, 60)),
+    say("whole_image_copies", lambda target: _answer([[0, 0, *target.extent]] * 20)),
+    say("numbers_to_1000", ", ".join(map(str, range(1001)))),
+    say("list_of_numbers", json.dumps(list(range(1000)))),
+    say("points", "(0,0),(1,1),(2,2),(3,3),(4,4),(5,5),(6,6)"),
+    say("gold_five_times", lambda target: target.honest * 5, sort="padded"),
+    say("gold_in_a_flood", lambda target: f"{target.honest} {_random_boxes(target, 50)}", sort="padded"),
+)
 
 
 def _parse(ground_truth: str, extra_info: Mapping[str, Any], scoring: Scoring) -> Gold:
     width, height = size_of(extra_info)
-    frame, question = extra_info.get("box_frame") or None, str(extra_info.get("question") or "")
-    golds = tuple(parse_ground_truth(ground_truth))
-    gold = BoxesGold(ground_truth, golds, width, height, frame, question, scoring.options)
-    try:
-        _ = gold.scale
-    except FrameError as error:
-        raise GroundTruthError(str(error)) from error
-    return gold
+    question = str(extra_info.get("question") or "")
+    return _gold(ground_truth, width, height, extra_info.get("box_frame"), question, scoring.options)
 
 
 KIND = RewardKind(
@@ -483,4 +355,5 @@ KIND = RewardKind(
     columns=("question", "width", "height", "box_frame"),
     config=IoUConfig,
     answers="boxes",
+    cheats=_CHEATS,
 )

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mixed_r1_verl.core.boxes import Box, FrameError, frame_scale, rescale
-from mixed_r1_verl.rewards.answer.boxes import MALFORMED, MAX_COORDINATE, find_boxes
+from mixed_r1_verl.core.boxes import Box
+from mixed_r1_verl.rewards.answer.boxes import MAX_COORDINATE, find_boxes
 
 ONE = (10, 20, 30, 40)
 TWO = (50, 60, 70, 80)
@@ -356,42 +356,3 @@ def test_random_bytes() -> None:
     for _ in range(2000):
         text = bytes(draw.randrange(256) for _ in range(draw.randrange(120))).decode("utf-8", "replace")
         find_boxes(text)
-
-
-@pytest.mark.parametrize(
-    ("frame", "size", "scale"),
-    [
-        ("pixel", (None, None), (1, 1)),
-        ("pixel", (640, 480), (1, 1)),
-        ("norm1000", (640, 480), (0.64, 0.48)),
-        ("norm1", (640, 480), (640, 480)),
-        ("resized", (640, 480), (640 / 644, 480 / 476)),
-    ],
-)
-def test_frames(frame: str, size: tuple[int | None, int | None], scale: tuple[float, float]) -> None:
-    assert frame_scale(frame, *size) == pytest.approx(scale)
-
-
-@pytest.mark.parametrize(
-    ("frame", "size", "family", "message"),
-    [
-        ("norm1000", (None, None), "qwen2_vl", "needs the image's width and height"),
-        ("norm1000", (640, None), "qwen2_vl", "needs the image's width and height"),
-        ("norm1", (0, 480), "qwen2_vl", "needs the image's width and height"),
-        ("resized", (-640, 480), "qwen2_vl", "needs the image's width and height"),
-        ("resized", (1, 480), "qwen2_vl", "at most 200"),
-        ("resized", (640, 480), "llava", "unknown model family"),
-        ("xywh", (640, 480), "qwen2_vl", "unknown box frame 'xywh'"),
-        ("", (640, 480), "qwen2_vl", "unknown box frame"),
-    ],
-)
-def test_frames_that_cannot_be_worked_out(
-    frame: str, size: tuple[int | None, int | None], family: str, message: str
-) -> None:
-    with pytest.raises(FrameError, match=message):
-        frame_scale(frame, *size, family=family)
-
-
-def test_rescale_keeps_the_label_and_malformed_boxes() -> None:
-    assert rescale(Box(1, 2, 3, 4, "dog"), (10, 100)) == Box(10, 200, 30, 400, "dog")
-    assert all(math.isnan(number) for number in rescale(MALFORMED, (2, 2))[:4])
