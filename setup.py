@@ -95,6 +95,7 @@ setup(
     },
     entry_points={
         "console_scripts": ["mixed-r1 = mixed_r1_verl.cli:main"],
+        "mixed_r1_verl.converters": ["mixed_r1_verl = mixed_r1_verl.data_preprocess"],
         "verl.plugins": ["mixed_r1_verl = mixed_r1_verl.plugin.verl_plugin"],
         "vllm.general_plugins": ["mixed_r1_verl = mixed_r1_verl.plugin.vllm_plugin:register"],
     },

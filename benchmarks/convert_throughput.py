@@ -30,12 +30,10 @@ import psutil
 from PIL import Image
 
 from mixed_r1_verl.core.boxes import format_boxes
-from mixed_r1_verl.core.rows import RowError
-from mixed_r1_verl.data.convert import Converter, Options, convert_dataset
-from mixed_r1_verl.data.files import RowGroups
-from mixed_r1_verl.data.raw import RawFolder, Row
+from mixed_r1_verl.data import Converter, Example, RawFolder, Row, RowError
+from mixed_r1_verl.data.convert import Options, convert_dataset
 from mixed_r1_verl.data.registry import get_converter
-from mixed_r1_verl.data.schema import Example
+from mixed_r1_verl.data.schema import RowGroups
 
 # By reward: converter, folder of the samples, split, further folder with pictures.
 SOURCES = {
@@ -124,7 +122,7 @@ def copy(folder: Path, output: Path) -> None:
         for number, line in enumerate(lines):
             value = json.loads(line)
             data = (folder / value["images"][0]).read_bytes()
-            truth = format_boxes(value["boxes"]) if value["boxes"] else value["answer"]
+            truth = format_boxes([box[:4] for box in value["boxes"]]) if value["boxes"] else value["answer"]
             groups.add(
                 {
                     "data_source": "repeated",

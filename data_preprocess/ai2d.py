@@ -21,11 +21,8 @@ What each field becomes: the key is the question, `answerTexts` the options, `co
 
 from collections.abc import Iterator
 
-from mixed_r1_verl.core.rows import DataError, RowError
-from mixed_r1_verl.data.convert import Converter
+from mixed_r1_verl.data import Converter, DataError, Example, RawFolder, Row, RowError
 from mixed_r1_verl.data.fields import answer_letter, record, scalar_text, text_field, text_list
-from mixed_r1_verl.data.raw import RawFolder, Row
-from mixed_r1_verl.data.schema import Example
 
 
 def rows(raw: RawFolder, split: str) -> Iterator[Row]:

@@ -29,12 +29,9 @@ from functools import partial
 
 from mixed_r1_verl.data_preprocess.llava import rows
 
-from mixed_r1_verl.core.rows import RowError
+from mixed_r1_verl.data import Converter, Example, Row, RowError, references_json
 from mixed_r1_verl.data.chat import first_turn
-from mixed_r1_verl.data.convert import Converter
 from mixed_r1_verl.data.fields import one_line, place_id, record
-from mixed_r1_verl.data.raw import Row
-from mixed_r1_verl.data.schema import Example, references_json
 
 
 def convert(row: Row) -> Example:

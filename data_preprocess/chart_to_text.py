@@ -20,11 +20,8 @@ upper folder, `multi_col` in `multiColumn`. The line is the id. Lines of another
 import re
 from collections.abc import Iterator
 
-from mixed_r1_verl.core.rows import DataError, RowError
-from mixed_r1_verl.data.convert import Converter
+from mixed_r1_verl.data import Converter, DataError, Example, RawFolder, Row, RowError, references_json
 from mixed_r1_verl.data.fields import detokenise, text_field
-from mixed_r1_verl.data.raw import RawFolder, Row
-from mixed_r1_verl.data.schema import Example, references_json
 
 FOLDERS = {"two_col": "", "multi_col": "multiColumn/"}
 _LINE = re.compile(r"\s*(two_col|multi_col)-(\d{1,9})\.txt\b")
@@ -34,7 +31,7 @@ def rows(raw: RawFolder, split: str) -> Iterator[Row]:
     file = f"dataset_split/{split}_index_mapping.csv"
     name = raw.first_of(f"statista_dataset/dataset/{file}", f"dataset/{file}", file)
     top = name.removesuffix(file)
-    for number, line in enumerate(raw.text(name).splitlines(), start=1):
+    for number, line in raw.lines(name):
         found = _LINE.match(line)
         if not found:
             continue

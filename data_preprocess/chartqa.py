@@ -23,11 +23,8 @@ few queries hold U+FFFD in the source where a no-break space was, and get a spac
 
 from collections.abc import Iterator
 
-from mixed_r1_verl.core.rows import DataError
-from mixed_r1_verl.data.convert import Converter
+from mixed_r1_verl.data import Converter, DataError, Example, RawFolder, Row
 from mixed_r1_verl.data.fields import one_line, record, scalar_text, stem, text_field
-from mixed_r1_verl.data.raw import RawFolder, Row
-from mixed_r1_verl.data.schema import Example
 
 
 def rows(raw: RawFolder, split: str) -> Iterator[Row]:

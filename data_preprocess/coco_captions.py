@@ -24,11 +24,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
-from mixed_r1_verl.core.rows import DataError, RowError
-from mixed_r1_verl.data.convert import Converter
+from mixed_r1_verl.data import Converter, DataError, Example, RawFolder, Row, RowError, references_json
 from mixed_r1_verl.data.fields import one_line, record, scalar_text, text_field
-from mixed_r1_verl.data.raw import RawFolder, Row
-from mixed_r1_verl.data.schema import Example, references_json
 
 QUESTION = "Describe the picture in one sentence."
 

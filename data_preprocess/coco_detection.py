@@ -27,11 +27,8 @@ from typing import Any
 
 from mixed_r1_verl.data_preprocess.coco_captions import image_name
 
-from mixed_r1_verl.core.rows import DataError, RowError
-from mixed_r1_verl.data.convert import Converter
+from mixed_r1_verl.data import Box, Converter, DataError, Example, RawFolder, Row, RowError
 from mixed_r1_verl.data.fields import number_list, record, scalar_text, text_field
-from mixed_r1_verl.data.raw import RawFolder, Row
-from mixed_r1_verl.data.schema import Box, Example
 
 LEAST_AREA = 32.0
 
@@ -82,7 +79,7 @@ def _box(found: dict[str, Any]) -> Box:
         raise RowError("bbox", "no_area", str(found["bbox"]))
     if width * height < LEAST_AREA:
         raise RowError("bbox", "too_small", f"{width * height:.1f} square pixels")
-    return x, y, x + width, y + height
+    return Box(x, y, x + width, y + height)
 
 
 CONVERTERS = (

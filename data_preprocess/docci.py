@@ -18,10 +18,8 @@ the id; `split` says which rows `--split` takes.
 
 from collections.abc import Iterator
 
-from mixed_r1_verl.data.convert import Converter
+from mixed_r1_verl.data import Converter, Example, RawFolder, Row, references_json
 from mixed_r1_verl.data.fields import one_line, record, text_field
-from mixed_r1_verl.data.raw import RawFolder, Row
-from mixed_r1_verl.data.schema import Example, references_json
 
 
 def rows(raw: RawFolder, split: str) -> Iterator[Row]:

@@ -19,10 +19,8 @@ reward, `image` the picture, `question_id` the id. `answer_bbox` is not used.
 
 from collections.abc import Iterator
 
-from mixed_r1_verl.data.convert import Converter
+from mixed_r1_verl.data import Converter, Example, RawFolder, Row
 from mixed_r1_verl.data.fields import record, scalar_text, text_field
-from mixed_r1_verl.data.raw import RawFolder, Row
-from mixed_r1_verl.data.schema import Example
 
 
 def rows(raw: RawFolder, split: str) -> Iterator[Row]:

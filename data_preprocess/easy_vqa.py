@@ -23,11 +23,8 @@ import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 
-from mixed_r1_verl.core.rows import RowError
-from mixed_r1_verl.data.convert import Converter
+from mixed_r1_verl.data import Converter, Example, RawFolder, Row, RowError
 from mixed_r1_verl.data.fields import scalar_text, text_field
-from mixed_r1_verl.data.raw import RawFolder, Row
-from mixed_r1_verl.data.schema import Example
 
 
 def installed_data() -> Path | None:

@@ -19,11 +19,8 @@ matching reward; `image_index` names the picture. The place in the list is the i
 
 from collections.abc import Iterator
 
-from mixed_r1_verl.core.rows import RowError
-from mixed_r1_verl.data.convert import Converter
+from mixed_r1_verl.data import Converter, Example, RawFolder, Row, RowError
 from mixed_r1_verl.data.fields import record, scalar_text, text_field
-from mixed_r1_verl.data.raw import RawFolder, Row
-from mixed_r1_verl.data.schema import Example
 
 YES_NO = {"0": "no", "1": "yes"}
 

@@ -30,11 +30,8 @@ from xml.etree import ElementTree
 
 from mixed_r1_verl.data_preprocess.voc import read_size, voc_box
 
-from mixed_r1_verl.core.rows import DataError, RowError
-from mixed_r1_verl.data.convert import Converter
+from mixed_r1_verl.data import Converter, DataError, Example, RawFolder, Row, RowError
 from mixed_r1_verl.data.fields import detokenise, short_hash
-from mixed_r1_verl.data.raw import RawFolder, Row
-from mixed_r1_verl.data.schema import Example
 
 _PHRASE = re.compile(r"\[/EN#(\d{1,12})/[^\s\]]{1,200} ([^\]]{1,500})\]")
 

@@ -20,11 +20,8 @@ is no such picture.
 
 from collections.abc import Iterator
 
-from mixed_r1_verl.core.rows import RowError
-from mixed_r1_verl.data.convert import Converter
+from mixed_r1_verl.data import Converter, Example, RawFolder, Row, RowError, references_json
 from mixed_r1_verl.data.fields import detokenise, stem
-from mixed_r1_verl.data.raw import RawFolder, Row
-from mixed_r1_verl.data.schema import Example, references_json
 
 FILES = {"train": "trainImages", "dev": "devImages", "test": "testImages"}
 
@@ -32,14 +29,14 @@ FILES = {"train": "trainImages", "dev": "devImages", "test": "testImages"}
 def rows(raw: RawFolder, split: str) -> Iterator[Row]:
     """One row a picture of the split, with all its captions; `all` takes every picture that has captions."""
     captions: dict[str, list[str]] = {}
-    for line in raw.text("Flickr8k.token.txt").splitlines():
+    for _, line in raw.lines("Flickr8k.token.txt"):
         name, tab, caption = line.partition("\t")
         if tab and caption.strip():
             captions.setdefault(name.rpartition("#")[0], []).append(caption)
     if split == "all":
         names = list(captions)
     else:
-        names = [line.strip() for line in raw.text(f"Flickr_8k.{FILES[split]}.txt").splitlines() if line.strip()]
+        names = [line.strip() for _, line in raw.lines(f"Flickr_8k.{FILES[split]}.txt") if line.strip()]
     for name in dict.fromkeys(names):
         found = raw.locate(f"Images/{name}", name, f"Flicker8k_Dataset/{name}")
         yield Row(f"Flickr8k.token.txt#{name}", {"image": found, "captions": captions.get(name, [])})

@@ -19,11 +19,8 @@ and is the id.
 
 from collections.abc import Iterator
 
-from mixed_r1_verl.core.rows import RowError
-from mixed_r1_verl.data.convert import Converter
+from mixed_r1_verl.data import Converter, Example, RawFolder, Row, RowError, references_json
 from mixed_r1_verl.data.fields import one_line, record, stem, text_field
-from mixed_r1_verl.data.raw import RawFolder, Row
-from mixed_r1_verl.data.schema import Example, references_json
 
 FOLDERS = {"iiw_400": "IIW-400", "docci_test": "DOCCI_Test", "dci_test": "DCI_Test"}
 QUESTION = "Describe the picture in detail."

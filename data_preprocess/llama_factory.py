@@ -21,14 +21,11 @@ pictures of the record where it has none). The reward is the one that fits the a
 
 from collections.abc import Iterator
 
-from mixed_r1_verl.core.rows import RowError
+from mixed_r1_verl.data import Converter, Example, RawFolder, Row, RowError
 from mixed_r1_verl.data.chat import first_turn
 from mixed_r1_verl.data.chat_rows import example_of_turn
-from mixed_r1_verl.data.convert import Converter
 from mixed_r1_verl.data.fields import place_id, record
 from mixed_r1_verl.data.prompt import IMAGE_MARKER
-from mixed_r1_verl.data.raw import RawFolder, Row
-from mixed_r1_verl.data.schema import Example
 
 
 def rows(raw: RawFolder, split: str) -> Iterator[Row]:

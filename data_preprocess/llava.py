@@ -24,13 +24,10 @@ all captions as references. Records without an answer (LLaVA-Bench's questions) 
 import re
 from collections.abc import Iterator
 
-from mixed_r1_verl.core.rows import RowError
+from mixed_r1_verl.data import Converter, Example, RawFolder, Row, RowError, references_json
 from mixed_r1_verl.data.chat import first_turn, image_names
 from mixed_r1_verl.data.chat_rows import example_of_turn
-from mixed_r1_verl.data.convert import Converter
 from mixed_r1_verl.data.fields import one_line, place_id, record, text_list
-from mixed_r1_verl.data.raw import RawFolder, Row
-from mixed_r1_verl.data.schema import Example, references_json
 
 COCO_PREFIX = "COCO_val2014_"
 _COCO_NUMBER = re.compile(r"\d{12}\.jpg")

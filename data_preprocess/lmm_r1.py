@@ -22,13 +22,10 @@ import json
 import re
 from dataclasses import replace
 
-from mixed_r1_verl.core.rows import RowError
+from mixed_r1_verl.data import Converter, Example, Row, RowError
 from mixed_r1_verl.data.chat import Turn, first_turn
 from mixed_r1_verl.data.chat_rows import chat_rows, example_of_turn
-from mixed_r1_verl.data.convert import Converter
 from mixed_r1_verl.data.fields import place_id, record, text_field
-from mixed_r1_verl.data.raw import Row
-from mixed_r1_verl.data.schema import Example
 
 _BOXED = re.compile(r"\$*\s*\\boxed\{(.*)\}\s*\$*", re.DOTALL)
 

@@ -20,10 +20,8 @@ question; `rationale` explains the answer and is not shown. `id` is the id and n
 
 from collections.abc import Iterator
 
-from mixed_r1_verl.data.convert import Converter
+from mixed_r1_verl.data import Converter, Example, RawFolder, Row
 from mixed_r1_verl.data.fields import answer_letter, record, text_field, text_list
-from mixed_r1_verl.data.raw import RawFolder, Row
-from mixed_r1_verl.data.schema import Example
 
 
 def rows(raw: RawFolder, split: str) -> Iterator[Row]:

@@ -21,10 +21,8 @@ it is a math one and `answer` the ground truth (an integer, a number with `preci
 
 from collections.abc import Iterator
 
-from mixed_r1_verl.data.convert import Converter
+from mixed_r1_verl.data import Converter, Example, RawFolder, Row
 from mixed_r1_verl.data.fields import letter_of, question_with_unit, record, scalar_text, text_field, text_list
-from mixed_r1_verl.data.raw import RawFolder, Row
-from mixed_r1_verl.data.schema import Example
 
 
 def rows(raw: RawFolder, split: str) -> Iterator[Row]:

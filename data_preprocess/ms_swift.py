@@ -24,8 +24,8 @@ Quirks: pictures are often URLs, which are never fetched (rejected; download the
 `history` ask the last of several questions and are rejected; pre-training records have a response only.
 """
 
+from mixed_r1_verl.data import Converter
 from mixed_r1_verl.data.chat_rows import chat_rows, convert_chat
-from mixed_r1_verl.data.convert import Converter
 
 CONVERTERS = (
     Converter(

@@ -21,12 +21,9 @@ everything else is a chart row with `answer` as it is published (`0; Cubic Rewar
 import re
 from collections.abc import Iterator
 
-from mixed_r1_verl.core.rows import DataError, RowError
+from mixed_r1_verl.data import Converter, DataError, Example, RawFolder, Row, RowError
 from mixed_r1_verl.data.chat import image_names, split_choices
-from mixed_r1_verl.data.convert import Converter
 from mixed_r1_verl.data.fields import LETTERS, record, scalar_text, text_field
-from mixed_r1_verl.data.raw import RawFolder, Row
-from mixed_r1_verl.data.schema import Example
 
 # Says how to write the answer, which the prompt template does; the form of compound answers (`a; b`) is kept.
 _FORMAT_NOTE = re.compile(r"\s*Note that your answer format should be as follows: Answer: The_answer_you_get\s*\Z")

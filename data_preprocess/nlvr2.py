@@ -19,10 +19,8 @@ What each field becomes: `sentence` the question, `label` in lower case the grou
 
 from collections.abc import Iterator
 
-from mixed_r1_verl.data.convert import Converter
+from mixed_r1_verl.data import Converter, Example, RawFolder, Row
 from mixed_r1_verl.data.fields import record, scalar_text, text_field
-from mixed_r1_verl.data.raw import RawFolder, Row
-from mixed_r1_verl.data.schema import Example
 
 FOLDERS = {"train": "train", "dev": "dev", "test1": "test1", "test2": "test2", "balanced_dev": "dev"}
 

@@ -19,11 +19,8 @@ Quirks: extensions lie (GIF and JPEG among the `.png`); some pictures have a pal
 
 from collections.abc import Iterator
 
-from mixed_r1_verl.core.rows import RowError
-from mixed_r1_verl.data.convert import Converter
+from mixed_r1_verl.data import Converter, Example, RawFolder, Row, RowError, references_json
 from mixed_r1_verl.data.fields import detokenise, text_field
-from mixed_r1_verl.data.raw import RawFolder, Row
-from mixed_r1_verl.data.schema import Example, references_json
 
 FIELDS = ("image", "title", "summary", "question", "abstractive_answer", "extractive_answer")
 

@@ -34,13 +34,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mixed_r1_verl.core.rows import DataError, RowError
+from mixed_r1_verl.data import Converter, DataError, Example, RawFolder, Row, RowError, references_json
 from mixed_r1_verl.data.chat import infer_reward, read_boxes
-from mixed_r1_verl.data.convert import Converter
 from mixed_r1_verl.data.fields import answer_letter, scalar_text, text_list
 from mixed_r1_verl.data.prompt import IMAGE_MARKER
-from mixed_r1_verl.data.raw import RawFolder, Row
-from mixed_r1_verl.data.schema import Example, references_json
 from mixed_r1_verl.rewards.kinds import KINDS
 
 QUESTIONS = ("question", "query", "problem", "text", "instruction")

@@ -20,10 +20,8 @@ in the list is the id, since `question_id` starts anew with each picture.
 
 from collections.abc import Iterator
 
-from mixed_r1_verl.data.convert import Converter
+from mixed_r1_verl.data import Converter, Example, RawFolder, Row
 from mixed_r1_verl.data.fields import detokenise, record, scalar_text, text_field
-from mixed_r1_verl.data.raw import RawFolder, Row
-from mixed_r1_verl.data.schema import Example
 
 
 def rows(raw: RawFolder, split: str) -> Iterator[Row]:

@@ -16,11 +16,9 @@ What each field becomes: `question` the question; an integer `ground_truth` (cou
 (`65°`, `9米`, `\\frac{4}{3}`) is `math`. The place in the file is the id.
 """
 
+from mixed_r1_verl.data import Converter, Example, Row
 from mixed_r1_verl.data.chat_rows import chat_rows
-from mixed_r1_verl.data.convert import Converter
 from mixed_r1_verl.data.fields import one_line, place_id, record, scalar_text, text_field
-from mixed_r1_verl.data.raw import Row
-from mixed_r1_verl.data.schema import Example
 
 
 def convert(row: Row) -> Example:

@@ -25,12 +25,9 @@ Quirks: the expressions are a pickle, which is read with everything but plain da
 from collections.abc import Iterator
 from functools import partial
 
-from mixed_r1_verl.core.rows import DataError
-from mixed_r1_verl.data.convert import Converter
+from mixed_r1_verl.data import Converter, DataError, Example, RawFolder, Row
 from mixed_r1_verl.data.fields import number_list, record, scalar_text, text_field
 from mixed_r1_verl.data.plain_pickle import read_plain_pickle
-from mixed_r1_verl.data.raw import RawFolder, Row
-from mixed_r1_verl.data.schema import Example
 
 PICKLES = ("refs(unc).p", "refs(umd).p", "refs(google).p")
 

@@ -19,11 +19,8 @@ original files `img_filename`) the picture. The id is made of picture, instructi
 
 from collections.abc import Iterator
 
-from mixed_r1_verl.core.rows import RowError
-from mixed_r1_verl.data.convert import Converter
+from mixed_r1_verl.data import Converter, Example, RawFolder, Row, RowError
 from mixed_r1_verl.data.fields import number_list, record, short_hash, stem, text_field
-from mixed_r1_verl.data.raw import RawFolder, Row
-from mixed_r1_verl.data.schema import Example
 
 
 def rows(raw: RawFolder, split: str) -> Iterator[Row]:

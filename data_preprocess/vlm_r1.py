@@ -17,8 +17,8 @@ answer; the reward is the one that fits it (`mixed_r1_verl.data.chat.infer_rewar
 `iou`, a sentence is `open_ended`. The place in the file is the id, since `id` is not unique over files.
 """
 
+from mixed_r1_verl.data import Converter
 from mixed_r1_verl.data.chat_rows import chat_rows, convert_chat
-from mixed_r1_verl.data.convert import Converter
 
 CONVERTERS = (
     Converter(

@@ -31,11 +31,8 @@ from collections.abc import Iterator
 from functools import partial
 from xml.etree import ElementTree
 
-from mixed_r1_verl.core.rows import DataError, RowError
-from mixed_r1_verl.data.convert import Converter
+from mixed_r1_verl.data import Box, Converter, DataError, Example, RawFolder, Row, RowError
 from mixed_r1_verl.data.fields import stem
-from mixed_r1_verl.data.raw import RawFolder, Row
-from mixed_r1_verl.data.schema import Box, Example
 
 SPLITS = ("all", "train", "val", "trainval", "test")
 # Class names of BCCD are abbreviations.
@@ -101,7 +98,7 @@ def _annotation_names(raw: RawFolder, split: str, annotations: str) -> list[str]
     listing = f"{annotations.rpartition('Annotations')[0]}ImageSets/Main/{split}.txt"
     labels = f"data/{split}_labels.csv"
     if raw.has(listing):
-        stems = [line.split()[0] for line in raw.text(listing).splitlines() if line.strip()]
+        stems = [line.split()[0] for _, line in raw.lines(listing) if line.strip()]
     elif raw.has(labels):
         stems = [stem(found.get("filename") or "") for _, found in raw.csv_rows(labels)]
     else:
@@ -140,7 +137,7 @@ def voc_box(found: dict[str, str]) -> Box:
         raise RowError("bndbox", "not_a_number", str(found)[:120]) from None
     if xmax < xmin or ymax < ymin or (xmax == xmin and ymax == ymin):
         raise RowError("bndbox", "no_area", f"{[xmin, ymin, xmax, ymax]}")
-    return xmin - 1, ymin - 1, xmax, ymax
+    return Box(xmin - 1, ymin - 1, xmax, ymax)
 
 
 _voc = partial(Converter, rows=rows, convert=convert, splits=SPLITS)

@@ -22,11 +22,8 @@ which fewer than seven of ten agree, for nobody could learn them.
 
 from collections.abc import Iterator
 
-from mixed_r1_verl.core.rows import RowError
-from mixed_r1_verl.data.convert import Converter
+from mixed_r1_verl.data import Converter, Example, RawFolder, Row, RowError
 from mixed_r1_verl.data.fields import record, scalar_text, text_field, yes_no
-from mixed_r1_verl.data.raw import RawFolder, Row
-from mixed_r1_verl.data.schema import Example
 
 LEAST_AGREEMENT = 0.7
 

@@ -1,12 +1,14 @@
 """A digest of the code that a result depends on, for keys of caches and of runs that go on.
 
 What a module can change is what it imports. So the key of a stage is made of the sources of its modules and of every
-module of this project that they import, directly or not, also within functions.
+module of this project, or of their own, that they import, directly or not, also within functions.
 """
 
 import ast
 import hashlib
 import importlib.util
+import pkgutil
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -16,7 +18,7 @@ PACKAGE = "mixed_r1_verl"
 
 
 def code_digest(*modules: str) -> str:
-    """Digest of the sources of some modules and of all of this package that they import.
+    """Digest of the sources of some modules and of all of this package, and of their own, that they import.
 
     >>> code_digest("mixed_r1_verl.core.boxes") == code_digest("mixed_r1_verl.core.boxes")
     True
@@ -27,15 +29,16 @@ def code_digest(*modules: str) -> str:
 
 
 def imported_modules(*modules: str) -> set[str]:
-    """The modules themselves and every module of this package that they import, directly or not.
+    """The modules themselves and every module of this package, or of their own, that they import, directly or not.
 
     A package brings its `__init__`; importing a module brings the packages that it lies in.
     """
+    own = {PACKAGE, *(name.split(".")[0] for name in modules)}
     found: set[str] = set()
     waiting = list(modules)
     while waiting:
         name = waiting.pop()
-        if name not in found and _source(name) is not None:
+        if name.split(".")[0] in own and name not in found and _source(name) is not None:
             found.add(name)
             waiting += _imports(name)
     return found
@@ -43,12 +46,23 @@ def imported_modules(*modules: str) -> set[str]:
 
 @cache
 def _source(name: str) -> Path | None:
-    """The file of a module; None for what is no module with a source."""
-    try:
-        spec = importlib.util.find_spec(name)
-    except (ImportError, AttributeError, ValueError):
+    """The file of a module; None for what is no module with a source. No module is imported but a top-level package."""
+    parent, _, child = name.rpartition(".")
+    above = _source(parent) if parent else None
+    if above is not None and above.name != "__init__.py":
         return None
-    return Path(spec.origin) if spec is not None and spec.origin and spec.origin.endswith(".py") else None
+    if above is not None:
+        for path in (above.parent / child / "__init__.py", above.parent / f"{child}.py"):
+            if path.is_file():
+                return path
+    file = getattr(sys.modules.get(name), "__file__", None)
+    if not file and name.count(".") < 2:  # deeper ones would import what they lie in
+        try:
+            spec = importlib.util.find_spec(name)
+        except (ImportError, AttributeError, ValueError):
+            return None
+        file = spec.origin if spec else None
+    return Path(file) if file and file.endswith(".py") else None
 
 
 @cache
@@ -59,7 +73,10 @@ def _imports(name: str) -> tuple[str, ...]:
     for node in ast.walk(ast.parse(path.read_bytes())):
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            found.add(node.module)
-            found.update(f"{node.module}.{alias.name}" for alias in node.names)
-    return tuple(sorted(one for one in found if one.split(".")[0] == PACKAGE))
+        elif isinstance(node, ast.ImportFrom):
+            package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+            module = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
+            found.update([module, *(f"{module}.{alias.name}" for alias in node.names)])
+        elif isinstance(node, ast.Name) and node.id == "__path__":  # a package that imports its modules by their names
+            found.update(f"{name}.{module.name}" for module in pkgutil.iter_modules([str(path.parent)]))
+    return tuple(sorted(found))

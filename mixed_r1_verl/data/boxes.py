@@ -3,9 +3,10 @@
 import math
 from collections.abc import Sequence
 
+from mixed_r1_verl.core.boxes import Box
 from mixed_r1_verl.core.rows import RowError
+from mixed_r1_verl.data.converter import Example
 from mixed_r1_verl.data.images import StoredImage
-from mixed_r1_verl.data.schema import Box, Example
 
 # A box may stick out of the picture by this many pixels and is then cut: published boxes are often rounded outwards.
 OVERHANG_PIXELS = 1.0
@@ -21,7 +22,7 @@ def place_boxes(example: Example, images: Sequence[StoredImage]) -> list[Box]:
     Example:
         >>> picture = StoredImage(b"", "PNG", width=50, height=50, source_width=100, source_height=100, changed=True)
         >>> place_boxes(Example("1", "Where?", "iou", boxes=((0.1, 0.1, 0.5, 1.0),), box_frame="norm1"), [picture])
-        [(5.0, 5.0, 25.0, 50.0)]
+        [Box(x1=5.0, y1=5.0, x2=25.0, y2=50.0, label=None, caption=None)]
     """
     if not example.boxes:
         raise RowError("boxes", "missing")
@@ -43,16 +44,16 @@ def place_boxes(example: Example, images: Sequence[StoredImage]) -> list[Box]:
     scale_x, scale_y = picture.width / frame_width, picture.height / frame_height
     placed: list[Box] = []
     for box in example.boxes:
-        if not all(math.isfinite(side) for side in box):
-            raise RowError("boxes", "not_finite", str(list(box)))
+        if not all(math.isfinite(side) for side in box[:4]):
+            raise RowError("boxes", "not_finite", str(list(box[:4])))
         x1, y1, x2, y2 = box[0] * scale_x, box[1] * scale_y, box[2] * scale_x, box[3] * scale_y
         margin = OVERHANG_PIXELS
         if min(x1, y1) < -margin or x2 > picture.width + margin or y2 > picture.height + margin:
-            raise RowError("boxes", "outside_image", f"{list(box)} in {picture.width}x{picture.height}")
+            raise RowError("boxes", "outside_image", f"{list(box[:4])} in {picture.width}x{picture.height}")
         x1, y1, x2, y2 = max(x1, 0.0), max(y1, 0.0), min(x2, float(picture.width)), min(y2, float(picture.height))
         if round(x2, 2) <= round(x1, 2) or round(y2, 2) <= round(y1, 2):
-            raise RowError("boxes", "no_area", str(list(box)))
-        placed.append((x1, y1, x2, y2))
+            raise RowError("boxes", "no_area", str(list(box[:4])))
+        placed.append(Box(x1, y1, x2, y2))
     return placed
 
 

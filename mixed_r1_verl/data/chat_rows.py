@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from mixed_r1_verl.core.rows import RowError
 from mixed_r1_verl.data.chat import Turn, first_turn, infer_reward, read_boxes, split_choices
+from mixed_r1_verl.data.converter import Example
 from mixed_r1_verl.data.fields import LETTERS, letter_of, place_id, record
 from mixed_r1_verl.data.raw import RawFolder, Row
-from mixed_r1_verl.data.schema import Example
 
 
 def example_of_turn(identity: str, turn: Turn, images: tuple[str, ...] | None = None) -> Example:

@@ -16,16 +16,16 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
 
 from mixed_r1_verl.core.files import sha256_of, write_text
 from mixed_r1_verl.core.rows import DataError, Reject
-from mixed_r1_verl.data.convert_row import ImageCache, convert_row
-from mixed_r1_verl.data.converter import Job
-from mixed_r1_verl.data.files import RowGroups
+from mixed_r1_verl.data.convert_row import ImageCache, Job, convert_row
 from mixed_r1_verl.data.raw import Row
+from mixed_r1_verl.data.schema import RowGroups
 
 Batch = list[tuple[int, Row]]
 DUPLICATE = "duplicate_id"
@@ -128,55 +128,38 @@ class ChunkRun:
         """Where the parquet file of a chunk lies."""
         return self.folder / f"{number:05d}.parquet"
 
+    def written_files(self) -> Iterator[tuple[Path, Chunk]]:
+        """The parquet files of the chunks that have rows, in order."""
+        return ((self.path(number), chunk) for number, chunk in enumerate(self.chunks) if chunk.written)
+
     def run(self) -> None:
         """Converts everything that is not converted yet.
 
         Raises:
             DataError: the source cannot be read on, or a worker died.
         """
-        options = self.job.options
-        numbered = self._numbered()
-        if options.limit is not None:
-            numbered = iter(_draw(numbered, options.limit, options.seed))
-        batches = enumerate(iter(lambda: list(islice(numbered, options.chunk_rows)), []))
-        if options.workers == 1:
-            for number, batch in batches:
-                self._collect(number, batch, _digest(batch), None)
-            return
-        # Fork would copy this process's threads' locks; spawned workers import the converter afresh.
-        context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(options.workers, mp_context=context, initializer=_end_with_parent)
-        try:
-            self._run_pool(pool, batches)
-        except BrokenProcessPool:
-            raise DataError(
-                "a worker process died (out of memory?); run again to go on, with fewer --workers"
-            ) from None
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-    def _run_pool(self, pool: ProcessPoolExecutor, batches: Iterable[tuple[int, Batch]]) -> None:
-        # One chunk more than workers, so that none waits for the next; what is in flight is names, not pictures.
-        pending: deque[tuple[int, Batch, str, Future[Chunk] | None]] = deque()
-        for number, batch in batches:
-            digest = _digest(batch)
-            future = None
-            if self._left(number, digest) is None:
-                future = pool.submit(write_chunk, self.job, batch, digest, self._temporary(number))
-            pending.append((number, batch, digest, future))
-            if len(pending) > self.job.options.workers:
+        # With workers one chunk more than they are is read, so that none waits for the next.
+        ahead = self.job.options.workers if self.job.options.workers > 1 else 0
+        pending: deque[tuple[int, Batch, str, Chunk | Future[Chunk] | None]] = deque()
+        with _workers(ahead) as pool:
+            for number, batch in enumerate(self._batches()):
+                digest = _digest(batch)
+                ready: Chunk | Future[Chunk] | None = self._left(number, digest)
+                if ready is None and pool is not None:
+                    ready = pool.submit(write_chunk, self.job, batch, digest, self._temporary(number))
+                pending.append((number, batch, digest, ready))
+                if len(pending) > ahead:
+                    self._collect(*pending.popleft())
+            while pending:
                 self._collect(*pending.popleft())
-        while pending:
-            self._collect(*pending.popleft())
 
-    def _collect(self, number: int, batch: Batch, digest: str, future: Future[Chunk] | None) -> None:
+    def _collect(self, number: int, batch: Batch, digest: str, ready: Chunk | Future[Chunk] | None) -> None:
         """Takes the result of a chunk whose predecessors are all known, or makes it here."""
-        chunk = future.result() if future else self._left(number, digest)
-        if chunk is not None and chunk.follows(self._ids):
-            self.resumed += future is None
-        else:
+        chunk = ready.result() if isinstance(ready, Future) else ready
+        if chunk is None or not chunk.follows(self._ids):
             chunk = write_chunk(self.job, batch, digest, self._temporary(number), self._ids, self._report)
-            future = None
+        elif chunk is ready:
+            self.resumed += 1
         if chunk.written and self._temporary(number).exists():
             self._temporary(number).replace(self.path(number))
         write_text(self.folder / f"{number:05d}.json", json.dumps(asdict(chunk)))
@@ -202,6 +185,14 @@ class ChunkRun:
         if self.on_progress is not None:
             self.on_progress(self._written + written, self._rejected + rejected)
 
+    def _batches(self) -> Iterator[Batch]:
+        options = self.job.options
+        rows = self._numbered()
+        if options.limit is not None:
+            rows = iter(_draw(rows, options.limit, options.seed))
+        while batch := list(islice(rows, options.chunk_rows)):
+            yield batch
+
     def _numbered(self) -> Iterator[tuple[int, Row]]:
         for index, row in enumerate(self.job.converter.rows(self.job.raw, self.job.options.split)):
             self.source_rows = index + 1
@@ -213,9 +204,8 @@ def _draw(rows: Iterable[tuple[int, Row]], limit: int, seed: int) -> Batch:
 
     def key(numbered: tuple[int, Row]) -> tuple[bytes, int]:
         index, row = numbered
-        return hashlib.blake2b(
-            f"{seed}\n{row.where}".encode("utf-8", "backslashreplace"), digest_size=8
-        ).digest(), index
+        text = f"{seed}\n{row.where}".encode("utf-8", "backslashreplace")
+        return hashlib.blake2b(text, digest_size=8).digest(), index
 
     return sorted(heapq.nsmallest(limit, rows, key=key), key=lambda numbered: numbered[0])
 
@@ -225,6 +215,22 @@ def _digest(batch: Batch) -> str:
     for index, row in batch:
         digest.update(json.dumps([index, row.where, row.data], ensure_ascii=True, default=repr).encode())
     return digest.hexdigest()
+
+
+@contextmanager
+def _workers(count: int) -> Iterator[ProcessPoolExecutor | None]:
+    """A pool of so many processes; None for none."""
+    if not count:
+        yield None
+        return
+    # Fork would copy this process's threads' locks; spawned workers import the converter afresh.
+    pool = ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn"), initializer=_end_with_parent)
+    try:
+        yield pool
+    except BrokenProcessPool:
+        raise DataError("a worker process died (out of memory?); run again to go on, with fewer --workers") from None
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _end_with_parent() -> None:

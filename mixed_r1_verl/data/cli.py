@@ -12,9 +12,10 @@ from rich.table import Table
 
 from mixed_r1_verl.core.rows import DataError
 from mixed_r1_verl.data.check import check_files
-from mixed_r1_verl.data.convert import Converter, Options, Summary, convert_dataset
+from mixed_r1_verl.data.convert import Options, Summary, convert_dataset
+from mixed_r1_verl.data.converter import Converter
 from mixed_r1_verl.data.raw import RawFolder
-from mixed_r1_verl.data.registry import converters, documentation, get_converter, markdown_table
+from mixed_r1_verl.data.registry import broken_entry_points, converters, documentation, get_converter, markdown_table
 
 FAILED, BAD_USAGE = 1, 2
 
@@ -62,6 +63,8 @@ def list_command(
     for known in converters():
         table.add_row(known, " ".join(documentation(known).split("\n\n")[0].split()))
     _out.print(table, markup=False)
+    for line in broken_entry_points():
+        _err.print(f"not loaded: {line}", markup=False, highlight=False)
 
 
 @app.command("convert")

@@ -1,33 +1,60 @@
 """From a raw folder to parquet files that verl reads: `convert_dataset`, which all converters share.
 
 A converter brings `rows` and `convert`; everything else happens here, once: images, boxes, validation by the reward
-that will score the row, schema, row groups, rejects, resuming, atomic writes. Rows are converted chunk by chunk in
-`<output>.partial/`, and the result appears by a rename when the last chunk is finished. The same input, options and
-library versions give the same bytes, whatever the number of workers and however often the run was interrupted.
+that will score the row, schema, row groups, rejects, resuming, atomic writes. Rows are converted (`convert_row`) chunk
+by chunk (`chunks`) in `<output>.partial/`, and the result appears by a rename when the last chunk is finished. The same
+input, options, code and library versions give the same bytes, whatever the number of workers and however often the run
+was interrupted.
 
 Every row that was read is either written or stands in the rejects file: `read = written + rejected`.
 """
 
-import fcntl
 import json
 import shutil
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 
-from mixed_r1_verl.core.files import link, sha256_of, write_text
+from mixed_r1_verl.core.code import code_digest
+from mixed_r1_verl.core.files import Busy, link, lock, publish_folder, sha256_of, write_text
 from mixed_r1_verl.core.rows import DataError, Reject
 from mixed_r1_verl.data.chunks import ChunkRun
-from mixed_r1_verl.data.converter import Converter, Job, Options, Summary
-from mixed_r1_verl.data.files import parquet_writer
+from mixed_r1_verl.data.convert_row import Job, Options
+from mixed_r1_verl.data.converter import Converter
 from mixed_r1_verl.data.raw import RawFolder
+from mixed_r1_verl.data.schema import parquet_writer
 
-__all__ = ["Converter", "Options", "Summary", "convert_dataset", "summary_json"]
+__all__ = ["Options", "Summary", "convert_dataset", "converter_code"]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What came of a conversion; also written as JSON beside the output.
+
+    Attributes:
+        source_rows: rows in the source; more than `read` only with `limit`.
+        read, written, rejected: `read = written + rejected`.
+        reasons: number of rejects by `stage/reason`.
+        rewards: number of written rows by reward kind.
+        files: name, rows and SHA-256 of each parquet file.
+        resumed_chunks: chunks that an earlier, interrupted run had finished.
+    """
+
+    converter: str
+    split: str
+    source_rows: int
+    read: int
+    written: int
+    rejected: int
+    reasons: dict[str, int]
+    rewards: dict[str, int]
+    files: list[dict[str, Any]]
+    resumed_chunks: int = 0
 
 
 def convert_dataset(
@@ -54,132 +81,139 @@ def convert_dataset(
     Raises:
         DataError: the input cannot be used, the output is in the way, or no row at all could be converted.
     """
+    single = output.suffix == ".parquet"
     if options.split not in converter.splits:
         raise DataError(f"{converter.name} has no split {options.split!r}; it has {', '.join(converter.splits)}")
-    single = output.suffix == ".parquet"
-    if not single and output.is_dir() and any(output.iterdir()) and not (output / "summary.json").is_file():
-        raise DataError(f"{output} holds files that no conversion wrote; choose another --output or empty it")
     if single and output.is_dir():
         raise DataError(f"{output} is a folder; choose another --output or remove it")
-    image_folder = output.with_name(output.stem + "_images") if single else output.with_name(output.name + "_images")
+    if not single and output.is_dir() and any(output.iterdir()) and not (output / "summary.json").is_file():
+        raise DataError(f"{output} holds files that no conversion wrote; choose another --output or empty it")
+    job = Job(converter, raw, options, output.with_name((output.stem if single else output.name) + "_images"))
     partial = output.with_name(output.name + ".partial")
     try:
         partial.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"cannot write to {partial}: {error.strerror}") from None
-    with (partial / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise DataError(f"another run is writing {output}; wait for it or choose another --output") from None
-        _open_plan(partial, converter, raw, options)
-        run = ChunkRun(partial, Job(converter, raw, options, image_folder), on_progress)
-        try:
-            run.run()
-        except DataError:
-            if not run.chunks:  # nothing to go on with later
-                shutil.rmtree(partial)
-            raise
-        return _finish(output, run, single)
+    try:
+        with lock(partial / "lock", wait=False):
+            _keep_only(partial, _task(job))
+            run = ChunkRun(partial, job, on_progress)
+            try:
+                run.run()
+            except DataError:
+                if not run.chunks:  # nothing to go on with later
+                    shutil.rmtree(partial)
+                raise
+            rejects = [Reject(*reject) for chunk in run.chunks for reject in chunk.rejects]
+            summary = _summary(run, rejects)
+            if not summary.written:
+                _give_up(output, run, summary, rejects)
+            (_finish_file if single else _finish_folder)(output, run, summary, rejects)
+            shutil.rmtree(partial)
+            return summary
+    except Busy:
+        raise DataError(f"another run is writing {output}; wait for it or choose another --output") from None
 
 
-def _open_plan(partial: Path, converter: Converter, raw: RawFolder, options: Options) -> None:
-    """Keeps what an interrupted run left if it had the same task, and clears it away if not."""
-    plan = {
-        "converter": converter.name,
+def converter_code(converter: Converter) -> str:
+    """Digest of all code that shapes or judges the rows of a converter: its own, the core's, the rewards'."""
+    functions = (getattr(function, "func", function) for function in (converter.rows, converter.convert))
+    return code_digest(__name__, *(function.__module__ for function in functions))
+
+
+def _task(job: Job) -> dict[str, Any]:
+    """What a conversion depends on beside its rows; what was left by a run with another task is of no use."""
+    return {
+        "converter": job.converter.name,
+        "code": converter_code(job.converter),
         "versions": {name: version(name) for name in ("mixed-r1-verl", "pyarrow", "pillow")},
-        "root": str(raw.root.resolve()),
-        "image_roots": [str(root.resolve()) for root in raw.image_roots],
+        "root": str(job.raw.root.resolve()),
+        "image_roots": [str(root.resolve()) for root in job.raw.image_roots],
         # The number of workers does not change the result, so it may differ when a run is resumed.
-        "options": {key: value for key, value in asdict(options).items() if key != "workers"},
+        "options": {key: value for key, value in asdict(job.options).items() if key != "workers"},
     }
+
+
+def _keep_only(partial: Path, task: dict[str, Any]) -> None:
+    """Keeps what an interrupted run left if it had the same task, and clears it away if not."""
     path = partial / "plan.json"
     try:
-        same = json.loads(path.read_text(encoding="utf-8")) == plan
+        same = json.loads(path.read_text(encoding="utf-8")) == task
     except (OSError, ValueError):
         same = False
     for left in partial.iterdir():
-        if left.name != "lock" and (not same or left.suffix == ".tmp"):
+        if left.name != "lock" and (not same or left.suffix in (".tmp", ".partial")):
             left.unlink()
     if not same:
-        write_text(path, json.dumps(plan))
+        write_text(path, json.dumps(task))
 
 
-def _finish(output: Path, run: ChunkRun, single: bool) -> Summary:
-    rejects = [Reject(*reject) for chunk in run.chunks for reject in chunk.rejects]
-    rewards = Counter[str]()
-    for chunk in run.chunks:
-        rewards.update(chunk.rewards)
-    summary = Summary(
+def _summary(run: ChunkRun, rejects: list[Reject]) -> Summary:
+    rewards = sum((Counter(chunk.rewards) for chunk in run.chunks), Counter[str]())
+    return Summary(
         converter=run.job.converter.name,
         split=run.job.options.split,
         source_rows=run.source_rows,
         read=sum(chunk.read for chunk in run.chunks),
         written=rewards.total(),
         rejected=len(rejects),
-        reasons=dict(sorted(Counter(f"{r.stage}/{r.reason}" for r in rejects).items())),
+        reasons=dict(sorted(Counter(f"{reject.stage}/{reject.reason}" for reject in rejects).items())),
         rewards=dict(sorted(rewards.items())),
         files=[],
         resumed_chunks=run.resumed,
     )
-    lines = "".join(json.dumps(reject._asdict(), ensure_ascii=False) + "\n" for reject in rejects)
-    if not summary.written:
-        report = output.with_name(output.stem + ".rejects.jsonl")
-        write_text(report, lines)
-        shutil.rmtree(run.folder)
-        reasons = ", ".join(f"{count} x {reason}" for reason, count in summary.reasons.items()) or "the source is empty"
-        raise DataError(f"none of {summary.read} rows could be converted ({reasons}); see {report}")
-    finish = _finish_file if single else _finish_folder
-    summary = finish(output, run, summary, lines)
+
+
+def _give_up(output: Path, run: ChunkRun, summary: Summary, rejects: list[Reject]) -> None:
+    report = output.with_name(output.stem + ".rejects.jsonl")
+    write_text(report, _lines(rejects))
     shutil.rmtree(run.folder)
-    return summary
+    reasons = ", ".join(f"{count} x {reason}" for reason, count in summary.reasons.items()) or "the source is empty"
+    raise DataError(f"none of {summary.read} rows could be converted ({reasons}); see {report}")
 
 
-def _finish_file(output: Path, run: ChunkRun, summary: Summary, rejects: str) -> Summary:
-    numbers = [number for number, chunk in enumerate(run.chunks) if chunk.written]
-    if len(numbers) == 1:
-        whole, digest = run.path(numbers[0]), run.chunks[numbers[0]].sha256
+def _finish_file(output: Path, run: ChunkRun, summary: Summary, rejects: list[Reject]) -> None:
+    parts = list(run.written_files())
+    if len(parts) == 1:
+        whole, digest = parts[0][0], parts[0][1].sha256
     else:
         whole = run.folder / "whole.tmp"
         with parquet_writer(whole, run.job.options.images) as writer:
-            for number in numbers:
-                with pq.ParquetFile(run.path(number)) as chunk:
-                    for group in range(chunk.num_row_groups):
-                        writer.write_table(chunk.read_row_group(group))
+            for path, _ in parts:
+                with pq.ParquetFile(path) as part:
+                    for group in range(part.num_row_groups):
+                        writer.write_table(part.read_row_group(group))
         digest = sha256_of(whole)
-    summary = replace(summary, files=[_entry(output.name, summary.written, digest)])
-    write_text(output.with_name(output.stem + ".rejects.jsonl"), rejects)
+    summary.files.append({"name": output.name, "rows": summary.written, "sha256": digest})
+    # Written in the run's own folder, so that a killed run leaves nothing beside the output.
+    notes = {".rejects.jsonl": _lines(rejects), ".summary.json": _summary_json(summary)}
+    for suffix, text in notes.items():
+        write_text(run.folder / f"notes{suffix}.tmp", text)
     whole.replace(output)
-    write_text(output.with_name(output.stem + ".summary.json"), summary_json(summary))
-    return summary
+    for suffix in notes:
+        (run.folder / f"notes{suffix}.tmp").replace(output.with_name(output.stem + suffix))
 
 
-def _finish_folder(output: Path, run: ChunkRun, summary: Summary, rejects: str) -> Summary:
+def _finish_folder(output: Path, run: ChunkRun, summary: Summary, rejects: list[Reject]) -> None:
     ready = output.with_name(output.name + ".ready")
     shutil.rmtree(ready, ignore_errors=True)
     ready.mkdir()
-    numbers = [number for number, chunk in enumerate(run.chunks) if chunk.written]
-    for shard, number in enumerate(numbers):
-        name = f"{summary.split}-{shard:05d}-of-{len(numbers):05d}.parquet"
-        summary.files.append(_entry(name, run.chunks[number].written, run.chunks[number].sha256))
+    parts = list(run.written_files())
+    for shard, (path, chunk) in enumerate(parts):
+        name = f"{summary.split}-{shard:05d}-of-{len(parts):05d}.parquet"
+        summary.files.append({"name": name, "rows": chunk.written, "sha256": chunk.sha256})
         # Links, not moves: until the new folder stands, an interrupted run can still be resumed.
-        link(run.path(number), ready / name)
-    write_text(ready / "rejects.jsonl", rejects)
-    write_text(ready / "summary.json", summary_json(summary))
-    old = output.with_name(output.name + ".old")
-    shutil.rmtree(old, ignore_errors=True)
-    if output.exists():
-        output.replace(old)
-    ready.replace(output)
-    shutil.rmtree(old, ignore_errors=True)
-    return summary
+        link(path, ready / name)
+    write_text(ready / "rejects.jsonl", _lines(rejects))
+    write_text(ready / "summary.json", _summary_json(summary))
+    publish_folder(ready, output)
 
 
-def _entry(name: str, rows: int, sha256: str) -> dict[str, Any]:
-    return {"name": name, "rows": rows, "sha256": sha256}
+def _lines(rejects: list[Reject]) -> str:
+    return "".join(json.dumps(reject._asdict(), ensure_ascii=False) + "\n" for reject in rejects)
 
 
-def summary_json(summary: Summary) -> str:
-    """The summary as it is written. The number of resumed chunks is left out: it is no property of the data."""
+def _summary_json(summary: Summary) -> str:
+    # How many chunks were resumed is no property of the data.
     values = {key: value for key, value in asdict(summary).items() if key != "resumed_chunks"}
     return json.dumps(values, indent=2, ensure_ascii=False) + "\n"

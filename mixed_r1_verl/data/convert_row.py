@@ -1,21 +1,57 @@
-"""One row through all stages: convert, images, boxes, validation by the reward that will score it."""
+"""One row, from the raw record to the parquet row or the reject: read it from top to bottom."""
 
 from collections import OrderedDict
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mixed_r1_verl.core.boxes import format_boxes
 from mixed_r1_verl.core.rows import Reject, RowError
 from mixed_r1_verl.data.boxes import place_boxes
-from mixed_r1_verl.data.converter import Job
+from mixed_r1_verl.data.converter import Converter
 from mixed_r1_verl.data.images import StoredImage, read_image_file, store_image, write_image
-from mixed_r1_verl.data.raw import Row
-from mixed_r1_verl.data.schema import build_row, check_types
+from mixed_r1_verl.data.raw import RawFolder, Row
+from mixed_r1_verl.data.schema import ImageForm, build_row, check_types
 from mixed_r1_verl.data.validate import check_row
 
 CACHED_IMAGES = 8
 
 ImageCache = OrderedDict[Path, StoredImage]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line can say about a conversion.
+
+    Attributes:
+        split: which split to read.
+        limit: take at most this many rows, drawn by `seed` and kept in the source's order; None takes all.
+        images: `bytes` embeds pictures, `path` writes them into a folder beside the output.
+        max_pixels: reduce larger pictures (and their boxes) to this many pixels; None leaves them.
+        workers: processes; 1 works in this process.
+        seed: draws the rows of `limit`.
+        check_gold: also score each row's ground truth, wrapped in the template, and reject rows where it is not right.
+        chunk_rows: rows of the source in a chunk, the unit of resuming and of sharding.
+    """
+
+    split: str = "train"
+    limit: int | None = None
+    images: ImageForm = "bytes"
+    max_pixels: int | None = None
+    workers: int = 1
+    seed: int = 0
+    check_gold: bool = True
+    chunk_rows: int = 1024
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that a worker needs besides the rows."""
+
+    converter: Converter
+    raw: RawFolder
+    options: Options
+    image_folder: Path
 
 
 def convert_row(job: Job, index: int, row: Row, cache: ImageCache) -> dict[str, Any] | Reject:
@@ -39,7 +75,9 @@ def convert_row(job: Job, index: int, row: Row, cache: ImageCache) -> dict[str, 
         stored = [_stored_image(job, image, cache) for image in example.images]
         width, height = (stored[0].width, stored[0].height) if stored else (0, 0)
         stage = "boxes"
-        ground_truth = format_boxes(place_boxes(example, stored)) if example.reward == "iou" else example.answer
+        ground_truth = example.answer
+        if example.reward == "iou":
+            ground_truth = format_boxes([box[:4] for box in place_boxes(example, stored)])
         stage = "validate"
         check_row(example, ground_truth, width=width, height=height, gold=job.options.check_gold)
         cells = [_image_cell(job, image, data) for image, data in zip(example.images, stored, strict=True)]

@@ -1,16 +1,49 @@
-"""What a conversion is told and what it tells: the converter of a dataset, its options, its summary.
+"""What the author of a converter writes, and what the core of conversion asks of it.
 
 A converter is two plain functions: `rows` walks the raw folder and yields one `Row` for each parquet row that could
-come of it, `convert` makes an `Example` of one row or raises `RowError`.
+come of it, `convert` makes an `Example` of one row or raises `RowError`. Everything else is done by
+`mixed_r1_verl.data.convert`, the same for all.
 """
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from mixed_r1_verl.core.boxes import BoxFrame
 from mixed_r1_verl.data.raw import RawFolder, Row
-from mixed_r1_verl.data.schema import Example, ImageForm
+
+
+@dataclass(frozen=True)
+class Example:
+    """One question of a published dataset, before its images are read.
+
+    Attributes:
+        id: unique in the data source and stable over runs; the core puts `<data_source>/<split>/` in front.
+        question: the question as published.
+        reward: reward kind that scores it.
+        answer: ground truth as text, for every reward but `iou`; a JSON list of strings for several references.
+        images: path of each image relative to the raw folder (or to `--image-root`), or its encoded bytes.
+        choices: option texts in order A, B, C, ….
+        boxes: ground truth of `iou`: (x1, y1, x2, y2), x1 < x2, y1 < y2.
+        box_frame: frame of `boxes`; `pixel` is pixels of the first image, 0-based, right and lower edge exclusive.
+        box_size: (width, height) of the picture on which the boxes were drawn, where the dataset states it. Boxes are
+            rescaled when the picture was stored in another size of like shape, and rejected when shapes differ.
+        ability: verl's `ability` column; the reward kind when empty.
+        data_source: overrides the converter's own name, for converters that read several datasets.
+    """
+
+    id: str
+    question: str
+    reward: str
+    answer: str = ""
+    images: tuple[str | bytes, ...] = ()
+    choices: tuple[str, ...] = ()
+    boxes: tuple[Sequence[float], ...] = ()
+    box_frame: BoxFrame = "pixel"
+    box_size: tuple[int, int] | None = None
+    ability: str = ""
+    data_source: str = ""
 
 
 @dataclass(frozen=True)
@@ -37,61 +70,13 @@ class Converter:
     default_input: Callable[[], Path | None] | None = None
 
 
-@dataclass(frozen=True)
-class Options:
-    """What the command line can say about a conversion.
+def references_json(references: Sequence[str]) -> str:
+    """The ground truth of `open_ended`: the text itself when there is one, a JSON list when there are several.
 
-    Attributes:
-        split: which split to read.
-        limit: take at most this many rows, drawn by `seed` and kept in the source's order; None takes all.
-        images: `bytes` embeds pictures, `path` writes them into a folder beside the output.
-        max_pixels: reduce larger pictures (and their boxes) to this many pixels; None leaves them.
-        workers: processes; 1 works in this process.
-        seed: draws the rows of `limit`.
-        check_gold: also score each row's ground truth, wrapped in the template, and reject rows where it is not right.
-        chunk_rows: rows of the source in a chunk, the unit of resuming and of sharding.
+    Example:
+        >>> references_json(["A cat."]), references_json(["A cat.", "Eine Kätzin."])
+        ('A cat.', '["A cat.", "Eine Kätzin."]')
     """
-
-    split: str = "train"
-    limit: int | None = None
-    images: ImageForm = "bytes"
-    max_pixels: int | None = None
-    workers: int = 1
-    seed: int = 0
-    check_gold: bool = True
-    chunk_rows: int = 1024
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What came of a conversion; also written as JSON beside the output.
-
-    Attributes:
-        source_rows: rows in the source; more than `read` only with `limit`.
-        read, written, rejected: `read = written + rejected`.
-        reasons: number of rejects by `stage/reason`.
-        rewards: number of written rows by reward kind.
-        files: name, rows and SHA-256 of each parquet file.
-        resumed_chunks: chunks that an earlier, interrupted run had finished.
-    """
-
-    converter: str
-    split: str
-    source_rows: int
-    read: int
-    written: int
-    rejected: int
-    reasons: dict[str, int]
-    rewards: dict[str, int]
-    files: list[dict[str, Any]]
-    resumed_chunks: int = 0
-
-
-@dataclass(frozen=True)
-class Job:
-    """All that a worker needs besides the rows."""
-
-    converter: Converter
-    raw: RawFolder
-    options: Options
-    image_folder: Path
+    if len(references) == 1 and not references[0].lstrip().startswith("["):
+        return references[0]
+    return json.dumps(list(references), ensure_ascii=False)

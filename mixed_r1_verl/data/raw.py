@@ -6,7 +6,6 @@ lets a path that stands in a record lead out of the folders that the user named.
 """
 
 import csv
-import io
 import json
 import os
 import unicodedata
@@ -20,6 +19,7 @@ from xml.etree import ElementTree
 from mixed_r1_verl.core.rows import DataError, RowError
 
 MAX_TEXT_BYTES = 4 << 30
+MAX_LINE = 256 << 20
 MAX_XML_BYTES = 16 << 20
 
 
@@ -221,26 +221,47 @@ class RawFolder:
         else:
             raise DataError(f"{self.root / name} holds a {type(value).__name__}, not a list or object of records")
 
+    def lines(self, name: str) -> Iterator[tuple[int, str]]:
+        """The lines of a text file with their numbers from 1, read one by one; U+2028 and the like end no line.
+
+        Raises:
+            DataError: it is missing or not UTF-8.
+        """
+        path = self.file(name)
+        number = 0
+        try:
+            with path.open(encoding="utf-8-sig") as handle:
+                for number, line in enumerate(iter(lambda: handle.readline(MAX_LINE), ""), 1):
+                    if len(line) == MAX_LINE:
+                        raise DataError(f"{path}: line {number} has more than {MAX_LINE} characters")
+                    yield number, line.removesuffix("\n")
+        except UnicodeDecodeError as error:
+            raise DataError(f"{path} is not UTF-8 text: {error.reason} after line {number}") from None
+        except OSError as error:
+            raise DataError(f"{path} cannot be read: {error.strerror}") from None
+
     def json_lines(self, name: str) -> Iterator[Row]:
         """The records of a JSON-lines file; blank lines are skipped. A line that is not JSON has a `RowError` as data.
 
         A file whose first character is `[` is read as one JSON list: many datasets call such a file `.jsonl`.
         """
-        text = self.text(name)
-        if text.lstrip()[:1] == "[" and "\n" in text.strip() and not _is_json(text.lstrip().splitlines()[0]):
-            yield from self.json_rows(name)
-            return
-        for number, line in enumerate(io.StringIO(text), start=1):
+        first = True
+        for number, line in self.lines(name):
             if not line.strip():
                 continue
             try:
-                yield Row(f"{name}:{number}", json.loads(line))
+                value = json.loads(line)
             except (ValueError, RecursionError) as error:
-                yield Row(f"{name}:{number}", RowError("record", "bad_json", _short(error)))
+                if first and line.lstrip()[:1] == "[":
+                    yield from self.json_rows(name)
+                    return
+                value = RowError("record", "bad_json", _short(error))
+            first = False
+            yield Row(f"{name}:{number}", value)
 
     def csv_rows(self, name: str, *, delimiter: str = ",") -> Iterator[Row]:
         """The records of a CSV file with a header, as dicts."""
-        reader = csv.DictReader(io.StringIO(self.text(name)), delimiter=delimiter)
+        reader = csv.DictReader((f"{line}\n" for _, line in self.lines(name)), delimiter=delimiter)
         try:
             for number, record in enumerate(reader, start=2):
                 yield Row(f"{name}:{number}", record)
@@ -282,14 +303,6 @@ def _is_file(path: Path) -> bool:
         return path.is_file()
     except OSError:  # a name longer than the file system takes
         return False
-
-
-def _is_json(line: str) -> bool:
-    try:
-        json.loads(line)
-    except (ValueError, RecursionError):
-        return False
-    return True
 
 
 def _short(error: Exception) -> str:

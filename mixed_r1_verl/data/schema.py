@@ -1,4 +1,4 @@
-"""The one schema of a parquet row, and how an example becomes a row.
+"""The one schema of a parquet row, how an example becomes a row, and how rows are written.
 
 verl concatenates train files and refuses column types that differ (a null column against a string column, int against
 float), so every file of this package is written with the explicit Arrow types below, never with inferred ones.
@@ -11,19 +11,21 @@ The `images` column has two forms, one for a run:
   which opens what stands under the key `image`. A struct with the key `path` alone would not work.
 """
 
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
-from mixed_r1_verl.core.boxes import BoxFrame
+from mixed_r1_verl.data.converter import Example
 from mixed_r1_verl.data.prompt import build_prompt
 
 ImageForm = Literal["bytes", "path"]
-Box = tuple[float, float, float, float]
+# verl cannot read a row group with more than 2 GiB of nested bytes; small groups also keep random access cheap.
+ROW_GROUP_BYTES = 32 << 20
+ROW_GROUP_ROWS = 256
 
 IMAGE_TYPES: dict[str, pa.DataType] = {
     "bytes": pa.list_(pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
@@ -98,50 +100,6 @@ def same_type(left: pa.DataType, right: pa.DataType) -> bool:
             same_type(a.type, b.type) for a, b in zip(left_fields, right_fields, strict=True)
         )
     return bool(left == right)
-
-
-@dataclass(frozen=True)
-class Example:
-    """One question of a published dataset, before its images are read.
-
-    Attributes:
-        id: unique in the data source and stable over runs; the core puts `<data_source>/<split>/` in front.
-        question: the question as published.
-        reward: reward kind that scores it.
-        answer: ground truth as text, for every reward but `iou`; a JSON list of strings for several references.
-        images: path of each image relative to the raw folder (or to `--image-root`), or its encoded bytes.
-        choices: option texts in order A, B, C, ….
-        boxes: ground truth of `iou`: (x1, y1, x2, y2), x1 < x2, y1 < y2.
-        box_frame: frame of `boxes`; `pixel` is pixels of the first image, 0-based, right and lower edge exclusive.
-        box_size: (width, height) of the picture on which the boxes were drawn, where the dataset states it. Boxes are
-            rescaled when the picture was stored in another size of like shape, and rejected when shapes differ.
-        ability: verl's `ability` column; the reward kind when empty.
-        data_source: overrides the converter's own name, for converters that read several datasets.
-    """
-
-    id: str
-    question: str
-    reward: str
-    answer: str = ""
-    images: tuple[str | bytes, ...] = ()
-    choices: tuple[str, ...] = ()
-    boxes: tuple[Box, ...] = ()
-    box_frame: BoxFrame = "pixel"
-    box_size: tuple[int, int] | None = None
-    ability: str = ""
-    data_source: str = ""
-
-
-def references_json(references: Sequence[str]) -> str:
-    """The ground truth of `open_ended`: the text itself when there is one, a JSON list when there are several.
-
-    Example:
-        >>> references_json(["A cat."]), references_json(["A cat.", "Eine Kätzin."])
-        ('A cat.', '["A cat.", "Eine Kätzin."]')
-    """
-    if len(references) == 1 and not references[0].lstrip().startswith("["):
-        return references[0]
-    return json.dumps(list(references), ensure_ascii=False)
 
 
 def build_row(
@@ -234,3 +192,67 @@ def rows_to_table(rows: Sequence[dict[str, Any]], images: ImageForm = "bytes") -
         pyarrow.ArrowInvalid or pyarrow.ArrowTypeError: a value that does not fit its column.
     """
     return pa.Table.from_pylist(list(rows), schema=row_schema(images))
+
+
+class RowGroups:
+    """Writes rows to a parquet file in small row groups."""
+
+    def __init__(self, path: Path, images: ImageForm) -> None:
+        self.path = path
+        self.images = images
+        self.rows: list[dict[str, Any]] = []
+        self.bytes = 0
+        self.writer: pq.ParquetWriter | None = None
+
+    def __enter__(self) -> "RowGroups":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.flush()
+        if self.writer is not None:
+            self.writer.close()
+
+    def add(self, row: dict[str, Any]) -> None:
+        """Takes a row of `row_schema`; writes a row group when enough rows or bytes have come together."""
+        self.rows.append(row)
+        self.bytes += sum(len(cell["bytes"]) for cell in row["images"] if "bytes" in cell)
+        if len(self.rows) >= ROW_GROUP_ROWS or self.bytes >= ROW_GROUP_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Writes what has come together."""
+        if self.rows:
+            if self.writer is None:
+                self.writer = parquet_writer(self.path, self.images)
+            self.writer.write_table(rows_to_table(self.rows, self.images))
+        self.rows, self.bytes = [], 0
+
+
+def parquet_writer(path: Path, images: ImageForm) -> pq.ParquetWriter:
+    """A writer with this package's schema; image bytes are stored as they are, since they are compressed already."""
+    schema = row_schema(images)
+    bulk = "images.list.element.bytes"
+    columns = [column for column in _leaf_columns(schema) if column != bulk]
+    return pq.ParquetWriter(
+        path,
+        schema,
+        compression={column: "ZSTD" for column in columns} | ({bulk: "NONE"} if images == "bytes" else {}),
+        use_dictionary=[column for column in columns if not column.startswith("images.")],
+        write_statistics=[column for column in columns if not column.startswith("images.")],
+    )
+
+
+def _leaf_columns(schema: pa.Schema) -> list[str]:
+    """Names of the parquet leaf columns, `images.list.element.bytes` and the like."""
+
+    def leaves(prefix: str, kind: pa.DataType) -> Iterator[str]:
+        if pa.types.is_list(kind):
+            yield from leaves(f"{prefix}.list.element", kind.value_type)
+        elif pa.types.is_struct(kind):
+            for i in range(kind.num_fields):
+                yield from leaves(f"{prefix}.{kind.field(i).name}", kind.field(i).type)
+        else:
+            yield prefix
+
+    return [leaf for column in schema for leaf in leaves(column.name, column.type)]

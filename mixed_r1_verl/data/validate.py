@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Any
 
 from mixed_r1_verl.core.rows import RowError
-from mixed_r1_verl.data.schema import Example, references_json
+from mixed_r1_verl.data.converter import Example, references_json
 from mixed_r1_verl.rewards.kinds import KINDS
 from mixed_r1_verl.rewards.mixed import MixedReward
 from mixed_r1_verl.rewards.verdict import GroundTruthError

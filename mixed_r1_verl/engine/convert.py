@@ -12,7 +12,8 @@ from typing import Any
 import pyarrow as pa
 
 from mixed_r1_verl.core.rows import DataError
-from mixed_r1_verl.data.convert import Converter, Options, convert_dataset
+from mixed_r1_verl.data.convert import Options, convert_dataset
+from mixed_r1_verl.data.converter import Converter
 from mixed_r1_verl.data.raw import RawFolder
 from mixed_r1_verl.data.registry import get_converter
 from mixed_r1_verl.engine.cluster import Cluster, Item

@@ -14,9 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mixed_r1_verl.data.files import ROW_GROUP_BYTES, ROW_GROUP_ROWS, parquet_writer
 from mixed_r1_verl.data.prompt import build_prompt
-from mixed_r1_verl.data.schema import row_schema
+from mixed_r1_verl.data.schema import ROW_GROUP_BYTES, ROW_GROUP_ROWS, parquet_writer, row_schema
 from mixed_r1_verl.engine.convert import ConvertedSource
 from mixed_r1_verl.engine.rows import numbers_of
 

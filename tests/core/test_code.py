@@ -1,16 +1,19 @@
 """The digest of code covers all that a module imports, as Python itself finds it out."""
 
+import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
 
 from mixed_r1_verl.core import code
 from mixed_r1_verl.core.code import code_digest, imported_modules
+from mixed_r1_verl.rewards.kinds import KINDS
 
 
-@pytest.mark.parametrize("name", ["core.boxes", "rewards.mixed", "data.schema"])
+@pytest.mark.parametrize("name", ["core.boxes", "rewards.mixed", "data.schema", "data.convert"])
 def test_what_python_imports_is_covered(name: str) -> None:
     name = f"mixed_r1_verl.{name}"
     # What a .pth file of the environment has loaded before is not this module's doing.
@@ -33,3 +36,49 @@ def test_a_change_of_an_imported_module_changes_the_digest(tmp_path: Path, monke
     before = code_digest("toy_package.a")
     (tmp_path / "toy_package" / "b.py").write_text("X = 2\n")
     assert code_digest("toy_package.a") != before
+
+
+def test_a_package_that_looks_through_its_modules_imports_all_of_them() -> None:
+    """Kinds are imported by name, when a row asks for one; the graph has them all the same."""
+    assert {f"mixed_r1_verl.rewards.kinds.{name}" for name in KINDS} <= imported_modules("mixed_r1_verl.rewards.mixed")
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A package of somebody else: `one` imports `two` relatively, within a function; `three` is imported by nobody."""
+    root = tmp_path / re.sub(r"\W", "_", f"of_{tmp_path.name}")  # a name of its own, since files are remembered
+    root.mkdir()
+    (root / "__init__.py").write_text("")
+    (root / "one.py").write_text("def run():\n    from .two import VALUE\n    from mixed_r1_verl.core import boxes\n")
+    (root / "two.py").write_text("VALUE = 1\n")
+    (root / "three.py").write_text("VALUE = 1\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return root
+
+
+def test_modules_of_the_own_package_count(package):
+    name = package.name
+    found = imported_modules(f"{name}.one")
+    assert {name, f"{name}.one", f"{name}.two", "mixed_r1_verl.core.boxes"} <= found
+    assert f"{name}.three" not in found
+    assert all(one.split(".")[0] in (name, "mixed_r1_verl") for one in found)
+
+
+@pytest.mark.parametrize(("name", "changes"), [("one", True), ("two", True), ("three", False)])
+def test_the_digest_follows_what_is_imported(package, name, changes):
+    before = code_digest(f"{package.name}.one")
+    path = package / f"{name}.py"
+    path.write_text(path.read_text() + "# changed\n")
+    assert (code_digest(f"{package.name}.one") != before) == changes
+
+
+def test_looking_at_imports_imports_nothing():
+    """A key must not cost the import of what it covers: SymPy, pyarrow, torch."""
+    code = """
+        import sys
+        from mixed_r1_verl.core.code import code_digest
+        code_digest("mixed_r1_verl.data.convert")
+        print([name for name in ("numpy", "pyarrow", "sympy", "PIL", "torch") if name in sys.modules])
+    """
+    found = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"

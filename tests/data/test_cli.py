@@ -9,7 +9,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from mixed_r1_verl.cli import app
-from mixed_r1_verl.data import cli, files
+from mixed_r1_verl.data import cli, schema
 
 
 @pytest.fixture
@@ -163,7 +163,7 @@ def test_full_disk(run, raw, tmp_path, monkeypatch):
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(files, "rows_to_table", full)
+    monkeypatch.setattr(schema, "rows_to_table", full)
     code, output = run("data", "convert", "easy_vqa", "--input", raw, "--output", tmp_path / "a.parquet")
     assert code == 1 and "No space left on device" in output and "Traceback" not in output
 

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import tracemalloc
 import unicodedata
 
 import pytest
@@ -195,3 +196,43 @@ def test_letter_of_refuses(answer, choices, reason):
     with pytest.raises(RowError) as caught:
         letter_of(answer, choices)
     assert caught.value.reason == reason
+
+
+ODD_LINE_ENDS = "a\u2028b\u0085c\x0bd\x0ce\x1cf"
+
+
+def test_text_is_cut_at_line_feeds_only(folder):
+    """`str.splitlines` also cuts at U+2028, U+0085 and others, which are text within a record."""
+    record = json.dumps({"a": ODD_LINE_ENDS.replace("\x0b", "").replace("\x0c", "").replace("\x1c", "")})
+    text = json.dumps({"a": ODD_LINE_ENDS}, ensure_ascii=False)
+    (folder / "a.jsonl").write_text(f"{record}\n{text}\r\n\ufeff\n{text}", encoding="utf-8-sig")
+    (folder / "a.txt").write_text(f"{ODD_LINE_ENDS}\n\nlast", encoding="utf-8")
+    (folder / "a.csv").write_text(f'name,text\nx,"{ODD_LINE_ENDS}\nsecond"\n', encoding="utf-8")
+    raw = RawFolder(folder)
+    rows = list(raw.json_lines("a.jsonl"))
+    assert [row.where for row in rows] == ["a.jsonl:1", "a.jsonl:2", "a.jsonl:3", "a.jsonl:4"]
+    assert rows[1].data == rows[3].data == {"a": ODD_LINE_ENDS}
+    assert isinstance(rows[2].data, RowError)
+    assert list(raw.lines("a.txt")) == [(1, ODD_LINE_ENDS), (2, ""), (3, "last")]
+    assert [row.data for row in raw.csv_rows("a.csv")] == [{"name": "x", "text": f"{ODD_LINE_ENDS}\nsecond"}]
+
+
+@pytest.mark.parametrize("read", ["json_lines", "csv_rows"])
+def test_files_of_lines_are_not_held_in_memory(folder, read):
+    line = json.dumps({"text": "x" * 1000}) + "\n"
+    with (folder / "a.jsonl").open("w") as handle:
+        handle.writelines(line for _ in range(30_000))
+    tracemalloc.start()
+    try:
+        count = sum(1 for _ in getattr(RawFolder(folder), read)("a.jsonl"))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert count == 30_000 - (read == "csv_rows")
+    assert peak < (folder / "a.jsonl").stat().st_size / 10
+
+
+def test_text_that_is_not_utf_8(folder):
+    (folder / "a.jsonl").write_bytes(b'{"a": 1}\n{"a": "\xff"}\n')
+    with pytest.raises(DataError, match="is not UTF-8 text"):
+        list(RawFolder(folder).json_lines("a.jsonl"))

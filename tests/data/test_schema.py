@@ -10,11 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mixed_r1_verl.core.boxes import format_boxes
+from mixed_r1_verl.data import Example, references_json
 from mixed_r1_verl.data.schema import (
-    Example,
     build_row,
     image_form,
-    references_json,
     row_schema,
     rows_to_table,
     same_type,

@@ -3,7 +3,7 @@
 import pytest
 
 from mixed_r1_verl.core.rows import RowError
-from mixed_r1_verl.data.schema import Example
+from mixed_r1_verl.data import Example
 from mixed_r1_verl.data.validate import check_row, gold_acc
 from mixed_r1_verl.rewards.kinds import KINDS
 

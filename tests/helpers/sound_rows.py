@@ -8,7 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from mixed_r1_verl.data.schema import Example, build_row, rows_to_table
+from mixed_r1_verl.data import Example
+from mixed_r1_verl.data.schema import build_row, rows_to_table
 
 
 def png(size=(40, 20)) -> bytes:
