@@ -9,11 +9,12 @@ an audit holds them against different bars:
 - `padded` is the honest answer made worse: repeated, or drowned in more text or boxes.
 """
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["THINK", "Cheat", "Target", "reply", "say"]
+__all__ = ["CLOSED_CHEATS", "NUMBER_CHEATS", "THINK", "Cheat", "Target", "reply", "say"]
 
 Sort = Literal["blind", "fitted", "smuggled", "padded"]
 THINK = "I looked at the picture."
@@ -73,3 +74,30 @@ def say(name: str, answer: str | Callable[[Target], str], *, sort: Sort = "blind
     if callable(answer):
         return Cheat(name, sort, lambda target: reply(answer(target)))
     return Cheat(name, sort, lambda target: reply(answer))
+
+
+def _number_ladder() -> str:
+    """Numbers from 0.01 to 10,000,000, each a tenth larger than the one before."""
+    return ", ".join(f"{0.01 * 1.1**step:.4g}" for step in range(218))
+
+
+CLOSED_CHEATS = (
+    say("yes_and_no", "yes and no"),
+    say("maybe", "Maybe yes, maybe no; it may be true or false."),
+    say("yes_no_letters", "yes, no, true, false, A, B, C, D"),
+    say("number_list", ", ".join(map(str, range(101)))),
+    say("number_ladder", _number_ladder()),
+    say("number_range", "between 0 and 1000000"),
+    say("numbers_with_or", " or ".join(map(str, range(21)))),
+)
+"""Several answers at once, for kinds whose answers are right or wrong."""
+
+NUMBER_CHEATS = (
+    say("infinity", "inf"),
+    say("not_a_number", "nan"),
+    say("huge_number", "1e308"),
+    say("division_by_zero", "0/0"),
+    say("json_numbers", json.dumps(list(range(50)))),
+    say("boxed_numbers", "".join(f"\\boxed{{{i}}}" for i in range(30))),
+)
+"""Numbers that a comparison might fall for, for kinds whose answers are numbers."""

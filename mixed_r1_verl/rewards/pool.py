@@ -14,7 +14,6 @@ samples behind one that was killed go back to the front of the queue.
 
 import asyncio
 import contextlib
-import importlib
 import pickle
 import threading
 from collections import deque
@@ -23,6 +22,7 @@ from concurrent.futures import Future, InvalidStateError
 from typing import Any, NamedTuple
 
 from mixed_r1_verl.rewards.config import MixedRewardConfig
+from mixed_r1_verl.rewards.kinds import KINDS
 from mixed_r1_verl.rewards.mixed import MixedReward, failure
 from mixed_r1_verl.rewards.process import STARTUP_S, Answer, Died, Late, NotStarted, Process
 
@@ -180,8 +180,7 @@ _COMPARE = _packed(Sample("", "<think>x</think><answer>x + 1</answer>", "1 + x",
 
 def prepare_scoring(config: MixedRewardConfig) -> Callable[[], Answer]:
     """What scoring processes answer with. Whatever may start a thread, as models do, is loaded in the fork."""
-    importlib.import_module("mixed_r1_verl.rewards.kinds.matching")  # what takes long to import, once for all forks
-    importlib.import_module("mixed_r1_verl.rewards.similarity.table")
+    list(KINDS.values())  # imports them, once for all forks
 
     def begin() -> Answer:
         reward = MixedReward(config)

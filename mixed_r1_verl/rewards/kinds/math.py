@@ -31,7 +31,8 @@ from mixed_r1_verl.core.config import check_bounds
 from mixed_r1_verl.rewards.answer.latex import boxed_contents
 from mixed_r1_verl.rewards.answer.numbers import Number, parse_number
 from mixed_r1_verl.rewards.answer.statements import find_claims, readings
-from mixed_r1_verl.rewards.kind import Gold, RewardKind, Scoring, plain_gold
+from mixed_r1_verl.rewards.cheats import CLOSED_CHEATS, NUMBER_CHEATS, say
+from mixed_r1_verl.rewards.kind import Gold, RewardKind, Scoring
 from mixed_r1_verl.rewards.kinds import matching
 from mixed_r1_verl.rewards.process import Died, Late, NotStarted, Process
 from mixed_r1_verl.rewards.verdict import GroundTruthError, Verdict
@@ -84,26 +85,41 @@ def math_reward(answer: str, ground_truth: str, *, config: MathConfig = _DEFAULT
     >>> math_reward("9^{9^9}", "5")
     Verdict(acc=0.0, prediction='9^{9^9}', reason='too_complex')
     """
-    gold = parse_ground_truth(ground_truth, config=config)
-    if len(answer) > config.max_chars:
-        return Verdict(0.0, "", "too_long")
-    if not answer or answer.isspace():
-        return Verdict(0.0, "", "empty")
-    if _LETTER.fullmatch(gold):
-        return matching.matching_reward(answer, gold)
-    expression, reason = read_expression(answer)
-    if not expression:
-        return Verdict(0.0, "", reason)
-    if _compact(expression) == _compact(gold):
-        return Verdict(1.0, expression)
-    ours, theirs = _number(expression), _number(gold)
-    if ours is not None and theirs is not None:
-        reason = "" if _same_number(ours, theirs) else "wrong"
-    elif too_complex(expression, config):
-        reason = "too_complex"
-    else:
-        reason = _compare(gold, expression, config)
-    return Verdict(0.0 if reason else 1.0, expression, reason)
+    return MathGold(parse_ground_truth(ground_truth, config=config), config, ground_truth).score(answer)
+
+
+@dataclass
+class MathGold(Gold):
+    """The expression of a ground truth, and the ground truth itself as the honest answer."""
+
+    expression: str
+    config: MathConfig
+    honest: str
+
+    def score(self, answer: str) -> Verdict:
+        """See `math_reward`."""
+        gold, config = self.expression, self.config
+        if len(answer) > config.max_chars:
+            return Verdict(0.0, "", "too_long")
+        if not answer or answer.isspace():
+            return Verdict(0.0, "", "empty")
+        if _LETTER.fullmatch(gold):
+            return matching.matching_reward(answer, gold)
+        expression, reason = read_expression(answer)
+        if not expression:
+            return Verdict(0.0, "", reason)
+        if _compact(expression) == _compact(gold):
+            return Verdict(1.0, expression)
+        ours, theirs = _number(expression), _number(gold)
+        if ours is not None and theirs is not None:
+            reason = "" if _same_number(ours, theirs) else "wrong"
+        elif too_complex(expression, config):
+            reason = "too_complex"
+        else:
+            reason = _compare(gold, expression, config)
+            if reason == _UNREADABLE:
+                raise GroundTruthError(f"the math reward cannot read ground truth {self.honest!r}")
+        return Verdict(0.0 if reason else 1.0, expression, reason)
 
 
 def parse_ground_truth(ground_truth: str, *, config: MathConfig = _DEFAULT) -> str:
@@ -249,27 +265,10 @@ def too_complex(expression: str, config: MathConfig = _DEFAULT) -> bool:
 
 # --- comparing --------------------------------------------------------------------------------------------------------
 
-_PLAIN_SIGNS = {
-    "π": r"\pi ",
-    "∞": r"\infty ",
-    "×": r"\times ",
-    "÷": r"\div ",
-    "·": r"\cdot ",
-    "≤": r"\le ",
-    "≥": r"\ge ",
-    "≠": r"\ne ",
-    "±": r"\pm ",
-    "−": "-",
-    "–": "-",
-    "²": "^{2}",
-    "³": "^{3}",
-    "°": "",
-    "θ": r"\theta ",
-    "，": ",",
-    "（": "(",
-    "）": ")",
-    "√ ": "√",
-}
+# What math-verify does not read by itself.
+_PLAIN_SIGNS = str.maketrans(
+    {"∞": r"\infty ", "·": r"\cdot ", "²": "^{2}", "³": "^{3}", "，": ",", "（": "(", "）": ")", "°": "", "%": r"\%"}
+)
 _UNIT_AFTER = re.compile(
     r"(?<=[\d})π])\s*(?:\\[,;~]|~)*\s*(?:平方|立方)?(?:厘米|毫米|千米|公里|分米|米|度|元|个|人|千克|克|"
     r"(?:square\s+|cubic\s+)?(?:mm|cm|dm|km|m|kg|g|units?|degrees?|meters?|inches|feet))(?:\^?\{?[23]\}?)?\s*\.?$"
@@ -283,16 +282,12 @@ def to_latex(expression: str) -> str:
     ('12\\sqrt{3}', '\\sqrt{2}/2', 'x^{10}', '(\\sqrt{2}+1)^{12}')
     """
     text = re.sub(r"\^\s*\{?\s*(?:\\circ|\\degree|°)\s*\}?|\\degree", "", expression)
-    text = re.sub(r"(?<!\\)%", r"\\%", text)
-    for sign, latex in _PLAIN_SIGNS.items():
-        text = text.replace(sign, latex)
-    text = re.sub(r"(?<![\\A-Za-z])sqrt\b", "√", text)
+    text = text.replace("\\%", "%").translate(_PLAIN_SIGNS).replace("**", "^")
     text = re.sub(r"(?<![\\A-Za-z])pi\b", r"\\pi ", text)
+    text = re.sub(r"(?<![\\A-Za-z])sqrt\b", "√", text)
     text = re.sub(r"√\s*\{", r"\\sqrt{", text)
     text = re.sub(r"√\s*\(([^()]*)\)", r"\\sqrt{\1}", text)
     text = re.sub(r"√\s*([A-Za-z]|\d+(?:\.\d+)?)", r"\\sqrt{\1}", text)
-    text = text.replace("**", "^")
-    text = re.sub(r"\^\s*\(([^()]*)\)", r"^{\1}", text)
     text = re.sub(r"\^\s*(-?\d{2,}|-\d)", r"^{\1}", text)
     return _UNIT_AFTER.sub("", text.strip()).strip()
 
@@ -369,9 +364,26 @@ def prepare_comparing() -> Callable[[], Callable[[str, str], str]]:
     return lambda: compare
 
 
+_CHEATS = (
+    *CLOSED_CHEATS,
+    *NUMBER_CHEATS,
+    say("tower", "9^{9^{9^{9}}}"),
+    say("free_variable", "x"),
+    say("real_line", r"(-\infty, \infty)"),
+    say("set_of_all", r"\{" + ", ".join(map(str, range(-50, 51))) + r"\}"),
+)
+
+
 def _parse(ground_truth: str, extra_info: Mapping[str, Any], scoring: Scoring) -> Gold:
-    parse_ground_truth(ground_truth, config=scoring.options)
-    return plain_gold(ground_truth.strip(), lambda answer: math_reward(answer, ground_truth, config=scoring.options))
+    expression = parse_ground_truth(ground_truth, config=scoring.options)
+    return MathGold(expression, scoring.options, ground_truth.strip())
 
 
-KIND = RewardKind("math", _parse, "Answer with a number or an expression.", config=MathConfig, answers="closed")
+KIND = RewardKind(
+    "math",
+    _parse,
+    "Answer with a number or an expression.",
+    config=MathConfig,
+    answers="closed",
+    cheats=_CHEATS,
+)
