@@ -12,10 +12,11 @@ Every row that was read is either written or stands in the rejects file: `read =
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -115,17 +116,23 @@ def convert_dataset(
         raise DataError(f"another run is writing {output}; wait for it or choose another --output") from None
 
 
-def converter_code(converter: Converter) -> str:
-    """Digest of all code that shapes or judges the rows of a converter: its own, the core's, the rewards'."""
+def converter_code(converter: Converter, custom: Mapping[str, str] = MappingProxyType({})) -> str:
+    """Digest of all code that shapes or judges the rows of a converter: its own, the core's, the rewards'.
+
+    Args:
+        converter: the converter.
+        custom: the custom kinds of the reward block, name to `package.module:object`.
+    """
     functions = (getattr(function, "func", function) for function in (converter.rows, converter.convert))
-    return code_digest(__name__, *(function.__module__ for function in functions))
+    kinds = (target.partition(":")[0] for target in custom.values())
+    return code_digest(__name__, *(function.__module__ for function in functions), *kinds)
 
 
 def _task(job: Job) -> dict[str, Any]:
     """What a conversion depends on beside its rows; what was left by a run with another task is of no use."""
     return {
         "converter": job.converter.name,
-        "code": converter_code(job.converter),
+        "code": converter_code(job.converter, job.options.reward.get("custom", {})),
         "versions": {name: version(name) for name in ("mixed-r1-verl", "pyarrow", "pillow")},
         "root": str(job.raw.root.resolve()),
         "image_roots": [str(root.resolve()) for root in job.raw.image_roots],

@@ -1,18 +1,21 @@
 """One row, from the raw record to the parquet row or the reject: read it from top to bottom."""
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mixed_r1_verl.core.boxes import format_boxes
 from mixed_r1_verl.core.rows import Reject, RowError
 from mixed_r1_verl.data.boxes import place_boxes
-from mixed_r1_verl.data.converter import Converter
+from mixed_r1_verl.data.converter import Converter, Example
 from mixed_r1_verl.data.images import StoredImage, read_image_file, store_image, write_image
 from mixed_r1_verl.data.raw import RawFolder, Row
 from mixed_r1_verl.data.schema import ImageForm, build_row, check_types
-from mixed_r1_verl.data.validate import check_row
+from mixed_r1_verl.data.truth import GOLD_ACC, gold_acc, reward_with
+from mixed_r1_verl.rewards.kind import RewardKind
+from mixed_r1_verl.rewards.verdict import GroundTruthError
 
 CACHED_IMAGES = 8
 
@@ -30,7 +33,8 @@ class Options:
         max_pixels: reduce larger pictures (and their boxes) to this many pixels; None leaves them.
         workers: processes; 1 works in this process.
         seed: draws the rows of `limit`.
-        check_gold: also score each row's ground truth, wrapped in the template, and reject rows where it is not right.
+        check_gold: also score each row's honest answer, wrapped in the template, and reject rows where it is not right.
+        reward: what the reward block says that will score the rows, above all its `custom` kinds.
         chunk_rows: rows of the source in a chunk, the unit of resuming and of sharding.
     """
 
@@ -41,6 +45,7 @@ class Options:
     workers: int = 1
     seed: int = 0
     check_gold: bool = True
+    reward: Mapping[str, Any] = field(default_factory=dict)
     chunk_rows: int = 1024
 
 
@@ -79,7 +84,7 @@ def convert_row(job: Job, index: int, row: Row, cache: ImageCache) -> dict[str, 
         if example.reward == "iou":
             ground_truth = format_boxes([box[:4] for box in place_boxes(example, stored)])
         stage = "validate"
-        check_row(example, ground_truth, width=width, height=height, gold=job.options.check_gold)
+        kind = _check_truth(job.options, example, ground_truth, width, height)
         cells = [_image_cell(job, image, data) for image, data in zip(example.images, stored, strict=True)]
         built = build_row(
             example,
@@ -90,6 +95,7 @@ def convert_row(job: Job, index: int, row: Row, cache: ImageCache) -> dict[str, 
             width=width,
             height=height,
             ground_truth=ground_truth,
+            kind=kind,
         )
         # Whatever Arrow refuses must be found here, where it costs one row, and not when the row group is written.
         check_types(built)
@@ -113,6 +119,30 @@ def _stored_image(job: Job, image: str | bytes, cache: ImageCache) -> StoredImag
         while len(cache) > CACHED_IMAGES:
             cache.popitem(last=False)
     return cache[path]
+
+
+def _check_truth(options: Options, example: Example, ground_truth: str, width: int, height: int) -> RewardKind:
+    """The kind that will score the row; it can read the ground truth and, with `check_gold`, would pay for it.
+
+    Raises:
+        RowError: `unknown_reward`, `empty`, `ground_truth` or `gold_not_right`.
+    """
+    reward = reward_with(options.reward)
+    if example.reward not in reward.kinds:
+        raise RowError("reward", "unknown_reward", f"{example.reward!r} is none of {', '.join(reward.kinds)}")
+    if not ground_truth.strip():
+        raise RowError("answer", "empty")
+    if not example.question.strip():
+        raise RowError("question", "empty")
+    extra_info = {"choices": example.choices, "question": example.question, "width": width, "height": height}
+    try:
+        if not options.check_gold:
+            reward.parse(example.reward, ground_truth, extra_info)
+        elif (acc := gold_acc(reward, example.reward, ground_truth, extra_info)) < GOLD_ACC:
+            raise RowError("answer", "gold_not_right", f"{ground_truth[:80]!r} itself scores acc {acc:.3f}")
+    except GroundTruthError as error:
+        raise RowError("answer", "ground_truth", str(error)[:200]) from None
+    return reward.kinds[example.reward]
 
 
 def _image_cell(job: Job, image: str | bytes, stored: StoredImage) -> dict[str, Any]:

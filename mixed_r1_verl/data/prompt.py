@@ -8,21 +8,12 @@ short on purpose: the tiny models of this package are trained on it with a vocab
 import re
 from collections.abc import Sequence
 
+from mixed_r1_verl.rewards.kind import RewardKind
+from mixed_r1_verl.rewards.kinds import KINDS
+
 IMAGE_MARKER = "<image>"
 
 FORMAT_INSTRUCTION = "Reply as <think>your reasoning</think><answer>your answer</answer>."
-
-LETTER_INSTRUCTION = "Answer with the letter of the right option."
-
-ANSWER_INSTRUCTIONS: dict[str, str] = {
-    "matching": "Answer with one word or number.",
-    "chart": "Answer with a number or a short label.",
-    "iou": "Answer with a JSON list of boxes [[x1,y1,x2,y2]].",
-    "open_ended": "Answer with a description.",
-    "math": "Answer with a number or an expression.",
-}
-YES_NO_INSTRUCTION = "Answer with yes or no."
-TRUE_FALSE_INSTRUCTION = "Answer with true or false."
 
 # What verl reads as a place for media, and the tags of the reply. Written by a dataset's author into a question they
 # would shift images to the wrong place or show the model a reply that is not one.
@@ -72,47 +63,22 @@ def option_lines(choices: Sequence[str]) -> list[str]:
     return lines
 
 
-def answer_instruction(reward: str, *, choices: Sequence[str] = (), answer: str | None = None) -> str:
-    """The sentence that says what the answer looks like.
-
-    Args:
-        reward: reward kind of the row.
-        choices: the options; with options the answer is a letter.
-        answer: the gold answer; only whether it is one of yes/no or true/false is used, so that such questions are
-            asked as what they are. Never shown.
-
-    Raises:
-        ValueError: a reward kind that has no template.
-
-    Example:
-        >>> answer_instruction("matching", choices=["cat", "dog"])
-        'Answer with the letter of the right option.'
-        >>> answer_instruction("matching", answer="No")
-        'Answer with yes or no.'
-    """
-    if reward not in ANSWER_INSTRUCTIONS:
-        raise ValueError(f"no prompt template for reward {reward!r}; known: {', '.join(ANSWER_INSTRUCTIONS)}")
-    if choices and reward != "iou":
-        return LETTER_INSTRUCTION
-    folded = (answer or "").strip().casefold()
-    if reward == "matching" and folded in ("yes", "no"):
-        return YES_NO_INSTRUCTION
-    if reward == "matching" and folded in ("true", "false"):
-        return TRUE_FALSE_INSTRUCTION
-    return ANSWER_INSTRUCTIONS[reward]
-
-
 def build_prompt(
-    question: str, reward: str, *, choices: Sequence[str] = (), n_images: int = 1, answer: str | None = None
+    question: str,
+    reward: str | RewardKind,
+    *,
+    choices: Sequence[str] = (),
+    n_images: int = 1,
+    answer: str | None = None,
 ) -> list[dict[str, str]]:
     """Builds verl's `prompt` column of one row.
 
     Args:
         question: the question as published; markers and tags in it are neutralised.
-        reward: reward kind: `matching`, `chart`, `iou`, `open_ended` or `math`.
+        reward: the reward kind, or the name of a built-in one; it says what the answer looks like.
         choices: the option texts in order A, B, C, ….
         n_images: number of images of the row; the prompt gets as many markers.
-        answer: the gold answer, used only to tell yes/no and true/false questions from others.
+        answer: the gold answer. The kind may tell yes/no and true/false questions from others by it; it is never shown.
 
     Returns:
         One user message.
@@ -133,9 +99,12 @@ def build_prompt(
     text = neutralise(question)
     if not text:
         raise ValueError("the question is empty")
-    instruction = answer_instruction(reward, choices=choices, answer=answer)
+    if isinstance(reward, str):
+        if reward not in KINDS:
+            raise ValueError(f"no prompt template for reward {reward!r}; known: {', '.join(KINDS)}")
+        reward = KINDS[reward]
     lines = [IMAGE_MARKER * n_images] if n_images else []
-    lines += [text, *option_lines(choices), f"{instruction} {FORMAT_INSTRUCTION}"]
+    lines += [text, *option_lines(choices), f"{reward.instruct(answer or '', choices)} {FORMAT_INSTRUCTION}"]
     return [{"role": "user", "content": "\n".join(lines)}]
 
 

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from mixed_r1_verl.data.converter import Example
 from mixed_r1_verl.data.prompt import build_prompt
+from mixed_r1_verl.rewards.kind import RewardKind
 
 ImageForm = Literal["bytes", "path"]
 # verl cannot read a row group with more than 2 GiB of nested bytes; small groups also keep random access cheap.
@@ -112,6 +113,7 @@ def build_row(
     width: int,
     height: int,
     ground_truth: str,
+    kind: RewardKind | None = None,
 ) -> dict[str, Any]:
     """Builds one row in the shape of `row_schema`.
 
@@ -123,6 +125,7 @@ def build_row(
         images: cells of the `images` column, in the form that the file is written in.
         width, height: size in pixels of the first stored image, upright (EXIF rotation applied); 0 without an image.
         ground_truth: what the reward gets.
+        kind: the reward kind of the example, where it is none of the built-in ones.
 
     Raises:
         ValueError: the prompt cannot be built (unknown reward, empty question, too many options).
@@ -135,7 +138,7 @@ def build_row(
         ('toy/train/7', 'yes')
     """
     prompt = build_prompt(
-        example.question, example.reward, choices=example.choices, n_images=len(images), answer=ground_truth
+        example.question, kind or example.reward, choices=example.choices, n_images=len(images), answer=ground_truth
     )
     return {
         "data_source": data_source,

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from mixed_r1_verl.core.files import write_text
 from mixed_r1_verl.core.rows import DataError
-from mixed_r1_verl.data.quick_check import quick_check
+from mixed_r1_verl.data.columns import quick_check
 from mixed_r1_verl.engine import (
     balance,
     card,

@@ -129,7 +129,7 @@ def _check_family(config: DictConfig, reward: "MixedReward | None") -> list[str]
 
 
 def _check_data(config: DictConfig, reward: "MixedReward | None") -> list[str]:
-    from mixed_r1_verl.data.quick_check import quick_check
+    from mixed_r1_verl.data.columns import quick_check
 
     problems: list[str] = []
     for key in ("train_files", "val_files"):

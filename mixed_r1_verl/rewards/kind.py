@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from mixed_r1_verl.rewards.cheats import Cheat
     from mixed_r1_verl.rewards.similarity.table import EmbeddingTable
 
-__all__ = ["Gold", "RewardKind", "Scoring", "choices_of", "plain_gold", "size_of"]
+__all__ = ["LETTER_INSTRUCTION", "Gold", "RewardKind", "Scoring", "choices_of", "letter_or", "plain_gold", "size_of"]
+
+
+LETTER_INSTRUCTION = "Answer with the letter of the right option."
 
 
 class Gold:
@@ -90,6 +93,11 @@ class RewardKind:
     def instruct(self, ground_truth: str, choices: Sequence[str] = ()) -> str:
         """The sentence of the prompt that says what the answer to a row looks like; it never shows the answer."""
         return self.instruction if isinstance(self.instruction, str) else self.instruction(ground_truth, choices)
+
+
+def letter_or(sentence: str, ground_truth: str, choices: Sequence[str]) -> str:
+    """The instruction of a kind whose rows may have options: their letter is asked for where there are some."""
+    return LETTER_INSTRUCTION if choices else sentence
 
 
 class _PlainGold(Gold):

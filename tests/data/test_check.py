@@ -7,11 +7,13 @@ import pyarrow.parquet as pq
 import pytest
 from sound_rows import SOUND, changed, png, retyped, sound, write
 
+from mixed_r1_verl.core.families import get_family
 from mixed_r1_verl.core.rows import DataError
 from mixed_r1_verl.data.check import check_files
+from mixed_r1_verl.data.columns import quick_check
 from mixed_r1_verl.data.prompt import build_prompt
-from mixed_r1_verl.data.quick_check import quick_check
-from mixed_r1_verl.data.schema import rows_to_table
+from mixed_r1_verl.data.schema import EXTRA_INFO_TYPE, rows_to_table
+from mixed_r1_verl.data.truth import reward_with
 from mixed_r1_verl.rewards.kinds import KINDS
 
 
@@ -76,7 +78,12 @@ FAULTS = [
     ("size", changed("extra_info", "width", value=41), "extra_info.width", "41x20"),
     ("no_id", changed("extra_info", "id", value=""), "extra_info.id", "is empty"),
     ("reward", changed("extra_info", "reward", value="nope"), "extra_info.reward", "'nope' is none of"),
-    ("no_reward", changed("extra_info", "reward", value=None), "extra_info.reward", "None is none of"),
+    (
+        "no_reward",
+        changed("extra_info", "reward", value=None),
+        "extra_info.reward",
+        "is empty, and data_source 'toy'",
+    ),
     ("no_truth", changed("reward_model", "ground_truth", value=None), "reward_model.ground_truth", "is empty"),
     ("blank", changed("reward_model", "ground_truth", value=" "), "reward_model.ground_truth", "is empty"),
     (
@@ -196,7 +203,7 @@ def test_damaged_pages(tmp_path):
 def test_no_rows(tmp_path):
     pq.write_table(rows_to_table([]), tmp_path / "a.parquet")
     assert [p.message for p in check_files([tmp_path / "a.parquet"]).problems] == ["it has no rows"]
-    assert quick_check([tmp_path / "a.parquet"], KINDS) == [f"{tmp_path / 'a.parquet'} has no rows"]
+    assert quick_check([tmp_path / "a.parquet"], KINDS) == [f"{tmp_path / 'a.parquet'}: file: it has no rows"]
 
 
 @pytest.mark.parametrize(
@@ -222,3 +229,43 @@ def test_prompt_tokens(tmp_path):
     tokens, image_tokens = report.statistics["prompt tokens"], report.statistics["image tokens"]
     assert tokens[-1] > image_tokens[-1] + 40
     assert f"{tokens[-1]:,.0f}" in report.notes[0]
+
+
+@pytest.mark.parametrize("compliant", [True, False], ids=["list.element", "list.item"])
+def test_leaves_whatever_lists_call_their_members(tmp_path, compliant):
+    path = tmp_path / "a.parquet"
+    pq.write_table(rows_to_table(SOUND), path, use_compliant_nested_type=compliant)
+    assert check_files([path]).problems == []
+
+
+@pytest.mark.parametrize(
+    ("family", "size"), [("qwen2_5_vl", (500, 10)), ("qwen3_vl", (50, 60)), ("internvl", (50, 60))]
+)
+def test_image_tokens_are_those_that_verl_has(tmp_path, family, size):
+    row = sound("1", images=[{"bytes": png(size), "path": ""}], width=size[0], height=size[1])
+    report = check_files([write(tmp_path / "a.parquet", [row])], family=family)
+    assert report.statistics["image tokens"][-1] == get_family(family).verl_image_tokens(*size)
+
+
+def length_reward(answer, ground_truth, *, question, most):
+    return len(answer) <= most
+
+
+def test_kinds_of_ones_own(tmp_path):
+    """A function with two columns of its own is a kind like the others; a row without its column is named."""
+    rows = [sound(name, truth="short") for name in "ab"]
+    for row in rows:
+        row["extra_info"]["reward"] = "length"
+    kind = pa.struct([*EXTRA_INFO_TYPE, ("most", pa.int64())])
+    most = [{**row["extra_info"], "most": limit} for row, limit in zip(rows, (5, None), strict=True)]
+    pq.write_table(retyped(rows_to_table(rows), "extra_info", pa.array(most, kind)), tmp_path / "a.parquet")
+    reward = reward_with({"custom": {"length": f"{__name__}:length_reward"}})
+    (problem,) = check_files([tmp_path / "a.parquet"], reward=reward).problems
+    assert problem.row == 1 and "extra_info has no 'most'" in problem.message
+    assert [p.field for p in check_files([tmp_path / "a.parquet"]).problems] == ["extra_info.reward"] * 2
+
+
+def test_rows_that_name_no_reward_are_routed(tmp_path):
+    path = write(tmp_path / "a.parquet", [changed("extra_info", "reward", value=None)])
+    report = check_files([path], reward=reward_with({"routes": {"toy": "matching"}}))
+    assert report.problems == [] and report.sources == {("toy", "matching"): 1}

@@ -2,13 +2,15 @@
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from converting import LISTED, good, rejects_of, rows_of, sha256
 from PIL import Image
 
 from mixed_r1_verl.core.rows import Reject
-from mixed_r1_verl.data import RawFolder, Row, RowError
+from mixed_r1_verl.data import Converter, Example, RawFolder, Row, RowError
 from mixed_r1_verl.data.convert import Options, convert_dataset
 from mixed_r1_verl.data.convert_row import ImageCache, Job, convert_row
 
@@ -110,3 +112,40 @@ def test_reduced_pictures_take_their_boxes_along(listed, tmp_path):
     assert Image.open(io.BytesIO(row["images"][0]["bytes"])).size == (20, 10)
     assert (row["extra_info"]["width"], row["extra_info"]["height"]) == (20, 10)
     assert json.loads(row["reward_model"]["ground_truth"]) == [[5, 2.5, 15, 7.5]]
+
+
+CONVERTED = Converter("made", lambda raw, split: iter(()), lambda row: row.data, ("train",), "none", "this test")
+
+
+def converted(example: Example, **options):
+    job = Job(CONVERTED, RawFolder(Path(__file__).parent), Options(**options), Path("x"))
+    return convert_row(job, 0, Row("x:1", example), ImageCache())
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "reason"),
+    [
+        ({"reward": "nope"}, "reward", "unknown_reward"),
+        ({"answer": " "}, "answer", "empty"),
+        ({"question": "\n"}, "question", "empty"),
+        ({"choices": ("cat", "dog"), "answer": "E"}, "answer", "ground_truth"),
+        ({"reward": "open_ended", "answer": "[]"}, "answer", "ground_truth"),
+        ({"reward": "open_ended", "answer": "3</answer>"}, "answer", "gold_not_right"),
+    ],
+)
+def test_rows_whose_kind_could_not_score_them(changes, field, reason):
+    example = replace(Example("1", "Q?", "matching", "yes"), **changes)
+    outcome = converted(example)
+    assert (outcome.field, outcome.reason, outcome.stage) == (field, reason, "validate")
+    assert isinstance(converted(example, check_gold=False), dict) == (reason == "gold_not_right")
+
+
+def length_reward(answer, ground_truth, *, question):
+    return len(answer) <= len(question)
+
+
+def test_rows_of_a_kind_of_ones_own():
+    reward = {"custom": {"length": f"{__name__}:length_reward"}}
+    row = converted(Example("1", "How long?", "length", "short"), reward=reward)
+    assert row["extra_info"]["reward"] == row["ability"] == "length"
+    assert row["prompt"][0]["content"].startswith("How long?\nAnswer the question. Reply as <think>")

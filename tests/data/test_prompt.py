@@ -5,15 +5,18 @@ import re
 import pytest
 
 from mixed_r1_verl.data.prompt import (
-    ANSWER_INSTRUCTIONS,
     FORMAT_INSTRUCTION,
-    LETTER_INSTRUCTION,
     build_prompt,
     count_markers,
     has_template,
     neutralise,
     option_lines,
 )
+from mixed_r1_verl.rewards.custom import function_kind
+from mixed_r1_verl.rewards.kind import LETTER_INSTRUCTION, RewardKind
+from mixed_r1_verl.rewards.kinds import KINDS
+
+WORD_INSTRUCTION = "Answer with one word or number."
 
 
 def content(*args, **kwargs) -> str:
@@ -30,7 +33,7 @@ def test_whole_prompt():
     )
 
 
-@pytest.mark.parametrize("reward", sorted(ANSWER_INSTRUCTIONS))
+@pytest.mark.parametrize("reward", sorted(KINDS))
 def test_every_kind_is_short_and_asks_for_the_tags(reward):
     text = content("Q?", reward)
     assert has_template([{"role": "user", "content": text}])
@@ -44,13 +47,25 @@ def test_every_kind_is_short_and_asks_for_the_tags(reward):
         ("yes", "Answer with yes or no."),
         ("No ", "Answer with yes or no."),
         ("True", "Answer with true or false."),
-        ("B", ANSWER_INSTRUCTIONS["matching"]),
-        ("yesterday", ANSWER_INSTRUCTIONS["matching"]),
-        (None, ANSWER_INSTRUCTIONS["matching"]),
+        ("B", WORD_INSTRUCTION),
+        ("yesterday", WORD_INSTRUCTION),
+        (None, WORD_INSTRUCTION),
     ],
 )
 def test_instruction_follows_the_form_of_the_answer(answer, instruction):
     assert instruction in content("Q?", "matching", answer=answer)
+
+
+@pytest.mark.parametrize("reward", sorted(set(KINDS) - {"iou"}))
+def test_options_are_answered_by_letter(reward):
+    assert LETTER_INSTRUCTION in content("Q?", reward, choices=["a", "b"], answer="B")
+
+
+def test_a_kind_of_ones_own_says_how_it_is_answered():
+    plain = function_kind("length", lambda answer, truth: len(answer) < 10)
+    assert "\nAnswer the question. Reply as" in content("Q?", plain)
+    asking = RewardKind("haiku", lambda *_: None, lambda truth, choices: f"Answer with {len(choices)} lines.")
+    assert "\nAnswer with 3 lines. Reply as" in content("Q?", asking, choices=["a", "b", "c"])
 
 
 def test_answer_is_never_shown():

@@ -12,7 +12,8 @@ import pytest
 from real_samples import SAMPLES, Sample, name_of
 
 from mixed_r1_verl.core.families import get_family
-from mixed_r1_verl.data.validate import GOLD_ACC, gold_acc, gold_response
+from mixed_r1_verl.data.truth import GOLD_ACC, gold_acc, reward_with
+from mixed_r1_verl.rewards.cheats import reply
 from mixed_r1_verl.rewards.config import MixedRewardConfig
 from mixed_r1_verl.rewards.kinds.iou import IoUConfig
 from mixed_r1_verl.rewards.mixed import MixedReward
@@ -30,7 +31,11 @@ def small_columns(path: Path) -> list[dict[str, Any]]:
 def test_gold_answers_score_one(converted, sample: Sample):
     rows = small_columns(converted(sample)[0])
     assert rows
-    scores = [(gold_acc(row["reward_model"]["ground_truth"], row["extra_info"]), row) for row in rows]
+    reward = reward_with({})
+    scores = [
+        (gold_acc(reward, row["extra_info"]["reward"], row["reward_model"]["ground_truth"], row["extra_info"]), row)
+        for row in rows
+    ]
     wrong = [
         f"{acc:.4f} {row['extra_info']['id']}: {row['reward_model']['ground_truth'][:60]}"
         for acc, row in scores
@@ -59,7 +64,7 @@ def test_boxes_survive_every_frame_and_back(converted, sample: Sample):
             scale = (width / size[0], height / size[1])
             boxes = [[round(side * scale[i % 2], 6) for i, side in enumerate(box)] for box in json.loads(truth)]
             reward = MixedReward(MixedRewardConfig(options={"iou": IoUConfig(box_frame=frame, family=family)}))
-            result = reward.score("", gold_response("iou", json.dumps(boxes)), truth, extra)
+            result = reward.score("", reply(json.dumps(boxes)), truth, extra)
             if result["error"] or result["acc"] < GOLD_ACC:
                 wrong.append((extra["id"], frame, family, result["acc"], result["reason"]))
     assert rows and wrong == []

@@ -13,7 +13,7 @@ from real_samples import SAMPLES, Sample, name_of
 
 from mixed_r1_verl.core.rows import DataError
 from mixed_r1_verl.data.check import check_files
-from mixed_r1_verl.data.quick_check import quick_check
+from mixed_r1_verl.data.columns import quick_check
 from mixed_r1_verl.rewards.kinds import KINDS
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from mixed_r1_verl.data.convert import parquet_writer
 from mixed_r1_verl.data.schema import Example, build_row, row_schema, rows_to_table
-from mixed_r1_verl.data.validate import gold_acc
+from mixed_r1_verl.data.truth import gold_acc, reward_with
 from mixed_r1_verl.engine import write
 from mixed_r1_verl.engine.config import SourceConfig
 from mixed_r1_verl.engine.convert import ConvertedSource
@@ -95,7 +95,7 @@ def test_swapped_options_are_the_same_question(
         assert row["reward_model"]["ground_truth"] == "C"
         assert "A. cat\nB. owl\nC. dog\n" in row["prompt"][0]["content"]
         assert row["prompt"][0]["content"].count("<image>") == 1
-        assert gold_acc("C", row["extra_info"]) == 1.0
+        assert gold_acc(reward_with({}), "matching", "C", row["extra_info"]) == 1.0
 
 
 def test_row_groups_are_small(

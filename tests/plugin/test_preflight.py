@@ -127,7 +127,11 @@ def test_a_model_that_cannot_be_loaded_is_one_message(config_of_another_model, t
 
 @pytest.mark.parametrize(
     ("reward", "truth", "message"),
-    [("matchin", "yes", "matchin"), ("matching", None, "no ground_truth"), ("", "yes", "name no reward")],
+    [
+        ("matchin", "yes", "matchin"),
+        ("matching", None, "ground_truth: is empty"),
+        ("", "yes", "reward: is empty"),
+    ],
 )
 def test_broken_rows_are_named(config, tmp_path: Path, reward: str, truth: str | None, message: str) -> None:
     config.data.train_files = write(tmp_path / "broken.parquet", reward, truth)

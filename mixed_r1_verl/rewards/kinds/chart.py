@@ -25,7 +25,7 @@ import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Annotated, Any, Protocol
 
 from annotated_types import Interval
@@ -36,7 +36,7 @@ from mixed_r1_verl.rewards.answer.numbers import Number, parse_number
 from mixed_r1_verl.rewards.answer.statements import find_claims, offered_numbers, readings, said
 from mixed_r1_verl.rewards.answer.text import MAX_ANSWER_CHARS, plain_text, text_key
 from mixed_r1_verl.rewards.kind import Gold as RewardGold
-from mixed_r1_verl.rewards.kind import RewardKind, Scoring, plain_gold
+from mixed_r1_verl.rewards.kind import RewardKind, Scoring, letter_or, plain_gold
 from mixed_r1_verl.rewards.kinds import matching
 from mixed_r1_verl.rewards.kinds.matching import SEVERAL
 from mixed_r1_verl.rewards.verdict import GroundTruthError, Verdict
@@ -480,8 +480,6 @@ def _parse(ground_truth: str, extra_info: Mapping[str, Any], scoring: Scoring) -
     )
 
 
-def _instruction(ground_truth: str, choices: Sequence[str]) -> str:
-    return "Answer with the letter of the right option." if choices else "Answer with a number or a short label."
-
+_instruction = partial(letter_or, "Answer with a number or a short label.")
 
 KIND = RewardKind("chart", _parse, _instruction, columns=("question",), config=ChartConfig, answers="closed")

@@ -21,7 +21,7 @@ import re
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from queue import LifoQueue
 from typing import Annotated, Any
 
@@ -32,7 +32,7 @@ from mixed_r1_verl.rewards.answer.latex import boxed_contents
 from mixed_r1_verl.rewards.answer.numbers import Number, parse_number
 from mixed_r1_verl.rewards.answer.statements import find_claims, readings
 from mixed_r1_verl.rewards.cheats import CLOSED_CHEATS, NUMBER_CHEATS, say
-from mixed_r1_verl.rewards.kind import Gold, RewardKind, Scoring
+from mixed_r1_verl.rewards.kind import Gold, RewardKind, Scoring, letter_or
 from mixed_r1_verl.rewards.kinds import matching
 from mixed_r1_verl.rewards.process import Died, Late, NotStarted, Process
 from mixed_r1_verl.rewards.verdict import GroundTruthError, Verdict
@@ -382,7 +382,7 @@ def _parse(ground_truth: str, extra_info: Mapping[str, Any], scoring: Scoring) -
 KIND = RewardKind(
     "math",
     _parse,
-    "Answer with a number or an expression.",
+    partial(letter_or, "Answer with a number or an expression."),
     config=MathConfig,
     answers="closed",
     cheats=_CHEATS,

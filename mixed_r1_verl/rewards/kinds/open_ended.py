@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from annotated_types import Ge, Gt
 
 from mixed_r1_verl.core.config import ConfigError, check_bounds
-from mixed_r1_verl.rewards.kind import Gold, RewardKind, Scoring, plain_gold
+from mixed_r1_verl.rewards.kind import Gold, RewardKind, Scoring, letter_or, plain_gold
 from mixed_r1_verl.rewards.similarity.table import EmbeddingTable
 from mixed_r1_verl.rewards.similarity.variants import VARIANTS, Similarity, encoder_cosine
 from mixed_r1_verl.rewards.similarity.words import split_words
@@ -183,6 +183,6 @@ def with_router(config: "MixedRewardConfig", address: str | None, model: str | N
     return replace(config, options={**config.options, "open_ended": replace(options, judge=judge)})
 
 
-KIND = RewardKind(
-    "open_ended", _parse, "Answer with a description.", config=OpenEndedConfig, answers="text", prepare=_prepare
-)
+_instruction = partial(letter_or, "Answer with a description.")
+
+KIND = RewardKind("open_ended", _parse, _instruction, config=OpenEndedConfig, answers="text", prepare=_prepare)

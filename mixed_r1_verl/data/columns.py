@@ -1,0 +1,212 @@
+"""What can be known to be wrong with parquet files without their pictures: column types, and what small columns hold.
+
+`quick_check` is all of it, in short lines; training runs it before it starts.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mixed_r1_verl.core.rows import leaf, shown
+from mixed_r1_verl.data.prompt import IMAGE_MARKER
+from mixed_r1_verl.data.schema import IMAGE_TYPES, image_form, row_schema, same_type
+
+BATCH_ROWS = 4096
+ROWS_SHOWN = 3
+
+Fault = tuple[str, str]
+"""Field and message."""
+
+
+class Problem(NamedTuple):
+    """One thing that is wrong.
+
+    Attributes:
+        file: the parquet file.
+        row: number of the row in the file, from 0; None for the file as a whole.
+        field: column or field at fault.
+        message: what is wrong.
+    """
+
+    file: str
+    row: int | None
+    field: str
+    message: str
+
+    def __str__(self) -> str:
+        place = self.file if self.row is None else f"{self.file}: row {self.row}"
+        return f"{place}: {self.field}: {self.message}"
+
+
+def schema_problems(path: Path, schema: pa.Schema) -> list[Problem]:
+    """Columns that are missing or have another type than the contract's; further columns and fields are allowed.
+
+    Example:
+        >>> schema_problems(Path("x.parquet"), row_schema("path"))
+        []
+    """
+    problems = []
+    form = image_form(schema)
+    for wanted in row_schema(form or "bytes"):
+        index = schema.get_field_index(wanted.name)
+        found = schema.field(index).type if index >= 0 else None
+        if wanted.name == "images":
+            if form is None:
+                message = f"must be {IMAGE_TYPES['bytes']} or {IMAGE_TYPES['path']}, is {found or 'no such column'}"
+                problems.append(Problem(str(path), None, "images", message))
+        elif found is None:
+            problems.append(Problem(str(path), None, wanted.name, "the column is missing"))
+        elif pa.types.is_struct(wanted.type):
+            problems += _struct_problems(path, wanted, found)
+        elif not same_type(wanted.type, found):
+            problems.append(Problem(str(path), None, wanted.name, f"must be {wanted.type}, is {found}"))
+    return problems
+
+
+def _struct_problems(path: Path, wanted: pa.Field, found: pa.DataType) -> Iterator[Problem]:
+    if not pa.types.is_struct(found):
+        yield Problem(str(path), None, wanted.name, f"must be a struct, is {found}")
+        return
+    types = {found.field(i).name: found.field(i).type for i in range(found.num_fields)}
+    for i in range(wanted.type.num_fields):
+        inner = wanted.type.field(i)
+        name = f"{wanted.name}.{inner.name}"
+        if inner.name not in types:
+            yield Problem(str(path), None, name, "the field is missing")
+        elif not same_type(inner.type, types[inner.name]):
+            yield Problem(str(path), None, name, f"must be {inner.type}, is {types[inner.name]}")
+
+
+def compare_schemas(schemas: Mapping[Path, pa.Schema]) -> list[Problem]:
+    """Columns whose type differs between files: verl concatenates them and refuses that."""
+    problems: list[Problem] = []
+    if not schemas:
+        return problems
+    first, reference = next(iter(schemas.items()))
+    for path, schema in schemas.items():
+        for name in dict.fromkeys([*reference.names, *schema.names]):
+            if name not in schema.names or name not in reference.names:
+                missing, other = (path, first) if name not in schema.names else (first, path)
+                problems.append(Problem(str(missing), None, name, f"the column is missing here, but is in {other}"))
+            elif not same_type(schema.field(name).type, reference.field(name).type):
+                message = f"is {schema.field(name).type} here, but {reference.field(name).type} in {first}"
+                problems.append(Problem(str(path), None, name, message))
+    return problems
+
+
+def row_faults(row: Mapping[str, Any], kinds: Collection[str], routes: Mapping[str, str]) -> Iterator[Fault]:
+    """What is wrong with a row as far as its small columns show; without the column `images` pictures are not counted.
+
+    Example:
+        >>> row = {"data_source": "toy", "prompt": [], "reward_model": {"ground_truth": " "}, "extra_info": None}
+        >>> list(row_faults(row, ["chart"], {"toy": "chart"}))
+        [('reward_model.ground_truth', 'is empty')]
+    """
+    truth = (row["reward_model"] or {}).get("ground_truth")
+    if truth is not None and not isinstance(truth, str):
+        yield "reward_model.ground_truth", f"is a {type(truth).__name__}, not text"
+    elif not truth or not truth.strip():
+        yield "reward_model.ground_truth", "is empty"
+    kind = kind_of(row, routes)
+    if not kind:
+        yield "extra_info.reward", f"is empty, and data_source {row['data_source']!r} has no route"
+    elif kind not in kinds:
+        yield "extra_info.reward", f"{kind!r} is none of {', '.join(sorted(kinds))}"
+    if "images" in row:
+        messages = row["prompt"] if isinstance(row["prompt"], list) else []
+        texts = [message.get("content") for message in messages if isinstance(message, dict)]
+        markers = sum(text.count(IMAGE_MARKER) for text in texts if isinstance(text, str))
+        images = len(row["images"] or [])
+        if markers != images:
+            yield "prompt", f"{markers} {IMAGE_MARKER} markers for {images} images"
+
+
+def kind_of(row: Mapping[str, Any], routes: Mapping[str, str]) -> str:
+    """Name of the kind that scores a row; empty where it has none."""
+    return str((row.get("extra_info") or {}).get("reward") or routes.get(row["data_source"] or "") or "")
+
+
+def read_schema(path: Path) -> pa.Schema | Problem:
+    """The schema of a parquet file, or why there is none."""
+    try:
+        return pq.read_schema(path)
+    except (OSError, pa.ArrowException) as error:
+        return Problem(str(path), None, "file", f"not a readable parquet file: {shown(error)}")
+
+
+def quick_check(
+    paths: Sequence[str | Path], kinds: Collection[str], *, routes: Mapping[str, str] | None = None
+) -> list[str]:
+    """What can be known to be wrong without reading pictures: cheap enough to run before every training.
+
+    Args:
+        paths: parquet files, or patterns with `*`; anything that is not a local parquet file is not looked at.
+        kinds: reward kinds that the run is configured for.
+        routes: `data_source` to reward kind, for rows that name none.
+
+    Returns:
+        One line for each kind of fault, with the number of rows and the first of them; empty when all is well.
+    """
+    messages: list[str] = []
+    schemas: dict[Path, pa.Schema] = {}
+    for given in paths:
+        if "://" in str(given) or not str(given).endswith(".parquet"):
+            continue
+        path = Path(given).expanduser()
+        found = sorted(path.parent.glob(path.name)) if "*" in path.name else [path]
+        if not found or not found[0].is_file():
+            messages.append(f"{given} is not there")
+            continue
+        for file in found:
+            schema = read_schema(file)
+            if isinstance(schema, Problem):
+                messages.append(str(schema))
+                continue
+            schemas[file] = schema
+            try:
+                messages += _quick_check_file(file, schema, kinds, routes or {})
+            except (OSError, pa.ArrowException) as error:
+                messages.append(str(Problem(str(file), None, "file", f"cannot be read: {shown(error)}")))
+    return messages + [str(problem) for problem in compare_schemas(schemas)]
+
+
+def _quick_check_file(
+    path: Path, schema: pa.Schema, kinds: Collection[str], routes: Mapping[str, str]
+) -> Iterator[str]:
+    missing = [name for name in ("prompt", "data_source", "reward_model") if name not in schema.names]
+    if not missing and not _has_field(schema, "reward_model", "ground_truth"):
+        missing = ["reward_model.ground_truth"]
+    if missing:
+        yield str(Problem(str(path), None, missing[0], "the column is missing"))
+        return
+    with pq.ParquetFile(path) as file:
+        # Of the pictures one small leaf is enough to count them.
+        leaves = [leaf(file, *names) for names in (("extra_info", "reward"), ("images", "path"), ("images", "image"))]
+        columns = ["data_source", "prompt", "reward_model.ground_truth", *filter(None, leaves)]
+        faults: dict[Fault, list[int]] = {}
+        number = 0
+        for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=columns):
+            for row in batch.to_pylist():
+                for fault in row_faults(row, kinds, routes):
+                    faults.setdefault(fault, []).append(number)
+                number += 1
+    if not number:
+        yield str(Problem(str(path), None, "file", "it has no rows"))
+    for (name, message), rows in faults.items():
+        places = ", ".join(map(str, rows[:ROWS_SHOWN])) + (", …" if len(rows) > ROWS_SHOWN else "")
+        yield f"{path}: {len(rows)} of {number} rows: {name}: {message} (row {places})"
+
+
+def _has_field(schema: pa.Schema, column: str, name: str) -> bool:
+    """Whether a column is a struct with a field of that name.
+
+    Example:
+        >>> _has_field(row_schema(), "extra_info", "id"), _has_field(row_schema(), "prompt", "role")
+        (True, False)
+    """
+    index = schema.get_field_index(column)
+    kind = schema.field(index).type if index >= 0 else None
+    return kind is not None and pa.types.is_struct(kind) and kind.get_field_index(name) >= 0
