@@ -6,10 +6,10 @@ from mixed_r1_verl.audit.cli import audit_command
 from mixed_r1_verl.data.cli import app as data_app
 from mixed_r1_verl.data.cli import check_command
 from mixed_r1_verl.doctor import doctor
-from mixed_r1_verl.evaluate.cli import eval_command
 from mixed_r1_verl.plan.cli import plan_command
 from mixed_r1_verl.report.cli import report_command
-from mixed_r1_verl.score.cli import score_command
+from mixed_r1_verl.responses.eval import eval_command
+from mixed_r1_verl.responses.score import score_command
 
 app = typer.Typer(
     name="mixed-r1",

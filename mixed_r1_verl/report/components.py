@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from mixed_r1_verl.core.boxes import Box, FrameError, frame_scale, rescale
+from mixed_r1_verl.core.rows import DataRow
 from mixed_r1_verl.report.run import Rollout
+from mixed_r1_verl.responses.read import Response
+from mixed_r1_verl.responses.scoring import score_responses
 from mixed_r1_verl.rewards.answer.boxes import find_boxes
 from mixed_r1_verl.rewards.config import MixedRewardConfig
 from mixed_r1_verl.rewards.extraction import parse_response
 from mixed_r1_verl.rewards.kinds.iou import parse_ground_truth
-from mixed_r1_verl.rewards.pool import Sample
 from mixed_r1_verl.rewards.verdict import GroundTruthError
-from mixed_r1_verl.score.responses import Response
-from mixed_r1_verl.score.scoring import score_responses
 
 SAME_SCORE = 1e-3
 """A recomputed score that is nearer to the recorded one than this is the same."""
@@ -53,7 +53,7 @@ def recompute(rollouts: Sequence[Rollout], config: MixedRewardConfig) -> Recompu
 
     def response(number: int, rollout: Rollout) -> Response:
         info = rollout.extra | {"reward": rollout.kind}
-        return Response("", number, 0, "", Sample(rollout.source, rollout.response, rollout.ground_truth, info))
+        return Response(DataRow("", number, rollout.source, rollout.ground_truth, info), 0, rollout.response)
 
     asked = (response(number, rollout) for number, rollout in enumerate(pending))
     for rollout, (_, result) in zip(pending, score_responses(asked, config), strict=True):

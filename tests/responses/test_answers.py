@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from mixed_r1_verl.evaluate.answers import Answers, AnswersError
+from mixed_r1_verl.core.rows import DataError
+from mixed_r1_verl.responses.answers import Answers
 
 SETTINGS = {"model": "m", "n": 2, "temperature": 1.0}
 
@@ -53,20 +54,20 @@ def test_a_kill_at_any_byte_leaves_whole_rows_only(tmp_path: Path, cut: int) -> 
 def test_other_settings_are_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "eval.jsonl"
     Answers(path, SETTINGS).finish()
-    with pytest.raises(AnswersError, match=r"temperature was 1\.0 and is now 0"):
+    with pytest.raises(DataError, match=r"temperature was 1\.0 and is now 0"):
         Answers(path, SETTINGS | {"temperature": 0})
 
 
 def test_another_row_under_the_same_number_is_refused(tmp_path: Path) -> None:
     answers = Answers(tmp_path / "eval.jsonl", SETTINGS)
     answers.add(rows(0))
-    with pytest.raises(AnswersError, match='ground truth was "yes" and is now "no"'):
+    with pytest.raises(DataError, match='ground truth was "yes" and is now "no"'):
         answers.done("val.parquet", 0, "no")
 
 
 def test_a_file_of_something_else_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "notes.jsonl"
     path.write_text("mine\n")
-    with pytest.raises(AnswersError, match="exists"):
+    with pytest.raises(DataError, match="exists"):
         Answers(path, SETTINGS)
     assert path.read_text() == "mine\n"

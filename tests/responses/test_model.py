@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from mixed_r1_verl.evaluate.model import ModelError, fingerprint, resolve, tokenizer_directory
+from mixed_r1_verl.core.rows import DataError
+from mixed_r1_verl.responses.model import fingerprint, resolve, tokenizer_directory
 
 
 @pytest.fixture
@@ -40,12 +41,12 @@ def test_a_hugging_face_directory_is_taken_as_it_is(warm_model: Path) -> None:
 
 @pytest.mark.parametrize("name", ["/no/such/place", "./model", "model", "a/b/c"])
 def test_what_is_no_model_is_refused(name: str) -> None:
-    with pytest.raises(ModelError, match="neither a directory nor a hub id"):
+    with pytest.raises(DataError, match="neither a directory nor a hub id"):
         resolve(name)
 
 
 def test_a_folder_without_a_model_says_what_it_lacks(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"no config\.json.*model_merger"):
+    with pytest.raises(DataError, match=r"no config\.json.*model_merger"):
         resolve(str(tmp_path))
 
 

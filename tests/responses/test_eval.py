@@ -13,10 +13,11 @@ from typer.testing import CliRunner
 
 from examples.demo.data import build_demo
 from mixed_r1_verl.cli import app
+from mixed_r1_verl.core.rows import DataRow
 from mixed_r1_verl.data.schema import row_schema
-from mixed_r1_verl.evaluate.cli import score
-from mixed_r1_verl.evaluate.engine import Generated, Refused
-from mixed_r1_verl.evaluate.questions import Question
+from mixed_r1_verl.plugin.rollout import Prompt
+from mixed_r1_verl.responses.eval import answer_rows
+from mixed_r1_verl.responses.generate import Generated, Question, Refused
 from mixed_r1_verl.rewards.config import MixedRewardConfig
 
 
@@ -53,9 +54,10 @@ def test_bad_usage_is_one_clear_line(
 
 
 def test_a_prompt_that_vllm_refuses_counts_as_an_error() -> None:
-    question = Question("f", 3, "id", "source", "yes", {"reward": "matching", "width": 9}, "text", [])
+    row = DataRow("f", 3, "source", "yes", {"id": "id", "reward": "matching", "width": 9})
+    question = Question(row, Prompt("text", []), 0)
     answer = Generated("<think>.</think><answer>yes</answer>", 7, False)
-    rows = list(score([(question, Refused("too long")), (question, [answer, answer])], MixedRewardConfig(), 2))
+    rows = list(answer_rows([(question, Refused("too long")), (question, [answer, answer])], MixedRewardConfig(), 2))
     refused, answered = rows
     assert [(row["sample"], row["error"], row["reason"], row["reward_kind"]) for row in refused] == [
         (0, 1.0, "too long", "matching"),

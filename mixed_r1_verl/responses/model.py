@@ -7,12 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from mixed_r1_verl.core.rows import DataError
+
 LATEST = "latest_checkpointed_iteration.txt"
 """verl writes the newest step here, in `trainer.default_local_dir`."""
-
-
-class ModelError(ValueError):
-    """A path is no model that can be evaluated."""
 
 
 def resolve(model: str) -> Path | str:
@@ -21,7 +19,7 @@ def resolve(model: str) -> Path | str:
     A folder of checkpoints (`trainer.default_local_dir`) means its latest one.
 
     Raises:
-        ModelError: it is none of these.
+        DataError: it is none of these.
 
     Example:
         >>> resolve("Qwen/Qwen2.5-VL-7B-Instruct")
@@ -30,7 +28,7 @@ def resolve(model: str) -> Path | str:
     path = Path(model).expanduser()
     if not path.is_dir():
         if path.exists() or model.startswith(("/", ".", "~")) or model.count("/") != 1:
-            raise ModelError(f"{model}: neither a directory nor a hub id")
+            raise DataError(f"{model}: neither a directory nor a hub id")
         return model
     latest = path / LATEST
     if latest.is_file():
@@ -44,7 +42,7 @@ def resolve(model: str) -> Path | str:
         return merged
     if any(path.glob("model_world_size_*_rank_*.pt")):
         return path
-    raise ModelError(
+    raise DataError(
         f"{path}: neither a Hugging Face directory (no config.json) nor an FSDP checkpoint of verl "
         "(no model_world_size_*_rank_*.pt); merge other checkpoints with `python -m verl.model_merger merge` first"
     )
@@ -57,7 +55,7 @@ def hugging_face_model(model: Path | str) -> Iterator[Path | str]:
     verl's merger writes bfloat16, whatever the checkpoint holds.
 
     Raises:
-        ModelError: verl's merger failed.
+        DataError: verl's merger failed.
     """
     if isinstance(model, str) or (model / "config.json").is_file():
         yield model
@@ -71,7 +69,7 @@ def hugging_face_model(model: Path | str) -> Iterator[Path | str]:
             text=True,
         )
         if ran.returncode:
-            raise ModelError(f"{model}: verl's merger failed:\n{ran.stdout[-2000:]}")
+            raise DataError(f"{model}: verl's merger failed:\n{ran.stdout[-2000:]}")
         yield Path(folder)
 
 

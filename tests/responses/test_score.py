@@ -12,9 +12,12 @@ from typer.testing import CliRunner
 
 from mixed_r1_verl import compute_score
 from mixed_r1_verl.cli import app
+from mixed_r1_verl.core.rows import DataError
+from mixed_r1_verl.responses.answers import answer_row
+from mixed_r1_verl.responses.read import Response, Unreadable, read_responses
+from mixed_r1_verl.responses.scoring import score_responses
+from mixed_r1_verl.responses.summary import Summary
 from mixed_r1_verl.rewards.config import MixedRewardConfig
-from mixed_r1_verl.score.responses import Reject, Response, ScoreError, read_responses
-from mixed_r1_verl.score.scoring import score_files
 
 
 def respond(answer: str) -> str:
@@ -155,7 +158,7 @@ def test_forms_of_rows(tmp_path: Path, record: dict, options: dict, expected: tu
 def test_several_responses_in_a_row(tmp_path: Path) -> None:
     record = {"responses": [respond("yes"), respond("no")], "ground_truth": "yes", "reward": "matching"}
     items = list(read_responses(write_lines(tmp_path / "x.jsonl", [record])))
-    assert [(item.row, item.sample) for item in items if isinstance(item, Response)] == [(1, 0), (1, 1)]
+    assert [(item.row.number, item.sample) for item in items if isinstance(item, Response)] == [(1, 0), (1, 1)]
     assert [item.scored.solution_str for item in items if isinstance(item, Response)] == record["responses"]
 
 
@@ -166,11 +169,11 @@ GOOD = {"response": respond("yes"), "ground_truth": "yes", "reward": "matching"}
     ("line", "reason"),
     [
         ("{", "not JSON"),
-        ("[1]", "not a JSON object but list"),
+        ("[1]", "not a JSON object: list [1]"),
         ({**GOOD, "response": 7}, "response or solution_str or output or responses: must be a string"),
         ({**GOOD, "response": None}, "must be a string or a list of strings, not NoneType"),
         ({**GOOD, "ground_truth": 41}, "ground_truth: must be a string, not int 41"),
-        ({**GOOD, "ground_truth": None}, "there is no ground_truth, gts or reward_model.ground_truth"),
+        ({**GOOD, "ground_truth": None}, "there is no reward_model.ground_truth, ground_truth, gts"),
         ({**GOOD, "reward": "mathcing"}, "unknown reward 'mathcing'"),
         ({**GOOD, "reward": None}, "extra_info names no reward"),
         ({**GOOD, "data_source": 3}, "data_source: must be a string, not int 3"),
@@ -182,9 +185,9 @@ GOOD = {"response": respond("yes"), "ground_truth": "yes", "reward": "matching"}
 def test_rows_that_cannot_be_read_are_rejected_with_the_reason(tmp_path: Path, line: Any, reason: str) -> None:
     file = write_lines(tmp_path / "x.jsonl", [GOOD, "", line, GOOD])
     items = list(read_responses(file))
-    assert [type(item) for item in items] == [Response, Reject, Response]
+    assert [type(item) for item in items] == [Response, Unreadable, Response]
     reject = items[1]
-    assert isinstance(reject, Reject) and reason in reject.reason
+    assert isinstance(reject, Unreadable) and reason in reject.reason
     assert (reject.file, reject.row) == (str(file), 3)
 
 
@@ -239,14 +242,10 @@ def test_nothing_to_score_fails(tmp_path: Path) -> None:
 def test_a_response_that_hangs_costs_only_itself(tmp_path: Path) -> None:
     rows = [{**GOOD, "reward": "hostile", "ground_truth": "hang" if i == 3 else "fine"} for i in range(8)]
     config = MixedRewardConfig(custom={"hostile": "hostile_rewards:obey"}, time_limit_s=1.0, processes=2)
-    errors = []
-    report = score_files(
-        [write_lines(tmp_path / "x.jsonl", rows)],
-        config,
-        on_result=lambda response, result: errors.append(result["error"]),
-    )
-    assert errors == [0, 0, 0, 1, 0, 0, 0, 0]
-    assert report.total.failures == {"timeout: scoring took more than 1.0 s": 1}
+    responses = read_responses(write_lines(tmp_path / "x.jsonl", rows), config)
+    scored = [answer_row(*pair) for pair in score_responses(responses, config)]
+    assert [row["error"] for row in scored] == [0, 0, 0, 1, 0, 0, 0, 0]
+    assert Summary(scored).total.failures == {"timeout: scoring took more than 1.0 s": 1}
 
 
 def test_text_that_no_file_can_hold(tmp_path: Path) -> None:
@@ -263,5 +262,5 @@ def test_a_file_that_breaks_off_leaves_no_output(tmp_path: Path) -> None:
     assert run(good, bad, "--output", tmp_path / "out.jsonl").exit_code == 2
     assert (tmp_path / "out.jsonl").read_text() == "before"
     assert len(list(tmp_path.iterdir())) == 3
-    with pytest.raises(ScoreError, match="no column response"):
+    with pytest.raises(DataError, match="no column response"):
         list(read_responses(bad))

@@ -1,0 +1,200 @@
+"""Files of scored responses: one form of a row, which `mixed-r1 score` and `mixed-r1 report` read again.
+
+`AnswerWriter` writes a whole file at once. `Answers` appends JSON lines as responses come, so that an interrupted run
+goes on: beside `NAME.jsonl` stands `NAME.settings.json` with what the answers were made with, and only a run with the
+same settings goes on with the file.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from mixed_r1_verl.core.files import atomic, write_text
+from mixed_r1_verl.core.rows import DataError
+from mixed_r1_verl.responses.read import Response
+
+Row = dict[str, Any]
+BLOCK = 1024
+"""Rows of a parquet row group."""
+
+
+def answer_row(response: Response, result: Mapping[str, Any]) -> Row:
+    """A scored response as a row of a file.
+
+    Args:
+        response: the response.
+        result: of `MixedReward.score`.
+    """
+    row = response.row
+    place = {"file": row.file, "row": row.number, "sample": response.sample, "id": row.id}
+    texts = {"ground_truth": row.ground_truth, "response": response.text}
+    return place | {"data_source": row.data_source} | dict(result) | texts
+
+
+def _json_lines(rows: Iterable[Row]) -> str:
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+class AnswerWriter:
+    """Writes rows to JSON lines, or to parquet where the name says so; the file appears when all of it is there.
+
+    Used as a context manager: an exception leaves what stood there before.
+    """
+
+    def __init__(self, path: Path):
+        self._path = path
+        self._rows: list[Row] = []
+        self._stack = ExitStack()
+        self._parquet: Any = None
+
+    def __enter__(self) -> "AnswerWriter":
+        is_parquet = self._path.suffix == ".parquet"
+        self._file = self._stack.enter_context(atomic(self._path, "wb" if is_parquet else "w"))
+        if is_parquet:
+            import pyarrow.parquet as pq
+
+            self._parquet = self._stack.enter_context(pq.ParquetWriter(self._file, _schema()))
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        with self._stack:
+            if error[0] is None:
+                self._flush()
+            self._stack.__exit__(*error)
+
+    def write(self, row: Row) -> None:
+        """Add one row of `answer_row`."""
+        self._rows.append(row)
+        if len(self._rows) >= BLOCK:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._parquet is None:
+            self._file.write(_json_lines(self._rows))
+        elif self._rows:
+            import pyarrow as pa
+
+            # Half of a surrogate pair, which JSON can hold, is no text for parquet.
+            rows = [{name: _encodable(value) for name, value in row.items()} for row in self._rows]
+            self._parquet.write_table(pa.Table.from_pylist(rows, schema=_schema()))
+        self._rows.clear()
+
+
+def _encodable(value: Any) -> Any:
+    return value.encode("utf-8", "backslashreplace").decode("utf-8") if isinstance(value, str) else value
+
+
+def _schema() -> Any:
+    import pyarrow as pa
+
+    text, number, whole = pa.string(), pa.float64(), pa.int64()
+    types = {"row": whole, "sample": whole} | dict.fromkeys(("score", "acc", "format", "error"), number)
+    names = (
+        *("file", "row", "sample", "id", "data_source", "score", "acc", "format", "error"),
+        *("reward_kind", "prediction", "reason", "ground_truth", "response"),
+    )
+    return pa.schema([(name, types.get(name, text)) for name in names])
+
+
+class Answers:
+    """The answers of one run.
+
+    Args:
+        path: the JSONL file; made when it is not there.
+        settings: what the answers depend on, plain data; `n` is the number of responses to each row.
+
+    Raises:
+        DataError: the file has been made with other settings, or is no file of answers.
+    """
+
+    def __init__(self, path: Path, settings: Mapping[str, Any]):
+        self.path = path
+        self._rows: dict[tuple[str, int], list[Row]] = {}
+        plain = json.loads(json.dumps(settings))
+        beside = path.with_suffix(".settings.json")
+        if path.exists():
+            self._compare(beside, plain)
+            for row in self._read():
+                self._rows.setdefault((row["file"], row["row"]), []).append(row)
+            self._drop_incomplete(int(settings["n"]))
+        else:
+            write_text(beside, json.dumps(plain, indent=2) + "\n")
+        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+
+    def _compare(self, beside: Path, settings: Mapping[str, Any]) -> None:
+        try:
+            earlier = json.loads(beside.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise DataError(f"{self.path} exists, and {beside.name} that belongs to it cannot be read") from error
+        for name in dict.fromkeys((*settings, *earlier)):
+            if settings.get(name) != earlier.get(name):
+                raise DataError(
+                    f"{self.path} holds answers made with other settings: {name} was {_short(earlier.get(name))} "
+                    f"and is now {_short(settings.get(name))}. Choose another --output, or delete it and {beside.name}"
+                )
+
+    def _read(self) -> Iterator[Row]:
+        """The rows of the file; a last line that was cut when the run was killed is taken away."""
+        with self.path.open("rb+") as lines:
+            end = 0
+            for number, line in enumerate(lines, 1):
+                if not line.endswith(b"\n"):
+                    break
+                end += len(line)
+                try:
+                    row = json.loads(line)
+                    row["file"], row["row"], row["score"], row["acc"]
+                except (ValueError, TypeError, KeyError) as error:
+                    raise DataError(f"{self.path}, line {number}: not an answer of `mixed-r1 eval`") from error
+                yield row
+            lines.truncate(end)
+
+    def _drop_incomplete(self, samples: int) -> None:
+        """Forget rows of which only some responses were written before the run was killed."""
+        incomplete = [key for key, rows in self._rows.items() if len(rows) != samples]
+        for key in incomplete:
+            del self._rows[key]
+        if incomplete:
+            self._rewrite()
+
+    def done(self, file: str, row: int, ground_truth: str) -> bool:
+        """Whether the responses to a row are there.
+
+        Raises:
+            DataError: they are, but to a row with another ground truth: the data has been changed.
+        """
+        rows = self._rows.get((file, row))
+        if rows and rows[0]["ground_truth"] != ground_truth:
+            raise DataError(
+                f"{self.path} answers another row {row} of {file}: its ground truth was "
+                f"{_short(rows[0]['ground_truth'])} and is now {_short(ground_truth)}. Choose another --output"
+            )
+        return rows is not None
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """Append all responses to one row of the data; of those that a crash cut, none are kept."""
+        data = _json_lines(rows).encode("utf-8", "backslashreplace")
+        while data:
+            data = data[os.write(self._file, data) :]
+        self._rows[(rows[0]["file"], rows[0]["row"])] = list(rows)
+
+    def rows(self) -> list[Row]:
+        """All responses so far, by file, row and sample."""
+        return [row for key in sorted(self._rows) for row in sorted(self._rows[key], key=lambda row: row["sample"])]
+
+    def finish(self) -> None:
+        """Close the file and put its lines in order."""
+        os.fsync(self._file)
+        os.close(self._file)
+        self._rewrite()
+
+    def _rewrite(self) -> None:
+        write_text(self.path, _json_lines(self.rows()))
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 80 else text[:77] + "..."

@@ -1,0 +1,185 @@
+"""Responses of a model: rows become prompts, and vLLM answers them, both as in verl's rollout."""
+
+import zlib
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import count, islice
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+from annotated_types import Ge, Gt, Interval, Le
+
+from mixed_r1_verl.core.config import check_bounds
+from mixed_r1_verl.core.rows import DataError, DataRow, read_records, row_of
+from mixed_r1_verl.plugin.rollout import Prompt, PromptBuilder, open_model
+
+IN_FLIGHT = 256
+"""Prompts that vLLM holds at once; a finished one is replaced at once, so its batches stay full."""
+
+COLUMNS = ("prompt", "images", "data_source", "reward_model", "extra_info")
+
+
+class Question(NamedTuple):
+    """A row that can be asked.
+
+    Attributes:
+        row: the row.
+        prompt: what the model is given.
+        seed: of the sampling of its responses.
+    """
+
+    row: DataRow
+    prompt: Prompt
+    seed: int
+
+
+class Generated(NamedTuple):
+    """One response.
+
+    Attributes:
+        text: decoded as the reward manager decodes it.
+        tokens: its length, the end token included.
+        truncated: whether it was cut at the limit.
+    """
+
+    text: str
+    tokens: int
+    truncated: bool
+
+
+class Refused(NamedTuple):
+    """vLLM cannot answer a prompt, above all because it leaves no room in the model's context."""
+
+    reason: str
+
+
+Answered = tuple[Question, list[Generated] | Refused]
+
+
+class GenerationError(RuntimeError):
+    """vLLM cannot load the model, or has died; its own messages stand above."""
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How responses are drawn.
+
+    Attributes:
+        n: responses to each prompt.
+        temperature: 0 is greedy.
+        top_p: share of the probability that is drawn from.
+        max_tokens: length at which a response is cut.
+        seed: of the sampling; each prompt has a seed of its own, so a resumed run draws the same.
+    """
+
+    n: Annotated[int, Ge(1)] = 1
+    temperature: Annotated[float, Ge(0)] = 0.0
+    top_p: Annotated[float, Gt(0), Le(1)] = 1.0
+    max_tokens: Annotated[int, Ge(1)] = 1024
+    seed: Annotated[int, Interval(ge=0, lt=1 << 32)] = 0
+
+    def __post_init__(self) -> None:
+        check_bounds(self)
+
+
+def read_questions(path: Path, wanted: Collection[int], prompts: PromptBuilder, seed: int) -> Iterator[Question]:
+    """Some rows of a parquet file in the form of training, in order.
+
+    Args:
+        path: the file.
+        wanted: numbers of the rows, from 0.
+        prompts: of the model.
+        seed: of the sampling; with the file's name and the row's number it makes the seed of each question.
+
+    Raises:
+        DataError: a row cannot be asked.
+    """
+    for number, record in read_records(path, COLUMNS):
+        if number in wanted:
+            try:
+                row = row_of(path.name, number, record)
+                prompt = prompts(record)  # type: ignore[arg-type] # `row_of` has refused a bad record
+            except Exception as error:  # verl and Pillow raise what they like
+                raise DataError(f"{path}, row {number}: {type(error).__name__}: {error}") from error
+            yield Question(row, prompt, zlib.crc32(f"{seed}/{path.name}/{number}".encode()))
+
+
+class Generator:
+    """A model in vLLM.
+
+    As in verl's rollout, tokens beyond the tokenizer's vocabulary and placeholders of pictures are never sampled.
+
+    Args:
+        model: Hugging Face directory or hub id.
+        tokenizer, processor: of the model, from `plugin.rollout.load_processors`.
+        options: engine arguments of vLLM, above all `tensor_parallel_size` and `max_model_len`.
+
+    Raises:
+        GenerationError: vLLM cannot load the model.
+    """
+
+    def __init__(self, model: Path | str, tokenizer: Any, processor: Any, options: Mapping[str, Any]):
+        from mixed_r1_verl.plugin.device import cpu_is_wanted
+
+        # A seeded request whose prompt is computed in pieces rewinds its generator, which the CPU's generator cannot.
+        whole_prompts = {"enable_chunked_prefill": False} if cpu_is_wanted() else {}
+        try:
+            llm = open_model(model, tokenizer, processor, {"use_tqdm_on_load": False, **whole_prompts, **options})
+        except Exception as error:  # vLLM raises what it likes
+            raise GenerationError(f"vLLM cannot load {model}: {error}") from error
+        self._engine: Any = llm.llm_engine
+        self._tokenizer = tokenizer
+        self._names = count()
+
+    def answer(self, questions: Iterable[Question], sampling: Sampling) -> Iterator[Answered]:
+        """The responses to each question, in the order in which they finish."""
+        waiting = iter(questions)
+        flying: dict[str, Question] = {}
+        exhausted = False
+        while flying or not exhausted:
+            wanted = IN_FLIGHT - len(flying)
+            fresh = list(islice(waiting, wanted))
+            exhausted = len(fresh) < wanted
+            for question in fresh:
+                name = str(next(self._names))
+                try:
+                    self._engine.add_request(name, self._inputs(question), _parameters(question, sampling))
+                except ValueError as error:
+                    yield question, Refused(str(error))
+                else:
+                    flying[name] = question
+            for output in self._step() if flying else ():
+                if output.finished:
+                    yield flying.pop(output.request_id), [self._generated(one) for one in output.outputs]
+
+    def _step(self) -> list[Any]:
+        try:
+            return self._engine.step()
+        except Exception as error:
+            raise GenerationError(f"vLLM has died: {error}") from error
+
+    def _inputs(self, question: Question) -> dict[str, Any]:
+        # One placeholder a picture, as the chat template writes it; vLLM puts in as many as the picture has tokens.
+        text, images = question.prompt
+        ids = self._tokenizer(text, add_special_tokens=False)["input_ids"]
+        return {"prompt_token_ids": ids} | ({"multi_modal_data": {"image": images}} if images else {})
+
+    def _generated(self, output: Any) -> Generated:
+        ids = list(output.token_ids)
+        text = self._tokenizer.decode(ids, skip_special_tokens=True)
+        return Generated(text, len(ids), output.finish_reason == "length")
+
+
+def _parameters(question: Question, sampling: Sampling) -> Any:
+    from vllm import SamplingParams
+    from vllm.sampling_params import RequestOutputKind
+
+    return SamplingParams(
+        n=sampling.n,
+        temperature=sampling.temperature,
+        top_p=sampling.top_p,
+        max_tokens=sampling.max_tokens,
+        seed=question.seed if sampling.temperature else None,
+        detokenize=False,
+        output_kind=RequestOutputKind.FINAL_ONLY,
+    )
