@@ -6,6 +6,7 @@ from mixed_r1_verl.audit.cli import audit_command
 from mixed_r1_verl.data.cli import app as data_app
 from mixed_r1_verl.data.cli import check_command
 from mixed_r1_verl.doctor import doctor
+from mixed_r1_verl.engine.cli import build_command
 from mixed_r1_verl.plan.cli import plan_command
 from mixed_r1_verl.report.cli import report_command
 from mixed_r1_verl.responses.eval import eval_command
@@ -18,6 +19,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+data_app.command("build")(build_command)
 app.add_typer(data_app, name="data")
 app.command("score")(score_command)
 app.command("eval")(eval_command)

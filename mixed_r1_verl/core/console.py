@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import Enum
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -123,3 +124,16 @@ def command_errors(*usage: type[Exception], interrupted: str = "interrupted; not
     except KeyboardInterrupt:
         say(interrupted)
         raise typer.Exit(INTERRUPTED) from None
+
+
+@contextmanager
+def resumable(output: Path) -> Iterator[None]:
+    """Long work that writes `output` and goes on where it was interrupted; what ends it is a failure, exit code 1."""
+    again = "run the same command again to go on"
+    with command_errors(interrupted=f"interrupted; {again}"):
+        try:
+            yield
+        except DataError as error:
+            raise RuntimeError(error) from error
+        except OSError as error:  # a full disk, a folder that was taken away
+            raise OSError(f"cannot write {output}: {error.strerror or error}; {again}") from error

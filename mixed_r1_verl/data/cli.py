@@ -1,31 +1,36 @@
-"""`mixed-r1 data …` and `mixed-r1 check`: the command line of this package's data part."""
+"""`mixed-r1 data list`, `mixed-r1 data convert` and `mixed-r1 check`."""
 
 from dataclasses import replace
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import TextColumn
 from rich.table import Table
 
-from mixed_r1_verl.core.rows import DataError
-from mixed_r1_verl.data.check import check_files
-from mixed_r1_verl.data.convert import Options, Summary, convert_dataset
-from mixed_r1_verl.data.converter import Converter
-from mixed_r1_verl.data.raw import RawFolder
-from mixed_r1_verl.data.registry import broken_entry_points, converters, documentation, get_converter, markdown_table
+from mixed_r1_verl.core.console import FAILED, command_errors, parse_settings, progress_bar, resumable
+from mixed_r1_verl.core.rows import DataError, count_records
 
-FAILED, BAD_USAGE = 1, 2
+if TYPE_CHECKING:
+    from mixed_r1_verl.data.converter import Converter
+    from mixed_r1_verl.data.raw import RawFolder
 
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="Build training data: parquet files that verl reads, from published datasets.",
 )
-_out = Console(soft_wrap=True)
-_err = Console(stderr=True, soft_wrap=True)
+_out = Console(soft_wrap=True, highlight=False, markup=False)
+_err = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+
+RewardSettings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", help="Setting of the reward block as KEY=VALUE, repeatable: custom.mine=my_package.rewards:mine."
+    ),
+]
 
 
 class ImageForm(str, Enum):
@@ -33,11 +38,6 @@ class ImageForm(str, Enum):
 
     bytes = "bytes"
     path = "path"
-
-
-def _fail(message: str, code: int) -> NoReturn:
-    _err.print(f"error: {message}", markup=False, highlight=False)
-    raise typer.Exit(code)
 
 
 @app.command("list")
@@ -49,22 +49,23 @@ def list_command(
 
     Example: mixed-r1 data list chartqa
     """
+    from mixed_r1_verl.data import registry
+
     if markdown:
-        typer.echo(markdown_table(), nl=False)
+        typer.echo(registry.markdown_table(), nl=False)
         return
     if name is not None:
-        try:
-            converter = get_converter(name)
-        except DataError as error:
-            _fail(str(error), BAD_USAGE)
-        typer.echo(f"{documentation(name)}\n\nSplits: {', '.join(converter.splits)}. Source: {converter.source}")
+        with command_errors():
+            converter = registry.get_converter(name)
+        splits = ", ".join(converter.splits)
+        typer.echo(f"{registry.documentation(name)}\n\nSplits: {splits}. Source: {converter.source}")
         return
     table = Table("name", "data", box=None)
-    for known in converters():
-        table.add_row(known, " ".join(documentation(known).split("\n\n")[0].split()))
-    _out.print(table, markup=False)
-    for line in broken_entry_points():
-        _err.print(f"not loaded: {line}", markup=False, highlight=False)
+    for known in registry.converters():
+        table.add_row(known, " ".join(registry.documentation(known).split("\n\n")[0].split()))
+    _out.print(table)
+    for line in registry.broken_entry_points():
+        _err.print(f"not loaded: {line}")
 
 
 @app.command("convert")
@@ -88,6 +89,7 @@ def convert_command(
     check_gold: Annotated[
         bool, typer.Option(help="Reject rows whose own ground truth does not earn acc 1 from its reward.")
     ] = True,
+    settings: RewardSettings = None,
 ) -> None:
     """Convert one dataset.
 
@@ -95,93 +97,40 @@ def convert_command(
 
     Rows that cannot be used go to NAME.rejects.jsonl; a run that was interrupted goes on when it is started again.
     """
-    try:
+    from mixed_r1_verl.data.convert import Options, convert_dataset
+    from mixed_r1_verl.data.registry import get_converter
+    from mixed_r1_verl.data.truth import reward_with
+
+    with command_errors():
         converter = get_converter(name)
         if split is not None and split not in converter.splits:
             raise DataError(f"{name} has no split {split!r}; it has {', '.join(converter.splits)}")
         raw = _raw_folder(converter, input, hub, tuple(image_root or ()))
         if column:
             raw = replace(raw, columns=_columns(name, column))
-    except DataError as error:
-        _fail(str(error), BAD_USAGE)
-    options = Options(
-        split=split or converter.splits[0],
-        limit=limit,
-        images=images.value,  # type: ignore[arg-type]
-        max_pixels=max_pixels,
-        workers=workers,
-        seed=seed,
-        check_gold=check_gold,
-    )
-    try:
-        with _progress() as progress:
-            task = progress.add_task(name, total=limit, note="")
+        options = Options(
+            split=split or converter.splits[0],
+            limit=limit,
+            images=images.value,  # type: ignore[arg-type]
+            max_pixels=max_pixels,
+            workers=workers,
+            seed=seed,
+            check_gold=check_gold,
+            reward=parse_settings(settings or ()),
+        )
+        reward_with(options.reward)
+    with resumable(output), progress_bar(_err, TextColumn("{task.fields[note]}")) as progress:
+        task = progress.add_task(name, total=limit, note="")
 
-            def show(written: int, rejected: int) -> None:
-                progress.update(task, completed=written + rejected, note=f"rejected {rejected}")
+        def show(written: int, rejected: int) -> None:
+            progress.update(task, completed=written + rejected, note=f"rejected {rejected}")
 
-            summary = convert_dataset(converter, raw, output, options, on_progress=show)
-    except DataError as error:
-        _fail(str(error), FAILED)
-    except OSError as error:  # a full disk, a folder that was taken away
-        _fail(f"cannot write {output}: {error.strerror or error}; run the same command again to go on", FAILED)
-    except KeyboardInterrupt:
-        _fail("interrupted; run the same command again to go on", 130)
-    _print_summary(summary, output)
-
-
-@app.command("build")
-def build_command(
-    config: Annotated[str, typer.Argument(help="YAML file, or the name of one that comes along: mixed_45k.")],
-    output: Annotated[Path | None, typer.Option(help="Folder of the result, in place of the file's.")] = None,
-    raw: Annotated[Path | None, typer.Option(help="Folder of the raw datasets, in place of the file's.")] = None,
-) -> None:
-    """Build a selected, mixed training set from several datasets.
-
-    Example: mixed-r1 data build mixed_45k --raw data/raw --output data/mixed_45k
-
-    Writes train.parquet, val.parquet, rejects.jsonl, card.html and card.json. A run that was interrupted goes on when
-    it is started again; a changed setting repeats only the stages that it concerns.
-    """
-    from mixed_r1_verl.engine.build import Step, Watch, build
-    from mixed_r1_verl.engine.config import read_config
-
-    try:
-        settings = read_config(config, output=str(output) if output else None, raw=str(raw) if raw else None)
-    except DataError as error:
-        _fail(str(error), BAD_USAGE)
-
-    def show(step: Step) -> None:
-        gone = f"−{step.entered - step.kept:,}" if step.kept < step.entered else ""
-        _out.print(f"{step.stage:14} {step.kept:>10,} {gone:>9} {step.seconds:8.1f} s", markup=False, highlight=False)
-
-    try:
-        with _progress() as progress:
-            tasks = {}
-
-            def advance(stage: str, done: int, of: int) -> None:
-                if stage not in tasks:
-                    tasks[stage] = progress.add_task(stage, total=of, rejected=0)
-                progress.update(tasks[stage], completed=done)
-
-            card = build(settings, Watch(show, advance))
-    except DataError as error:
-        _fail(str(error), FAILED)
-    except OSError as error:
-        _fail(f"cannot write {settings.output}: {error.strerror or error}; run the same command again to go on", FAILED)
-    except KeyboardInterrupt:
-        _fail("interrupted; run the same command again to go on", 130)
-    rows = card["rows"]
-    _out.print(
-        f"read {rows['read']:,} = train {rows['train']:,} + validation {rows['validation']:,} "
-        f"+ rejected {rows['rejected']:,}",
-        highlight=False,
-    )
-    for note in card["notes"]:
-        _out.print(note, markup=False, highlight=False)
-    for name, file in card["files"].items():
-        _out.print(f"{settings.output}/{name}  sha256 {file['sha256']}", markup=False, highlight=False)
-    _out.print(f"{settings.output}/card.html", markup=False, highlight=False)
+        summary = convert_dataset(converter, raw, output, options, on_progress=show)
+    source = f" (of {summary.source_rows} in the source)" if summary.source_rows != summary.read else ""
+    _out.print(f"{output}: read {summary.read}, written {summary.written}, rejected {summary.rejected}{source}")
+    for reason, count in summary.reasons.items():
+        _out.print(f"  rejected {count} x {reason}")
+    _out.print("  " + ", ".join(f"{count} {reward}" for reward, count in summary.rewards.items()))
 
 
 def check_command(
@@ -192,6 +141,7 @@ def check_command(
     tokenizer: Annotated[
         Path | None, typer.Option(help="Model folder with tokenizer.json: count prompt tokens too.")
     ] = None,
+    settings: RewardSettings = None,
 ) -> None:
     """Check parquet files before training.
 
@@ -199,37 +149,42 @@ def check_command(
 
     Prints one line for each problem (file, row, field) and exits with 1 if there is any.
     """
-    try:
-        with _progress() as progress:
-            task = progress.add_task("check", total=None, note="rows")
+    from mixed_r1_verl.data.check import check_files
+    from mixed_r1_verl.data.truth import reward_with
 
-            def show(rows: int) -> None:
-                progress.update(task, completed=rows)
+    with command_errors(), progress_bar(_err) as progress:
+        reward = reward_with(parse_settings(settings or ()))
+        task = progress.add_task("check", total=sum(map(count_records, filter(Path.is_file, files))) or None)
 
-            report = check_files(files, family=family, gold=gold, tokenizer=tokenizer, on_progress=show)
-    except DataError as error:
-        _fail(str(error), BAD_USAGE)
+        def show(rows: int) -> None:
+            progress.update(task, completed=rows)
+
+        report = check_files(files, family=family, gold=gold, tokenizer=tokenizer, reward=reward, on_progress=show)
     for problem in report.problems[:max_problems]:
-        _out.print(str(problem), markup=False, highlight=False)
+        _out.print(str(problem))
     if len(report.problems) > max_problems:
         _out.print(f"… and {len(report.problems) - max_problems} more problems")
     sources = Table("source", "reward", "rows", box=None)
-    for (source, reward), count in sorted(report.sources.items()):
-        sources.add_row(source, reward, f"{count:,}")
-    _out.print(sources, markup=False)
+    for (source, kind), count in sorted(report.sources.items()):
+        sources.add_row(source, kind, f"{count:,}")
+    _out.print(sources)
     table = Table("per row", "p50", "p90", "p99", "max", box=None, title=f"{report.rows} rows, {family}")
     for name, values in report.statistics.items():
         table.add_row(name, *(f"{value:,.0f}" for value in values))
     _out.print(table)
     for line in report.notes:
-        _out.print(line, markup=False, highlight=False)
+        _out.print(line)
     if report.problems:
         _out.print(f"{len(report.problems)} problems")
         raise typer.Exit(FAILED)
     _out.print("no problems")
 
 
-def _raw_folder(converter: Converter, input: Path | None, hub: str | None, image_roots: tuple[Path, ...]) -> RawFolder:
+def _raw_folder(
+    converter: "Converter", input: Path | None, hub: str | None, image_roots: tuple[Path, ...]
+) -> "RawFolder":
+    from mixed_r1_verl.data.raw import RawFolder
+
     if input is not None and hub is not None:
         raise DataError("give --input or --hub, not both")
     if hub is not None:
@@ -252,7 +207,7 @@ def _columns(converter: str, pairs: list[str]) -> tuple[tuple[str, str], ...]:
     return tuple((field, column) for field, _, column in split)
 
 
-def download(repository: str, image_roots: tuple[Path, ...] = ()) -> RawFolder:
+def download(repository: str, image_roots: tuple[Path, ...] = ()) -> "RawFolder":
     """Downloads a dataset repository of the Hugging Face hub, or finds it in the hub's cache.
 
     Raises:
@@ -261,39 +216,11 @@ def download(repository: str, image_roots: tuple[Path, ...] = ()) -> RawFolder:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
+    from mixed_r1_verl.data.raw import RawFolder
+
     try:
         folder = Path(snapshot_download(repository, repo_type="dataset"))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise DataError(f"cannot download dataset {repository!r}: {str(error).splitlines()[0]}") from None
     # Files of a snapshot are links into the blob store beside it.
     return RawFolder(folder, image_roots, trusted=(folder.parent.parent / "blobs",))
-
-
-def _progress() -> Progress:
-    return Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[note]}"),
-        TimeElapsedColumn(),
-        console=_err,
-        disable=not _err.is_terminal,
-        transient=True,
-    )
-
-
-def _print_summary(summary: Summary, output: Path) -> None:
-    _out.print(
-        f"{output}: read {summary.read}, written {summary.written}, rejected {summary.rejected}"
-        + (f" (of {summary.source_rows} in the source)" if summary.source_rows != summary.read else ""),
-        markup=False,
-        highlight=False,
-    )
-    for reason, count in summary.reasons.items():
-        _out.print(f"  rejected {count} x {reason}", markup=False, highlight=False)
-    _out.print(
-        "  " + ", ".join(f"{count} {reward}" for reward, count in summary.rewards.items()),
-        markup=False,
-        highlight=False,
-    )

@@ -9,7 +9,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from mixed_r1_verl.cli import app
-from mixed_r1_verl.data import cli, schema
+from mixed_r1_verl.data import convert, schema
 
 
 @pytest.fixture
@@ -33,12 +33,6 @@ def raw(tmp_path):
     questions = [["what color?", "black", 0], ["is it?", "yes", 1], ["is it black?", "yes", 0]]
     (folder / "questions.json").write_text(json.dumps(questions))
     return tmp_path / "raw"
-
-
-@pytest.mark.parametrize("command", [["--help"], ["data"], ["data", "convert", "--help"], ["check", "--help"]])
-def test_help_has_an_example(run, command):
-    _, output = run(*command)
-    assert "mixed-r1" in output or "Usage" in output
 
 
 def test_list(run):
@@ -172,7 +166,7 @@ def test_interrupted(run, raw, tmp_path, monkeypatch):
     def interrupt(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "convert_dataset", interrupt)
+    monkeypatch.setattr(convert, "convert_dataset", interrupt)
     code, output = run("data", "convert", "easy_vqa", "--input", raw, "--output", tmp_path / "a.parquet")
     assert code == 130 and "run the same command again" in output
 
