@@ -44,14 +44,11 @@ MAX_GROUP_CHARS = 256
 MAX_LABEL_CHARS = 200
 """A longer label is cut here."""
 
-
 MAX_BRACKETS = 20_000
 """Brackets, braces and label keys of a text that are looked at; the rest of a longer text is not read."""
 
-
 MAX_GOLD_BOXES = 256
 """More gold boxes than this are refused: pairing them would take longer than a reward may."""
-
 
 MALFORMED = Box(math.nan, math.nan, math.nan, math.nan)
 """Stands for a list of numbers that is no box."""
@@ -308,7 +305,8 @@ def _gold_box(item: object, index: int) -> GoldBox:
     if isinstance(item, dict):
         names = item.get("label")
         if names is not None:
-            labels = tuple(normalise_label(name) if isinstance(name, str) else "" for name in _as_list(names))
+            listed = names if isinstance(names, list) else [names]
+            labels = tuple(normalise_label(name) if isinstance(name, str) else "" for name in listed)
             if not labels or not all(0 < len(label) <= MAX_LABEL_CHARS for label in labels):
                 raise GroundTruthError(f"box {index} of the ground truth has an unreadable label: {_short(names)}")
         item = item.get("bbox_2d")
@@ -320,12 +318,8 @@ def _gold_box(item: object, index: int) -> GoldBox:
     return GoldBox(x1, y1, x2, y2, labels)
 
 
-def _as_list(value: object) -> list[object]:
-    return value if isinstance(value, list) else [value]
-
-
 def _is_coordinate(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= 1e7
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= MAX_COORDINATE
 
 
 def _short(value: object) -> str:

@@ -28,6 +28,7 @@ import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 from typing import Annotated, Any, Literal
 
@@ -37,7 +38,7 @@ from mixed_r1_verl.core.boxes import Box, BoxFrame, FrameError, box_giou, box_io
 from mixed_r1_verl.core.config import ConfigError, check_bounds
 from mixed_r1_verl.rewards.answer.boxes import MAX_GOLD_BOXES, GoldBox, find_boxes, normalise_label, parse_ground_truth
 from mixed_r1_verl.rewards.cheats import Target, say
-from mixed_r1_verl.rewards.kind import Gold, RewardKind, Scoring, size_of
+from mixed_r1_verl.rewards.kind import Gold, RewardKind, size_of
 from mixed_r1_verl.rewards.verdict import GroundTruthError, Verdict
 
 SAME_BOX_IOU = 0.9
@@ -186,26 +187,24 @@ def iou_reward(
         ...            width=640, height=480, box_frame="norm1000").acc
         1.0
     """
-    return _gold(ground_truth, width, height, box_frame, question, config).score(answer)
+    row = {"width": width, "height": height, "box_frame": box_frame, "question": question}
+    return _gold(ground_truth, row, config).score(answer)
 
 
-def _gold(
-    ground_truth: str, width: int | None, height: int | None, box_frame: Any, question: str, config: IoUConfig
-) -> BoxesGold:
-    targets = parse_ground_truth(ground_truth)
+_targets_of = lru_cache(maxsize=4096)(parse_ground_truth)  # the responses of a group come one after another
+
+
+def _gold(ground_truth: str, extra_info: Mapping[str, Any], config: IoUConfig) -> BoxesGold:
+    targets = _targets_of(ground_truth)
+    width, height = size_of(extra_info)
+    frame = str(extra_info.get("box_frame") or config.box_frame)
+    limits = {"min_pixels": config.min_pixels, "max_pixels": config.max_pixels}
     try:
-        scale = frame_scale(
-            box_frame or config.box_frame,
-            width,
-            height,
-            family=config.family,
-            min_pixels=config.min_pixels,
-            max_pixels=config.max_pixels,
-        )
+        scale = frame_scale(frame, width, height, family=config.family, **limits)
     except FrameError as error:
         raise GroundTruthError(str(error)) from error
     extent = (width or 1000) / scale[0], (height or 1000) / scale[1]
-    return BoxesGold(targets, scale, question, config, extent)
+    return BoxesGold(targets, scale, str(extra_info.get("question") or ""), config, extent)
 
 
 def _rounded(acc: float) -> float:
@@ -342,15 +341,9 @@ _CHEATS = (
 )
 
 
-def _parse(ground_truth: str, extra_info: Mapping[str, Any], scoring: Scoring) -> Gold:
-    width, height = size_of(extra_info)
-    question = str(extra_info.get("question") or "")
-    return _gold(ground_truth, width, height, extra_info.get("box_frame"), question, scoring.options)
-
-
 KIND = RewardKind(
     "iou",
-    _parse,
+    lambda ground_truth, extra_info, scoring: _gold(ground_truth, extra_info, scoring.options),
     "Answer with a JSON list of boxes [[x1,y1,x2,y2]].",
     columns=("question", "width", "height", "box_frame"),
     config=IoUConfig,

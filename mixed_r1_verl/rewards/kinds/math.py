@@ -19,9 +19,9 @@ import os
 import pickle
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from queue import LifoQueue
 from typing import Annotated, Any
 
@@ -32,7 +32,7 @@ from mixed_r1_verl.rewards.answer.latex import boxed_contents
 from mixed_r1_verl.rewards.answer.numbers import Number, parse_number
 from mixed_r1_verl.rewards.answer.statements import find_claims, readings
 from mixed_r1_verl.rewards.cheats import CLOSED_CHEATS, NUMBER_CHEATS, say
-from mixed_r1_verl.rewards.kind import Gold, RewardKind, Scoring, letter_or
+from mixed_r1_verl.rewards.kind import Gold, RewardKind, letter_or
 from mixed_r1_verl.rewards.kinds import matching
 from mixed_r1_verl.rewards.process import Died, Late, NotStarted, Process
 from mixed_r1_verl.rewards.verdict import GroundTruthError, Verdict
@@ -85,7 +85,7 @@ def math_reward(answer: str, ground_truth: str, *, config: MathConfig = _DEFAULT
     >>> math_reward("9^{9^9}", "5")
     Verdict(acc=0.0, prediction='9^{9^9}', reason='too_complex')
     """
-    return MathGold(parse_ground_truth(ground_truth, config=config), config, ground_truth).score(answer)
+    return _gold(ground_truth, config).score(answer)
 
 
 @dataclass
@@ -146,7 +146,7 @@ def _read_ground_truth(ground_truth: str, config: MathConfig) -> tuple[str, str]
     gold, _ = read_expression(ground_truth)
     if not gold:
         return gold, "it holds no expression"
-    if _WORDS.search(_without_commands(gold)) and not (parse_number(gold) and re.search(r"\d", gold)):
+    if _has_words(gold) and not (parse_number(gold) and re.search(r"\d", gold)):
         return gold, "it is in words; matching or chart can"
     if too_complex(gold, config):
         return gold, "it is too large to compare"
@@ -181,8 +181,7 @@ def read_expression(text: str) -> tuple[str, str]:
     if not _is_prose(whole):
         return (whole, "") if whole else ("", matching.NOTHING)
     claims = find_claims(text, plain=False)
-    announced = list(dict.fromkeys(readings(claim)[-1] for claim in (*claims.announced, *claims.described)))
-    announced = [_bare(claim) for claim in announced]
+    announced = [_bare(readings(claim)[-1]) for claim in (*claims.announced, *claims.described)]
     announced = [claim for claim in announced if not _is_prose(claim)]
     if len({_compact(claim) for claim in announced}) > 1:
         return "", matching.SEVERAL
@@ -190,7 +189,11 @@ def read_expression(text: str) -> tuple[str, str]:
 
 
 def _is_prose(text: str) -> bool:
-    return bool(_WORDS.search(_without_commands(text))) and parse_number(text) is None
+    return _has_words(text) and parse_number(text) is None
+
+
+def _has_words(text: str) -> bool:
+    return _WORDS.search(_COMMAND.sub(" ", text)) is not None
 
 
 def _bare(text: str) -> str:
@@ -201,10 +204,6 @@ def _bare(text: str) -> str:
             break
         text = stripped
     return text
-
-
-def _without_commands(text: str) -> str:
-    return _COMMAND.sub(" ", text)
 
 
 def _compact(text: str) -> str:
@@ -296,8 +295,7 @@ _UNREADABLE = "unreadable_ground_truth"
 _GRACE_S = 10.0
 """Seconds on the clock beyond the time limit after which a comparison that waits for a processor is given up."""
 
-_free: dict[tuple[int, int], "LifoQueue[Process]"] = {}
-_free_lock = threading.Lock()
+_starting = threading.Lock()
 
 
 def _compare(gold: str, answer: str, config: MathConfig) -> str:
@@ -321,13 +319,16 @@ def comparing_processes(size: int) -> "LifoQueue[Process]":
 
     They start when they are needed; the last one that was used is the first to be used again.
     """
-    key = (os.getpid(), size)
-    with _free_lock:
-        if key not in _free:
-            _free[key] = LifoQueue()
-            for _ in range(size):
-                _free[key].put(Process(prepare_comparing, quiet=True))
-        return _free[key]
+    with _starting:
+        return _free_processes(os.getpid(), size)
+
+
+@cache
+def _free_processes(pid: int, size: int) -> "LifoQueue[Process]":
+    free: LifoQueue[Process] = LifoQueue()
+    for _ in range(size):
+        free.put(Process(prepare_comparing, quiet=True))
+    return free
 
 
 def prepare_comparing() -> Callable[[], Callable[[str, str], str]]:
@@ -374,14 +375,13 @@ _CHEATS = (
 )
 
 
-def _parse(ground_truth: str, extra_info: Mapping[str, Any], scoring: Scoring) -> Gold:
-    expression = parse_ground_truth(ground_truth, config=scoring.options)
-    return MathGold(expression, scoring.options, ground_truth.strip())
+def _gold(ground_truth: str, config: MathConfig) -> MathGold:
+    return MathGold(parse_ground_truth(ground_truth, config=config), config, ground_truth.strip())
 
 
 KIND = RewardKind(
     "math",
-    _parse,
+    lambda ground_truth, extra_info, scoring: _gold(ground_truth, scoring.options),
     partial(letter_or, "Answer with a number or an expression."),
     config=MathConfig,
     answers="closed",
