@@ -123,7 +123,10 @@ class Process:
         Raises:
             NotStarted: when it does not get there, with the reason. It may be tried again.
         """
-        self.start()
+        try:
+            self.start()
+        except OSError as error:  # no memory, or no more processes
+            raise NotStarted(str(error)) from error
         if self.pid:
             return
         if self._closed:
@@ -186,7 +189,7 @@ class Process:
             self._keeper.kill()
             exit_code = self._keeper.wait()
             self._control.close()
-            self._start_keeper()
+            self._keeper, self.pid = None, 0  # the next request starts another
             return exit_code
 
     def close(self) -> None:

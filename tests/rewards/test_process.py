@@ -103,6 +103,17 @@ def test_a_process_that_cannot_start_says_why_each_time(prepare: Callable[[], Ca
     process.close()
 
 
+def test_a_machine_without_room_for_a_process_is_asked_again(process: Process, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_room(*arguments: object, **options: object) -> None:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(subprocess, "Popen", no_room)
+        with pytest.raises(NotStarted, match="temporarily unavailable"):
+            run(process, ("give", 1))
+    assert run(process, ("give", 1)) == [1]
+
+
 def test_closing_ends_what_is_in_progress(process: Process) -> None:
     process.wait_until_ready()
     fork = process.pid

@@ -327,11 +327,11 @@ NASTY = {
 
 @pytest.mark.parametrize("shape", NASTY)
 @pytest.mark.parametrize("opening", ["", "[", "[1,2,3,4] "], ids=["plain", "bracket", "box"])
-def test_a_megabyte_takes_less_than_a_second(shape: str, opening: str) -> None:
+def test_a_megabyte_is_read_in_linear_time(shape: str, opening: str) -> None:
     text = opening + NASTY[shape] * (1_000_000 // len(NASTY[shape]))
     start = time.thread_time()
     find_boxes(text)
-    assert time.thread_time() - start < 1.0
+    assert time.thread_time() - start < 3.0  # a third of a second on an idle core; quadratic time would be hours
 
 
 @pytest.mark.parametrize("shape", ["open brackets", "label keys", "single quoted keys", "points", "one list", "digits"])

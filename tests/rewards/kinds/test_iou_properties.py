@@ -159,14 +159,14 @@ def test_hundred_thousand_hostile_answers() -> None:
     "unit",
     ["[", "[0,0,10,10]", "[0,0,10,10", "(0,0),", "1", "9 ", '{"label":"', "'label':'", "x1=0 ", "［", "(", "[1]"],
 )
-def test_a_megabyte_takes_less_than_a_second(unit: str) -> None:
+def test_a_megabyte_is_read_in_linear_time(unit: str) -> None:
     answer = unit * (1_000_000 // len(unit))
     start = time.thread_time()
     iou_reward(answer, CAT_DOG)
-    assert time.thread_time() - start < 1.0
+    assert time.thread_time() - start < 3.0  # a third of a second on an idle core; quadratic time would be hours
 
 
-def test_as_many_boxes_as_are_allowed_take_less_than_a_second() -> None:
+def test_as_many_boxes_as_are_allowed_are_paired_in_time() -> None:
     draw = random.Random(0)
 
     def some(count: int) -> list[list[float]]:
@@ -176,7 +176,7 @@ def test_as_many_boxes_as_are_allowed_take_less_than_a_second() -> None:
     gold, predicted = json.dumps(some(MAX_GOLD_BOXES)), json.dumps(some(2 * MAX_GOLD_BOXES))
     start = time.thread_time()
     assert iou_reward(predicted, gold).acc > 0
-    assert time.thread_time() - start < 1.0
+    assert time.thread_time() - start < 3.0  # a third of a second on an idle core; quadratic time would be hours
 
 
 def test_typical_answers_are_fast() -> None:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mixed_r1_verl.core.config import ConfigError
 from mixed_r1_verl.rewards.kind import Scoring
 from mixed_r1_verl.rewards.kinds.math import (
     KIND,
@@ -228,6 +229,25 @@ def test_limits_are_configurable() -> None:
     assert too_complex("x+y+z", MathConfig(max_expression_chars=3))
     assert too_complex("((1))", MathConfig(max_depth=1))
     assert math_reward("7" + " " * 50, "7", config=MathConfig(max_chars=10)).reason == "too_long"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"processes": 0},  # would wait for ever
+        {"timeout_s": 0.0},  # would switch the limit off
+        {"timeout_s": -1.0},
+        {"timeout_s": float("nan")},
+        {"timeout_s": float("inf")},
+        {"max_chars": 0},
+        {"max_expression_chars": -5},
+        {"max_depth": -1},
+        {"max_exponent": 0},
+    ],
+)
+def test_settings_that_cannot_work_are_refused(options: dict[str, float]) -> None:
+    with pytest.raises(ConfigError, match=f"math.{next(iter(options))}"):
+        MathConfig(**options)  # type: ignore[arg-type]
 
 
 # What passes the limits and still does not end in time; the next comparison must not notice.
