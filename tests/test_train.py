@@ -5,18 +5,15 @@ the console, TensorBoard's event files, the dumped rollouts and the checkpoints.
 recipe, with the CPU part and overrides of sizes.
 """
 
-import json
-import os
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from training import Run
 
 from examples.demo.data import build_demo
 from examples.demo.scenes import make_scene
@@ -26,62 +23,9 @@ pytestmark = [pytest.mark.verl, pytest.mark.timeout(900)]
 
 KINDS = {"matching", "chart", "iou", "open_ended"}
 PEARSON = "training/rollout_actor_probs_pearson_corr"
-HELPERS = Path(__file__).parent / "helpers"
 # Random weights never earn a reward; pushing the entropy down changes them, and makes the policy decided enough for a
 # correlation of probabilities to mean something.
 DECIDE = ("actor_rollout_ref.actor.entropy_coeff=-0.5", "actor_rollout_ref.actor.optim.lr=1e-2")
-
-
-@dataclass(frozen=True)
-class Run:
-    """One training run in a folder of its own."""
-
-    folder: Path
-    overrides: tuple[str, ...]
-    recipe: tuple[str, ...] = ("+recipe=mixed_r1_cpu",)
-
-    def start(self, *more: str) -> str:
-        """Run to the end and return the console output; a failure fails the test with its last lines."""
-        command = [
-            *(sys.executable, "-m", "verl.trainer.main_ppo"),
-            *self.recipe,
-            "data.train_batch_size=8",
-            "actor_rollout_ref.actor.ppo_mini_batch_size=8",
-            "actor_rollout_ref.rollout.n=4",
-            "data.max_response_length=48",
-            "trainer.total_epochs=10",
-            "trainer.test_freq=100",
-            f"trainer.default_local_dir={self.folder}/checkpoints",
-            f"trainer.validation_data_dir={self.folder}/validation",
-            f"trainer.rollout_data_dir={self.folder}/rollouts",
-            *self.overrides,
-            *more,
-        ]
-        ran = subprocess.run(
-            command,
-            cwd=self.folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env={**os.environ, "TENSORBOARD_DIR": str(self.folder / "tensorboard"), "PYTHONPATH": str(HELPERS)},
-        )
-        assert ran.returncode == 0, ran.stdout[-6000:]
-        return ran.stdout
-
-    def scalars(self, tag: str) -> dict[int, float]:
-        events = EventAccumulator(str(self.folder / "tensorboard"))
-        events.Reload()
-        return {event.step: event.value for event in events.Scalars(tag)}
-
-    def validation(self, step: int) -> list[dict]:
-        text = (self.folder / "validation" / f"{step}.jsonl").read_text(encoding="utf-8")
-        return [json.loads(line) for line in text.splitlines()]
-
-    def weights(self, step: int) -> dict[str, torch.Tensor]:
-        """The actor's parameters in the checkpoint of a step."""
-        path = self.folder / "checkpoints" / f"global_step_{step}" / "actor" / "model_world_size_1_rank_0.pt"
-        state = torch.load(path, weights_only=False)
-        return {name: getattr(value, "_local_tensor", value) for name, value in state.items()}
 
 
 @pytest.fixture(scope="module")
