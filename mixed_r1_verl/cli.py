@@ -1,33 +1,96 @@
-"""The command line `mixed-r1`. Each command lives with its subject; this file only gathers them."""
+"""The command line `mixed-r1`. Each command lives with its subject and is imported when it is called."""
+
+from importlib import import_module
+from typing import Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
 
-from mixed_r1_verl.audit.cli import audit_command
-from mixed_r1_verl.data.cli import app as data_app
-from mixed_r1_verl.data.cli import check_command
-from mixed_r1_verl.doctor import doctor
-from mixed_r1_verl.engine.cli import build_command
-from mixed_r1_verl.plan.cli import plan_command
-from mixed_r1_verl.report.cli import report_command
-from mixed_r1_verl.responses.eval import eval_command
-from mixed_r1_verl.responses.score import score_command
+COMMANDS = {
+    "data list": (
+        "mixed_r1_verl.data.cli:list_command",
+        "List the converters, or show what one of them reads and makes of it.",
+    ),
+    "data convert": ("mixed_r1_verl.data.cli:convert_command", "Convert one dataset."),
+    "data build": (
+        "mixed_r1_verl.engine.cli:build_command",
+        "Build a selected, mixed training set from several datasets.",
+    ),
+    "score": (
+        "mixed_r1_verl.responses.score:score_command",
+        "Score files of responses and print what they earned, by source and reward.",
+    ),
+    "eval": (
+        "mixed_r1_verl.responses.eval:eval_command",
+        "Validate a model over parquet files, by source and reward, with 95 % confidence intervals.",
+    ),
+    "report": (
+        "mixed_r1_verl.report.cli:report_command",
+        "Write one HTML page of a run: its curves, and its rollouts with picture, boxes and every score component.",
+    ),
+    "check": ("mixed_r1_verl.data.cli:check_command", "Check parquet files before training."),
+    "audit": (
+        "mixed_r1_verl.audit.cli:audit_command",
+        "Attack the rewards: can they be earned without looking at the picture?",
+    ),
+    "plan": (
+        "mixed_r1_verl.plan.cli:plan_command",
+        "Say what a recipe needs on your GPUs, whether it fits, and what to change where it does not.",
+    ),
+    "doctor": (
+        "mixed_r1_verl.doctor:doctor",
+        "Say what is installed, whether verl sees the plugin, and what to do about each red line.",
+    ),
+}
+"""Where each command lies, and what the list of commands says of it: the first line of its own help."""
 
-app = typer.Typer(
-    name="mixed-r1",
-    help="Mixed-R1 for verl: score, check and build data, and see whether the installation is sound.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-data_app.command("build")(build_command)
-app.add_typer(data_app, name="data")
-app.command("score")(score_command)
-app.command("eval")(eval_command)
-app.command("report")(report_command)
-app.command("check")(check_command)
-app.command("audit")(audit_command)
-app.command("plan")(plan_command)
-app.command()(doctor)
+
+def load(name: str) -> Any:
+    """The command of a name in `COMMANDS`, imported with all that it needs."""
+    module, _, function = COMMANDS[name][0].partition(":")
+    shell = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    shell.command()(getattr(import_module(module), function))
+    return get_command(shell)
+
+
+class LazyGroup(TyperGroup):
+    """Commands that are listed by name and imported when they are called: `--help` imports none of them."""
+
+    prefix = ""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        own = (name.removeprefix(self.prefix) for name in COMMANDS if name.startswith(self.prefix))
+        return [*(name for name in own if " " not in name), *super().list_commands(ctx)]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        found = COMMANDS.get(self.prefix + cmd_name)
+        return super().get_command(ctx, cmd_name) if found is None else TyperCommand(cmd_name, short_help=found[1])
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, load(self.prefix + name) if self.prefix + (name or "") in COMMANDS else command, rest
+
+
+class DataGroup(LazyGroup):
+    prefix = "data "
+
+
+# rich alone takes longer than all the rest of a list of commands, so these are plain.
+SHELL: dict[str, Any] = {"no_args_is_help": True, "pretty_exceptions_enable": False, "rich_markup_mode": None}
+app = typer.Typer(name="mixed-r1", cls=LazyGroup, add_completion=False, **SHELL)
+data_app = typer.Typer(cls=DataGroup, **SHELL)
+app.add_typer(data_app, name="data", short_help="Build training data: parquet files that verl reads.")
+
+
+@app.callback()
+def mixed_r1() -> None:
+    """Mixed-R1 for verl: score, check and build data, and see whether the installation is sound."""
+
+
+@data_app.callback()
+def data() -> None:
+    """Build training data: parquet files that verl reads, from published datasets."""
 
 
 def main() -> None:

@@ -17,11 +17,6 @@ if TYPE_CHECKING:
     from mixed_r1_verl.data.converter import Converter
     from mixed_r1_verl.data.raw import RawFolder
 
-app = typer.Typer(
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    help="Build training data: parquet files that verl reads, from published datasets.",
-)
 _out = Console(soft_wrap=True, highlight=False, markup=False)
 _err = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
 
@@ -40,7 +35,6 @@ class ImageForm(str, Enum):
     path = "path"
 
 
-@app.command("list")
 def list_command(
     name: Annotated[str | None, typer.Argument(help="Show all about this converter.")] = None,
     markdown: Annotated[bool, typer.Option(help="Print the table of docs/data.md.")] = False,
@@ -68,7 +62,6 @@ def list_command(
         _err.print(f"not loaded: {line}")
 
 
-@app.command("convert")
 def convert_command(
     name: Annotated[str, typer.Argument(help="Converter; `mixed-r1 data list` shows all.")],
     output: Annotated[Path, typer.Option(help="NAME.parquet for one file, any other name for a folder of shards.")],
