@@ -48,15 +48,20 @@ class Claims:
 
 _NOUN = r"(?:answers?|option|choice|solution|result|conclusion|prediction|response|value|verdict|letter|statement)"
 _BE = r"(?:is|are|was|were|equals|must\s+be|should\s+be|would\s+be|will\s+be|has\s+to\s+be|'s)\b"
-_SUBJECT = r"(?:it|this|that|these|those|they|there|he|she)"
-_SUBJECT_BE = rf"{_SUBJECT}(?:\s+(?:is|are|was|were|must\s+be|should\s+be)|'s|'re)\b\s*"
-_ADVERB = r"(?:therefore|thus|then|hence|clearly|probably|likely|most\s+likely|simply|exactly|indeed|definitely)"
+_SURE = (  # says nothing of another answer
+    r"(?:(?:therefore|thus|then|hence|clearly|(?:most\s+)?(?:probably|likely)|presumably|apparently|obviously|evidently|"
+    r"surely|certainly|definitely|absolutely|simply|exactly|indeed)\b[\s,:]*)"
+)
+_SUBJECT_BE = (
+    r"(?:it|this|that|these|those|they|there|he|she)(?:\s+(?:is|are|was|were|must\s+be|should\s+be)|'s|'re)\b\s*"
+    rf"{_SURE}*"
+)
 _ANNOUNCEMENT = re.compile(
     rf"""
       \b{_NOUN}["']?\s*(?:\([^()]{{0,40}}\)\s*)?
       (?:(?:to|of|for|in|on|from|shown|given|here)\b[^.:;=,?!]{{0,80}}?\s+)?
-      (?:\s*{_BE}(?:\s+(?:{_ADVERB}|(?:option|choice|letter)(?=\s*[(A-Z])))*\s*:?\s*|\s*[:=]\s*)
-    | \b(?:so|thus|therefore|hence|consequently)\b[\s,:]*(?:{_SUBJECT_BE})?
+      (?:\s*{_BE}\s*{_SURE}*(?:(?:option|choice|letter)(?=\s*[(A-Z]))?\s*:?\s*|\s*[:=]\s*{_SURE}*)
+    | \b(?:so|thus|therefore|hence|consequently)\b[\s,:]*(?:{_SUBJECT_BE}|{_SURE})?
     | \b(?:I|we)(?:'d|'ll|\s+would|\s+will)?\s+(?:choose|pick|select|say|go\s+with|think|believe|answer|conclude)
         (?:\s+(?:that|with))*\s*:?\s*(?:{_SUBJECT_BE}|the\s+answer\s+is\s*)?
     | (?<=[,;])\s*(?:(?:but|and|so)\s+)?{_SUBJECT_BE}
@@ -71,8 +76,9 @@ _LISTING = re.compile(
     r"(?:the\s+|all\s+)?(?:possible\s+|given\s+|available\s+|other\s+)?(?:options|choices)\b", re.IGNORECASE
 )
 _OPENERS = re.compile(
-    r"(?:(?:so|thus|therefore|hence|then|well|ok|okay|actually|wait|sorry|finally|in conclusion|overall|and|but|"
-    r"definitely|certainly|clearly|absolutely)\b[\s,:]*)+"
+    rf"(?:(?:so|well|ok|okay|actually|wait|sorry|finally|in conclusion|overall|and|but)\b[\s,:]*|{_SURE})+"
+    r"|(?:since|because|as|given\s+that)\b[^.;]{0,80}?\b(?:is|are|was|were|has|have|can|cannot|can't|does|isn't|aren't)\b"
+    r"[^,.;]{0,80},\s*"
     r"|(?:based on|from|according to|looking at|in (?:the|this))\b[^,.\d]{0,80},\s*",
     re.IGNORECASE,
 )
@@ -85,6 +91,7 @@ _DOUBT = re.compile(
 )
 _CLAUSE_END = re.compile(r"[,:;.!?]|\b(?:so|thus|therefore|hence|but|because|since|and|however)\b", re.IGNORECASE)
 _LEAD_IN = re.compile(r"(?:(?:the|my|our|final|correct|right|best|that)\s+)*", re.IGNORECASE)
+_NOT_BUT = re.compile(r"\Anot\s+(?!only\b|just\b)[^.;]{1,60}?,?\s+but\s+(?:rather\s+)?(?!also\b|not\b)", re.IGNORECASE)
 _LONGEST_SENTENCE = 400
 
 
@@ -119,11 +126,11 @@ def find_claims(text: str, *, plain: bool = True) -> Claims:
             announced.append(bare[subject.end() :])
         else:
             described += _description(bare)
-    return Claims(whole, boxed, _distinct(announced), _distinct(described), tuple(sentences))
+    return Claims(whole, boxed, _distinct(announced), _distinct(described), _distinct(sentences))
 
 
 def _distinct(parts: list[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(part for part in parts if part))
+    return tuple(dict.fromkeys(filter(None, (_NOT_BUT.sub("", part) for part in parts))))
 
 
 def _announced(sentence: str) -> list[str]:
@@ -173,9 +180,7 @@ def readings(claim: str) -> list[str]:
     """
     claim = claim.strip().rstrip(".!;,: ")
     cut = _EXPLANATION.search(claim, 1) or _IS_THE_ANSWER.search(claim, 1) or _NUMERIC_ASIDE.search(claim, 1)
-    if cut is None:
-        return [claim]
-    return [claim, claim[: cut.start()].rstrip(" .,;:")]
+    return [claim, claim[: cut.start()].rstrip(" .,;:")] if cut else [claim]
 
 
 _DENIED = re.compile(r"(?:no|not|never|neither)\b", re.IGNORECASE)

@@ -33,12 +33,12 @@ from annotated_types import Interval
 from mixed_r1_verl.core.config import check_bounds
 from mixed_r1_verl.rewards.answer.dates import read_dates, read_decades, read_times, same_date, same_time
 from mixed_r1_verl.rewards.answer.numbers import Number, parse_number
+from mixed_r1_verl.rewards.answer.options import SEVERAL
 from mixed_r1_verl.rewards.answer.statements import find_claims, offered_numbers, readings, said
 from mixed_r1_verl.rewards.answer.text import MAX_ANSWER_CHARS, plain_text, text_key
 from mixed_r1_verl.rewards.kind import Gold as RewardGold
 from mixed_r1_verl.rewards.kind import RewardKind, Scoring, letter_or, plain_gold
 from mixed_r1_verl.rewards.kinds import matching
-from mixed_r1_verl.rewards.kinds.matching import SEVERAL
 from mixed_r1_verl.rewards.verdict import GroundTruthError, Verdict
 
 __all__ = ["ChartConfig", "anls", "chart_reward", "is_year", "parse_ground_truth"]
