@@ -81,7 +81,7 @@ def rows(raw: RawFolder, split: str) -> Iterator[Row]:
                 # Size and time tell a resumed run that the file changed.
                 state = [stat.st_size, stat.st_mtime_ns]
                 place = {"path": str(path), "group": group, "index": index, "state": state}
-                yield Row(f"{name}#{position}", place | {"columns": dict(raw.columns)})
+                yield Row(f"{name}#{position}", place | {"columns": dict(raw.columns), "custom": raw.custom})
                 position += 1
 
 
@@ -93,7 +93,8 @@ def convert(row: Row) -> Example:
     references = [] if choices else _references(value)
     answer = references_json(references) if references else _answer(value, choices)
     inferred = "open_ended" if references else infer_reward(answer, choices)
-    reward = next((kind for kind in (extra.get("reward"), value.get("reward")) if kind in KINDS), inferred)
+    kinds = (*KINDS, *row.data["custom"])
+    reward = next((kind for kind in (extra.get("reward"), value.get("reward")) if kind in kinds), inferred)
     boxes = read_boxes(answer) if reward == "iou" else ()
     key = next((key for key in IDS if isinstance(value.get(key), int | str)), None)
     return Example(

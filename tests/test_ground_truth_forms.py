@@ -206,7 +206,7 @@ def by_engine(form: Form, folder: Path) -> None:
 
 def by_card(form: Form, folder: Path) -> None:
     (row, _) = pq.read_table(write_rows(folder, form)).to_pylist()
-    assert _example(row)["truth"]
+    assert _example(row, MixedReward())["truth"]
 
 
 CONSUMERS: dict[str, Callable[[Form, Path], None]] = {

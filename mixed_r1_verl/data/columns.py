@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mixed_r1_verl.core.rows import leaf, shown
-from mixed_r1_verl.data.prompt import IMAGE_MARKER
+from mixed_r1_verl.data.prompt import IMAGE_MARKER, count_markers
 from mixed_r1_verl.data.schema import IMAGE_TYPES, image_form, row_schema, same_type
 
 BATCH_ROWS = 4096
@@ -48,45 +48,45 @@ def schema_problems(path: Path, schema: pa.Schema) -> list[Problem]:
         >>> schema_problems(Path("x.parquet"), row_schema("path"))
         []
     """
-    problems = []
     form = image_form(schema)
-    for wanted in row_schema(form or "bytes"):
-        index = schema.get_field_index(wanted.name)
-        found = schema.field(index).type if index >= 0 else None
-        if wanted.name == "images":
-            if form is None:
-                message = f"must be {IMAGE_TYPES['bytes']} or {IMAGE_TYPES['path']}, is {found or 'no such column'}"
-                problems.append(Problem(str(path), None, "images", message))
-        elif found is None:
-            problems.append(Problem(str(path), None, wanted.name, "the column is missing"))
-        elif pa.types.is_struct(wanted.type):
-            problems += _struct_problems(path, wanted, found)
-        elif not same_type(wanted.type, found):
-            problems.append(Problem(str(path), None, wanted.name, f"must be {wanted.type}, is {found}"))
-    return problems
+    found = fields_of(schema)
+    problems: dict[str, str] = {}
+    for name, wanted in fields_of(row_schema(form or "bytes")).items():
+        column = name.partition(".")[0]
+        if name == "images" and form is None:
+            problems[name] = f"must be {IMAGE_TYPES['bytes']} or {IMAGE_TYPES['path']}, is {found.get(name)}"
+        elif name not in found and column not in schema.names:
+            problems[column] = "the column is missing"
+        elif name not in found and column in found:
+            problems[column] = f"must be a struct, is {found[column]}"
+        elif name not in found:
+            problems[name] = "the field is missing"
+        elif not same_type(wanted, found[name]):
+            problems[name] = f"must be {wanted}, is {found[name]}"
+    return [Problem(str(path), None, name, message) for name, message in problems.items()]
 
 
-def _struct_problems(path: Path, wanted: pa.Field, found: pa.DataType) -> Iterator[Problem]:
-    if not pa.types.is_struct(found):
-        yield Problem(str(path), None, wanted.name, f"must be a struct, is {found}")
-        return
-    types = {found.field(i).name: found.field(i).type for i in range(found.num_fields)}
-    for i in range(wanted.type.num_fields):
-        inner = wanted.type.field(i)
-        name = f"{wanted.name}.{inner.name}"
-        if inner.name not in types:
-            yield Problem(str(path), None, name, "the field is missing")
-        elif not same_type(inner.type, types[inner.name]):
-            yield Problem(str(path), None, name, f"must be {inner.type}, is {types[inner.name]}")
+def fields_of(schema: pa.Schema) -> dict[str, pa.DataType]:
+    """The columns of a schema, and in place of structs their fields.
+
+    Example:
+        >>> fields_of(pa.schema([("a", pa.int64()), ("b", pa.struct([("c", pa.string())]))]))
+        {'a': DataType(int64), 'b.c': DataType(string)}
+    """
+    types: dict[str, pa.DataType] = {}
+    for column in schema:
+        if pa.types.is_struct(column.type):
+            types |= {f"{column.name}.{inner.name}": inner.type for inner in column.type.fields}
+        else:
+            types[column.name] = column.type
+    return types
 
 
 def compare_schemas(schemas: Mapping[Path, pa.Schema]) -> list[Problem]:
     """Columns whose type differs between files: verl concatenates them and refuses that."""
     problems: list[Problem] = []
-    if not schemas:
-        return problems
-    first, reference = next(iter(schemas.items()))
     for path, schema in schemas.items():
+        first, reference = next(iter(schemas.items()))
         for name in dict.fromkeys([*reference.names, *schema.names]):
             if name not in schema.names or name not in reference.names:
                 missing, other = (path, first) if name not in schema.names else (first, path)
@@ -116,10 +116,7 @@ def row_faults(row: Mapping[str, Any], kinds: Collection[str], routes: Mapping[s
     elif kind not in kinds:
         yield "extra_info.reward", f"{kind!r} is none of {', '.join(sorted(kinds))}"
     if "images" in row:
-        messages = row["prompt"] if isinstance(row["prompt"], list) else []
-        texts = [message.get("content") for message in messages if isinstance(message, dict)]
-        markers = sum(text.count(IMAGE_MARKER) for text in texts if isinstance(text, str))
-        images = len(row["images"] or [])
+        markers, images = count_markers(row["prompt"]), len(row["images"] or [])
         if markers != images:
             yield "prompt", f"{markers} {IMAGE_MARKER} markers for {images} images"
 
@@ -176,9 +173,7 @@ def quick_check(
 def _quick_check_file(
     path: Path, schema: pa.Schema, kinds: Collection[str], routes: Mapping[str, str]
 ) -> Iterator[str]:
-    missing = [name for name in ("prompt", "data_source", "reward_model") if name not in schema.names]
-    if not missing and not _has_field(schema, "reward_model", "ground_truth"):
-        missing = ["reward_model.ground_truth"]
+    missing = [name for name in ("prompt", "data_source", "reward_model.ground_truth") if name not in fields_of(schema)]
     if missing:
         yield str(Problem(str(path), None, missing[0], "the column is missing"))
         return
@@ -198,15 +193,3 @@ def _quick_check_file(
     for (name, message), rows in faults.items():
         places = ", ".join(map(str, rows[:ROWS_SHOWN])) + (", …" if len(rows) > ROWS_SHOWN else "")
         yield f"{path}: {len(rows)} of {number} rows: {name}: {message} (row {places})"
-
-
-def _has_field(schema: pa.Schema, column: str, name: str) -> bool:
-    """Whether a column is a struct with a field of that name.
-
-    Example:
-        >>> _has_field(row_schema(), "extra_info", "id"), _has_field(row_schema(), "prompt", "role")
-        (True, False)
-    """
-    index = schema.get_field_index(column)
-    kind = schema.field(index).type if index >= 0 else None
-    return kind is not None and pa.types.is_struct(kind) and kind.get_field_index(name) >= 0

@@ -13,7 +13,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
@@ -89,6 +89,7 @@ def convert_dataset(
         raise DataError(f"{output} is a folder; choose another --output or remove it")
     if not single and output.is_dir() and any(output.iterdir()) and not (output / "summary.json").is_file():
         raise DataError(f"{output} holds files that no conversion wrote; choose another --output or empty it")
+    raw = replace(raw, custom=tuple(options.reward.get("custom", ())))
     job = Job(converter, raw, options, output.with_name((output.stem if single else output.name) + "_images"))
     partial = output.with_name(output.name + ".partial")
     try:

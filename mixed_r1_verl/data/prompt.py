@@ -7,6 +7,7 @@ short on purpose: the tiny models of this package are trained on it with a vocab
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from mixed_r1_verl.rewards.kind import RewardKind
 from mixed_r1_verl.rewards.kinds import KINDS
@@ -108,14 +109,15 @@ def build_prompt(
     return [{"role": "user", "content": "\n".join(lines)}]
 
 
-def count_markers(prompt: Sequence[dict[str, str]]) -> int:
-    """Number of `<image>` markers in all messages of a prompt, counted as verl counts them.
+def count_markers(prompt: Any) -> int:
+    """Number of `<image>` markers in all messages of a prompt, as verl counts them; what is no message has none.
 
     Example:
         >>> count_markers(build_prompt("How many <image> tags?", "matching", n_images=2))
         2
     """
-    return sum(message["content"].count(IMAGE_MARKER) for message in prompt)
+    messages = [message for message in prompt if isinstance(message, dict)] if isinstance(prompt, list) else []
+    return sum(str(message.get("content") or "").count(IMAGE_MARKER) for message in messages)
 
 
 def has_template(prompt: Sequence[dict[str, str]]) -> bool:

@@ -46,6 +46,7 @@ class RawFolder:
         trusted: folders into which links may lead besides these (the blob store of a hub snapshot).
         only: the one file in `root` that is to be read, for converters that otherwise read all record files.
         columns: what the user calls the columns of a table: pairs of a field's name and its column.
+        custom: names of the reward kinds of the user's own, which records may name beside the built-in ones.
     """
 
     root: Path
@@ -53,6 +54,7 @@ class RawFolder:
     trusted: tuple[Path, ...] = field(default=())
     only: str = ""
     columns: tuple[tuple[str, str], ...] = ()
+    custom: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for folder in (self.root, *self.image_roots):

@@ -200,3 +200,22 @@ def test_hub_reads_the_cache(run, raw, tmp_path, monkeypatch):
     assert code == 2 and "cannot download dataset 'someone/else'" in printed
     code, printed = run("data", "convert", "easy_vqa", "--hub", "not a name!", "--output", output)
     assert code == 2 and "cannot download" in printed
+
+
+def test_a_kind_of_ones_own_from_conversion_to_check(run, tmp_path, monkeypatch):
+    """A function with a column of its own, named on the command line: rows are converted and checked with it."""
+    (tmp_path / "our_reward.py").write_text("def length(answer, truth, *, question):\n    return len(answer) < 9\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    row = {"question": "How long?", "answer": "short", "reward": "length", "id": "1"}
+    (tmp_path / "raw").mkdir()
+    pq.write_table(pa.Table.from_pylist([row]), tmp_path / "raw" / "train.parquet")
+    output, setting = tmp_path / "a.parquet", ("--set", "custom.length=our_reward:length")
+    convert = ("data", "convert", "parquet", "--input", tmp_path / "raw", "--output", output)
+    code, printed = run(*convert, *setting)
+    assert code == 0 and "1 length" in printed
+    assert run("check", output, *setting)[0] == 0
+    code, printed = run("check", output)
+    assert code == 1 and "'length' is none of chart, iou, matching, math, open_ended" in printed
+    code, printed = run(*convert, "--set", "custom.length=our_reward:width")
+    assert code == 2 and "cannot be loaded" in printed
+    assert run("check", output, "--set", "costum.length=x")[0] == 2
