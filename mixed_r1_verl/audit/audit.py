@@ -10,11 +10,11 @@ Over a file of real rows, every reward kind is paid three ways, always through `
 
 Then the attacks of `mixed_r1_verl.audit.attacks` are paid. An attack **pays** when its mean `acc` is above its bar:
 
-| reward | bar of blind and smuggled attacks |
+| answers of the kind | bar of blind and smuggled attacks |
 | --- | --- |
-| matching, chart, math | the higher of unrelated and constant, + 0.02: nothing may beat a lucky guess |
-| iou | the higher of constant and a quarter of the way from unrelated to honest |
-| open_ended, custom | a quarter of the way from unrelated to honest |
+| closed (matching, chart, math) | the higher of unrelated and constant, + 0.02: nothing may beat a lucky guess |
+| boxes (iou) | the higher of constant and a quarter of the way from unrelated to honest |
+| texts (open_ended, functions of a user's own) | a quarter of the way from unrelated to honest |
 
 A *fitted* attack is the likeliest text for such data, or its most frequent words. Similarity of texts cannot but pay
 something for them, as equality does for the commonest letter; it pays when it comes half the way from unrelated to
@@ -28,25 +28,20 @@ is not audited, and the audit fails for it: a gate must not pass what it has not
 
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from mixed_r1_verl.audit.attacks import ATTACKS, FORMAT_ATTACKS, Attack, reply
-from mixed_r1_verl.audit.cases import (
-    CLOSED_KINDS,
-    Case,
-    frequent_words,
-    moved,
-    partners_of,
-    readable_cases,
-    score,
-    target_of,
-)
-from mixed_r1_verl.audit.rows import AuditError, AuditRow, read_rows
+from mixed_r1_verl.audit.attacks import FORMAT_ATTACKS, attacks_on
+from mixed_r1_verl.audit.cases import Case, frequent_words, partners_of, readable_cases
+from mixed_r1_verl.core.rows import DataError, DataRow, Reject, read_rows
+from mixed_r1_verl.rewards.cheats import Cheat, reply
 from mixed_r1_verl.rewards.config import MixedRewardConfig
-from mixed_r1_verl.rewards.mixed import MixedReward
+from mixed_r1_verl.rewards.kind import RewardKind
+from mixed_r1_verl.rewards.mixed import MixedReward, UnknownRewardError
+
+__all__ = ["AttackResult", "AuditReport", "KindAudit", "attack_bar", "audit_file", "audit_rows", "read_audit_rows"]
 
 QUARTER, HALF = 0.25, 0.5
 CLOSED_MARGIN = 0.02
@@ -119,37 +114,40 @@ class AuditReport:
         return {"passed": self.passed, **asdict(self)}
 
 
-def attack_bar(kind: str, sort: str, honest: float, unrelated: float, constant: float | None) -> float:
+def attack_bar(answers: str, sort: str, honest: float, unrelated: float, constant: float | None) -> float:
     """The mean above which an attack pays; the rules stand at the top of this module.
 
+    Args:
+        answers: of the kind: `closed`, `boxes` or `text`.
+        sort: of the attack.
+        honest, unrelated, constant: means in [0, 1].
+
     Example:
-        >>> attack_bar("open_ended", "blind", honest=1.0, unrelated=0.5, constant=None)
+        >>> attack_bar("text", "blind", honest=1.0, unrelated=0.5, constant=None)
         0.625
-        >>> attack_bar("matching", "blind", honest=1.0, unrelated=0.25, constant=0.5)
+        >>> attack_bar("closed", "blind", honest=1.0, unrelated=0.25, constant=0.5)
         0.52
-        >>> attack_bar("iou", "padded", honest=1.0, unrelated=0.5, constant=0.5)
+        >>> attack_bar("boxes", "padded", honest=1.0, unrelated=0.5, constant=0.5)
         0.875
     """
-    if kind == "format":
-        return 0.0
     if sort == "padded":
         return honest - QUARTER * (honest - unrelated)
     if sort == "fitted":
         return unrelated + HALF * (honest - unrelated)
     best_guess = max(unrelated, constant or 0.0)
-    if kind in CLOSED_KINDS:
+    if answers == "closed":
         return best_guess + CLOSED_MARGIN
     quarter = unrelated + QUARTER * (honest - unrelated)
-    return max(quarter, constant or 0.0) if kind == "iou" else quarter
+    return max(quarter, constant or 0.0) if answers == "boxes" else quarter
 
 
 def audit_rows(
-    rows: Sequence[AuditRow],
+    rows: Sequence[DataRow],
     config: MixedRewardConfig | None = None,
     *,
     rows_per_kind: int = 200,
     seed: int = 0,
-    attacks: Sequence[Attack] = ATTACKS,
+    attacks: Sequence[Cheat] | None = None,
 ) -> AuditReport:
     """Audits Mixed-Reward on rows of data.
 
@@ -158,23 +156,24 @@ def audit_rows(
         config: how the rewards are set.
         rows_per_kind: at most this many rows of each kind are drawn.
         seed: of the draw and of the attacks that use chance.
-        attacks: what is tried on the task rewards; the format reward has its own suite.
+        attacks: what is tried on the task rewards; None tries on each kind what `attacks_on` gives. The format reward
+            has its own suite.
 
     Returns:
         One `KindAudit` for each kind that occurs, and one for the format reward.
 
     Raises:
-        AuditError: if there is no row, or a row names no known reward.
+        DataError: if there is no row, or a row names no known reward.
     """
     if not rows:
-        raise AuditError("there are no rows to audit")
+        raise DataError("there are no rows to audit")
     reward = MixedReward(config)
-    by_kind: dict[str, list[AuditRow]] = {}
-    for number, row in enumerate(rows):
+    by_kind: dict[str, list[DataRow]] = {}
+    for row in rows:
         try:
             by_kind.setdefault(reward.route(row.data_source, row.extra_info), []).append(row)
-        except ValueError as error:
-            raise AuditError(f"row {number}: {error}") from error
+        except UnknownRewardError as error:
+            raise DataError(f"{row.file}: row {row.number}: {error}") from error
     draw = random.Random(seed)
     audits, format_cases = [], []
     for kind in sorted(by_kind):
@@ -182,76 +181,87 @@ def audit_rows(
         if len(drawn) > rows_per_kind:
             drawn = draw.sample(drawn, rows_per_kind)
         cases = readable_cases(kind, drawn, reward)
-        audits.append(_audit_kind(kind, cases, len(drawn) - len(cases), reward, attacks))
+        tried = attacks_on(reward.kinds[kind]) if attacks is None else attacks
+        audits.append(_audit_kind(reward.kinds[kind], cases, len(drawn) - len(cases), reward, tried))
         format_cases += cases[:20]
     if format_cases:
         audits.append(_audit_format(format_cases, reward))
     return AuditReport(tuple(audits))
 
 
+def read_audit_rows(path: Path) -> list[DataRow]:
+    """The rows of a parquet or JSONL file; pictures are not read.
+
+    Raises:
+        DataError: if the file cannot be read, or one of its rows cannot.
+    """
+    rows = []
+    for row in read_rows(path):
+        if isinstance(row, Reject):
+            raise DataError(f"{row.row}: {row.field}: {row.reason} ({row.detail})")
+        rows.append(row)
+    return rows
+
+
 def audit_file(
-    path: str | Path,
-    config: MixedRewardConfig | None = None,
-    *,
-    rows_per_kind: int = 200,
-    seed: int = 0,
-    attacks: Sequence[Attack] = ATTACKS,
+    path: str | Path, config: MixedRewardConfig | None = None, *, rows_per_kind: int = 200, seed: int = 0
 ) -> AuditReport:
     """Audits Mixed-Reward on a parquet or JSONL file; see `audit_rows`.
 
     Raises:
-        AuditError: if the file cannot be read, lacks a column, or has no rows.
+        DataError: if the file cannot be read or has no rows.
     """
-    return audit_rows(read_rows(path), config, rows_per_kind=rows_per_kind, seed=seed, attacks=attacks)
+    return audit_rows(read_audit_rows(Path(path)), config, rows_per_kind=rows_per_kind, seed=seed)
 
 
 def _audit_kind(
-    kind: str, cases: Sequence[Case], broken: int, reward: MixedReward, attacks: Sequence[Attack]
+    kind: RewardKind, cases: Sequence[Case], broken: int, reward: MixedReward, attacks: Sequence[Cheat]
 ) -> KindAudit:
     def acc(case: Case, response: str) -> float:
-        return float(score(reward, case, response)["acc"])
+        return float(case.score(reward, response)["acc"])
 
+    def audited(reason: str, results: Sequence[AttackResult] = ()) -> KindAudit:
+        return KindAudit(kind.name, len(cases), broken, honest, unrelated, constant, reason, _best_paid_first(results))
+
+    honest, unrelated, constant = 0.0, 0.0, None
     if len({case.row.ground_truth for case in cases}) < 2:
-        reason = "fewer than two different ground truths" if cases else "no row can be scored"
-        return KindAudit(kind, len(cases), broken, 0.0, 0.0, None, reason, ())
+        return audited("fewer than two different ground truths" if cases else "no row can be scored")
     partners = partners_of(kind, cases)
     honest = _mean([acc(case, reply(case.honest)) for case in cases])
     unrelated = _mean(
         [
-            acc(case, reply(moved(other.honest, other, case)))
+            acc(case, reply(other.answer_to(case)))
             for case, others in zip(cases, partners, strict=True)
             for other in others
         ]
     )
-    constant = _best_constant(cases, acc) if kind == "iou" or kind in CLOSED_KINDS else None
-    contrast = honest - unrelated
-    if contrast < LEAST_CONTRAST:
-        reason = f"honest answers earn {honest:.3f} and unrelated ones {unrelated:.3f}: nothing to tell apart"
-        return KindAudit(kind, len(cases), broken, honest, unrelated, constant, reason, ())
+    constant = None if kind.answers == "text" else _best_constant(cases, acc)
+    if honest - unrelated < LEAST_CONTRAST:
+        return audited(f"honest answers earn {honest:.3f} and unrelated ones {unrelated:.3f}: nothing to tell apart")
     frequent = frequent_words([case.honest for case in cases])
     targets = [
-        target_of(kind, case, moved(others[0].honest, others[0], case), frequent, number)
+        case.target(others[0].answer_to(case), frequent, number)
         for number, (case, others) in enumerate(zip(cases, partners, strict=True))
     ]
     results = []
     for attack in attacks:
-        if attack.suits(kind):
-            mean = _mean([acc(case, attack.respond(target)) for case, target in zip(cases, targets, strict=True)])
-            bar = attack_bar(kind, attack.sort, honest, unrelated, constant)
-            results.append(AttackResult(attack.name, attack.sort, mean, bar, mean > bar + 1e-9))
-    return KindAudit(kind, len(cases), broken, honest, unrelated, constant, "", _best_paid_first(results))
+        mean = _mean([acc(case, attack.respond(target)) for case, target in zip(cases, targets, strict=True)])
+        bar = attack_bar(kind.answers, attack.sort, honest, unrelated, constant)
+        results.append(AttackResult(attack.name, attack.sort, mean, bar, mean > bar + 1e-9))
+    return audited("", results)
 
 
 def _audit_format(cases: Sequence[Case], reward: MixedReward) -> KindAudit:
-    def format_of(case: Case, response: str) -> float:
-        return float(score(reward, case, response)["format"])
+    def mean_format(responses: Iterable[str]) -> float:
+        return _mean([float(case.score(reward, text)["format"]) for case, text in zip(cases, responses, strict=True)])
 
+    targets = [case.target("other") for case in cases]
     results = []
     for attack in FORMAT_ATTACKS:
-        mean = _mean([format_of(case, attack.respond(target_of("format", case, "other"))) for case in cases])
+        mean = mean_format(map(attack.respond, targets))
         results.append(AttackResult(attack.name, attack.sort, mean, 0.0, mean > 0.0))
-    honest = _mean([format_of(case, reply(case.honest)) for case in cases])
-    unrelated = _mean([format_of(case, case.honest) for case in cases])
+    honest = mean_format(reply(case.honest) for case in cases)
+    unrelated = mean_format(case.honest for case in cases)
     reason = "" if honest - unrelated >= LEAST_CONTRAST else "well-formed responses earn no more than bare answers"
     return KindAudit("format", len(cases), 0, honest, unrelated, None, reason, _best_paid_first(results))
 
@@ -263,15 +273,13 @@ def _best_paid_first(results: Sequence[AttackResult]) -> tuple[AttackResult, ...
 def _best_constant(cases: Sequence[Case], acc: Callable[[Case, str], float]) -> float:
     """Mean of the best single answer to all rows of a form, over all forms."""
     total = 0.0
-    for form in {case.form for case in cases}:
-        members = [case for case in cases if case.form == form]
+    for form in {case.gold.form for case in cases}:
+        members = [case for case in cases if case.gold.form == form]
         first_with: dict[str, Case] = {}
         for case in members:
             first_with.setdefault(case.honest, case)
         likely = [answer for answer, _ in Counter(case.honest for case in members).most_common(CONSTANTS_TRIED)]
-        total += max(
-            sum(acc(case, reply(moved(answer, first_with[answer], case))) for case in members) for answer in likely
-        )
+        total += max(sum(acc(case, reply(first_with[answer].answer_to(case))) for case in members) for answer in likely)
     return total / len(cases)
 
 

@@ -8,24 +8,26 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from mixed_r1_verl.audit.attacks import ATTACKS
-from mixed_r1_verl.audit.audit import AuditReport, KindAudit, audit_rows
-from mixed_r1_verl.audit.rows import AuditError, demo_rows, read_rows
-from mixed_r1_verl.core.config import ConfigError
-from mixed_r1_verl.core.console import ReportFormat, parse_settings
+from mixed_r1_verl.audit.audit import AuditReport, KindAudit, audit_rows, read_audit_rows
+from mixed_r1_verl.core.console import FAILED, OK, ReportFormat, command_errors, parse_settings
 from mixed_r1_verl.rewards.config import MixedRewardConfig
 
+DEMO_ROWS = Path(__file__).parent / "assets" / "rows.jsonl"
+"""What is audited without a file: rows about rendered scenes, sixty each of matching, chart, iou and open_ended."""
 
-def print_report(report: AuditReport, console: Console, shown: int = 8) -> None:
+
+def print_audit(report: AuditReport, console: Console, shown: int | None = 8) -> None:
     """The report as a table: honest, unrelated and attack means side by side.
 
     Args:
         report: what to print.
         console: where to.
-        shown: attacks of each kind that are shown, those nearest to their bar; those that pay are always shown.
+        shown: attacks of each kind that are shown, those nearest to their bar; those that pay are always shown. None
+            shows all.
     """
     for audit in report.kinds:
-        _print_kind(audit, console, max(shown, sum(attack.pays for attack in audit.attacks)))
+        most = len(audit.attacks) if shown is None else max(shown, sum(attack.pays for attack in audit.attacks))
+        _print_kind(audit, console, most)
     if report.passed:
         console.print("no attack pays")
     for kind, attack in report.paying:
@@ -84,19 +86,14 @@ def audit_command(
     Prints what honest, unrelated and attack answers earn, and exits with 1 if an attack pays or a kind of reward
     could not be audited.
     """
-    errors = Console(stderr=True, soft_wrap=True)
-    try:
+    with command_errors():
         settings = parse_settings(set_ or [])
         if embedding_model is not None:
             settings["embedding_model"] = embedding_model
         config = MixedRewardConfig.from_mapping(settings)
-        data = demo_rows() if file is None else read_rows(file)
-        report = audit_rows(data, config, rows_per_kind=rows, seed=seed)
-    except (AuditError, ConfigError, OSError) as error:
-        errors.print(f"error: {error}", markup=False, highlight=False)
-        raise typer.Exit(2) from error
+        report = audit_rows(read_audit_rows(file or DEMO_ROWS), config, rows_per_kind=rows, seed=seed)
     if format is ReportFormat.json:
         typer.echo(json.dumps(report.as_dict(), indent=2))
     else:
-        print_report(report, Console(), shown=len(ATTACKS) if all_attacks else 8)
-    raise typer.Exit(0 if report.passed else 1)
+        print_audit(report, Console(), shown=None if all_attacks else 8)
+    raise typer.Exit(OK if report.passed else FAILED)

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from mixed_r1_verl.core.config import ConfigError
 from mixed_r1_verl.core.console import command_errors, merge, parse_settings
 from mixed_r1_verl.core.files import write_text
 from mixed_r1_verl.core.rows import DataRow
@@ -85,13 +86,19 @@ def build(
 def _load(run: Run, candidates: Sequence[Candidate], settings: Sequence[str], most: int) -> LoadedRun:
     block = merge(run.rewards, parse_settings(settings))
     config = dataclasses.replace(MixedRewardConfig.from_mapping(block), processes=len(os.sched_getaffinity(0)))
-    rollouts = [rollout for split, path in run.dumps for rollout in read_rollouts(split, path, MixedReward().columns)]
-    notes = [f"{len(rollouts):,} rollouts in {len(run.dumps):,} files."]
+    notes: list[str] = []
+    try:
+        reward = MixedReward(config)
+    except ConfigError as error:
+        notes.append(f"Rollouts of the run's own rewards are shown as they were dumped: {error}")
+        reward = MixedReward(_without_custom(config))
+    rollouts = [rollout for split, path in run.dumps for rollout in read_rollouts(split, path, reward.columns)]
+    notes.insert(0, f"{len(rollouts):,} rollouts in {len(run.dumps):,} files.")
     matcher = Matcher(candidates)
     matcher.attach(rollouts)
     notes += _join_notes(matcher, rollouts)
     try:
-        again = recompute(rollouts, config)
+        again = recompute(rollouts, reward)
         if again.rollouts:
             notes.append(
                 f"Score components of {again.rollouts:,} rollouts were recomputed, because verl dumps the score alone "
@@ -104,7 +111,13 @@ def _load(run: Run, candidates: Sequence[Candidate], settings: Sequence[str], mo
     shown = choose(rollouts, most)
     if len(shown) < len(rollouts):
         notes.append(f"{len(shown):,} rollouts are shown, in whole groups drawn evenly; curves are of all of them.")
-    return LoadedRun(run.name, shown, curves, notes, config)
+    return LoadedRun(run.name, shown, curves, notes, reward)
+
+
+def _without_custom(config: MixedRewardConfig) -> MixedRewardConfig:
+    weights = {kind: weight for kind, weight in config.weights.items() if kind not in config.custom}
+    routes = {source: kind for source, kind in config.routes.items() if kind not in config.custom}
+    return dataclasses.replace(config, custom={}, weights=weights, routes=routes)
 
 
 def _join_notes(matcher: Matcher, rollouts: Sequence[Rollout]) -> list[str]:

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mixed_r1_verl.core.rows import DataError, DataRow, RowError, read_records, row_of
 from mixed_r1_verl.report.run import Rollout
@@ -61,8 +61,9 @@ def read_candidates(files: Mapping[Path, str]) -> list[Candidate]:
         for number, record in read_records(file, ("prompt", "data_source", "reward_model", "extra_info")):
             try:
                 row = row_of(str(file), number, record)
-                users = [message["content"] for message in record["prompt"] if message["role"] == "user"]  # type: ignore[call-overload, index]
-                candidates.append(Candidate(row, essence(users[-1]), split))
+                messages: Any = record["prompt"]  # type: ignore[call-overload]  # a bad record is no row
+                question = [message["content"] for message in messages if message["role"] == "user"][-1]
+                candidates.append(Candidate(row, essence(question), split))
             except (RowError, KeyError, TypeError, IndexError) as error:
                 detail = error if isinstance(error, RowError) else "no prompt with a message of a user"
                 raise DataError(f"{file}: not a training file: row {number}: {detail}") from error

@@ -18,11 +18,12 @@ from importlib import resources
 from typing import Any
 
 from mixed_r1_verl.core.rows import DataRow
-from mixed_r1_verl.report.components import gold_boxes, predicted_boxes
+from mixed_r1_verl.report.components import gold_boxes, gold_of, predicted_boxes
 from mixed_r1_verl.report.history import Curve
 from mixed_r1_verl.report.pictures import Pictures
 from mixed_r1_verl.report.run import Rollout
-from mixed_r1_verl.rewards.config import MixedRewardConfig
+from mixed_r1_verl.rewards.kind import Gold
+from mixed_r1_verl.rewards.mixed import MixedReward
 
 BLOCK_ROWS = 2000
 """Rollouts whose texts are compressed together."""
@@ -39,14 +40,14 @@ class LoadedRun:
         rollouts: those that are shown.
         curves: of all its rollouts.
         notes: what a reader must know: what was left out, recomputed or not found.
-        rewards: with which its boxes are read.
+        reward: with which its boxes are read.
     """
 
     name: str
     rollouts: list[Rollout]
     curves: list[Curve]
     notes: list[str]
-    rewards: MixedRewardConfig
+    reward: MixedReward
 
 
 class _Index:
@@ -121,7 +122,9 @@ def _blobs(title: str, runs: Sequence[LoadedRun], rows: Sequence[DataRow], pictu
     splits, sources, kinds, reasons, groups, prompts = (_Index() for _ in range(6))
     columns: dict[str, list[Any]] = {name: [] for name in ("run", "split", "step", "source", "kind", "reason", "group")}
     columns |= {"prompt": [], "length": []}
+    golds: list[Gold | None] = []
     for number, rollout in rollouts:
+        golds.append(gold_of(rollout, runs[number].reward))
         columns["run"].append(number)
         columns["split"].append(splits(rollout.split))
         columns["step"].append(rollout.step)
@@ -129,7 +132,7 @@ def _blobs(title: str, runs: Sequence[LoadedRun], rows: Sequence[DataRow], pictu
         columns["kind"].append(kinds(rollout.kind))
         columns["reason"].append(reasons(rollout.texts.get("reason", "")))
         columns["group"].append(groups((number, rollout.split, rollout.step, rollout.group)))
-        columns["prompt"].append(_prompt(prompts, rollout, rows, pictures))
+        columns["prompt"].append(_prompt(prompts, rollout, golds[-1], rows, pictures))
         columns["length"].append(len(rollout.response))
     meta = {
         "title": title,
@@ -155,8 +158,8 @@ def _blobs(title: str, runs: Sequence[LoadedRun], rows: Sequence[DataRow], pictu
             "response": [rollout.response for _, rollout in block],
             "prediction": [rollout.texts.get("prediction", "") for _, rollout in block],
             "boxes": [
-                predicted_boxes(rollout.response, rollout.extra, runs[number].rewards) if rollout.kind == "iou" else 0
-                for number, rollout in block
+                predicted_boxes(gold, rollout.response[: runs[number].reward.config.max_chars], rollout.extra)
+                for (number, rollout), gold in zip(block, golds[start:], strict=False)
             ],
         }
         blobs[f"texts-{start // BLOCK_ROWS}"] = _pack(texts)
@@ -166,7 +169,7 @@ def _blobs(title: str, runs: Sequence[LoadedRun], rows: Sequence[DataRow], pictu
 _FIRST = {"acc": 0, "format": 1, "error": 2}
 
 
-def _prompt(prompts: _Index, rollout: Rollout, rows: Sequence[DataRow], pictures: Pictures) -> int:
+def _prompt(prompts: _Index, rollout: Rollout, gold: Gold | None, rows: Sequence[DataRow], pictures: Pictures) -> int:
     """The number of a rollout's prompt; the same row of the data is the same prompt in both runs."""
     row = None if rollout.row is None else rows[rollout.row]
     key = ("row", row.file, row.number) if row else ("text", rollout.split, rollout.prompt, rollout.ground_truth)
@@ -180,7 +183,7 @@ def _prompt(prompts: _Index, rollout: Rollout, rows: Sequence[DataRow], pictures
         "size": [extra.get("width") or 0, extra.get("height") or 0],
         "pictures": pictures.places.get(rollout.row, []) if rollout.row is not None else [],
         "joined": rollout.row is not None,
-        "gold": gold_boxes(rollout.ground_truth, extra) if rollout.kind == "iou" else [],
+        "gold": gold_boxes(gold, extra),
     }
     return prompts(key, value)
 

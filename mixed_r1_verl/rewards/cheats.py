@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["CLOSED_CHEATS", "NUMBER_CHEATS", "THINK", "Cheat", "Target", "reply", "say"]
+__all__ = ["CLOSED_CHEATS", "NUMBER_CHEATS", "THINK", "Cheat", "Sort", "Target", "reply", "say"]
 
 Sort = Literal["blind", "fitted", "smuggled", "padded"]
 THINK = "I looked at the picture."
@@ -25,7 +25,6 @@ class Target:
     """What cheats are made of: one row, and what its neighbours' answers look like.
 
     Attributes:
-        kind: reward kind.
         question: the question, without the template.
         choices: the option texts.
         honest: the answer that the row's ground truth stands for, in the form in which a model would write it.
@@ -35,7 +34,6 @@ class Target:
         seed: differs from row to row.
     """
 
-    kind: str
     question: str
     choices: tuple[str, ...]
     honest: str

@@ -28,7 +28,8 @@ class Gold:
         honest: the text of an answer that scores 1, as a model would write it.
         form: rows of the same form may be given the same constant answer (`4 options`, `polar`).
         boxes: for pictures: in pixels of the original image, with labels.
-        references: the several right answers of an open-ended row; one of them is enough.
+        references: the several right answers of an open-ended row; one of them is enough. A JSON list of some of them
+            is a ground truth as well: an audit holds one out and scores it against the others.
         extent: width and height of the picture in the frame of the answer's boxes; None for kinds without boxes.
     """
 
@@ -41,6 +42,10 @@ class Gold:
     def score(self, answer: str) -> Verdict | None:
         """The verdict on the text of an answer block, possibly empty; None when the kind abstains."""
         raise NotImplementedError
+
+    def boxes_of(self, answer: str, most: int) -> tuple[Box, ...]:
+        """At most so many boxes of an answer, in pixels of the original image; what is drawn beside `boxes`."""
+        return ()
 
     def moved(self, answer: str, extent: tuple[float, float]) -> str:
         """An answer to this row as it would be given to a picture of another extent; the same without boxes."""

@@ -1,9 +1,11 @@
-"""The audit: sound rewards pass, careless ones are caught, and attacks cannot know what they must not."""
+"""The audit: sound rewards pass, careless ones are caught."""
 
 import csv
 import json
+import re
 import sys
 import types
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,10 +13,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import typer
-from typer.testing import CliRunner
+from audit_rows import ALL_ROWS, CAPTIONS, IOU_ROWS, MATCHING_ROWS, TEXT_ROWS, demo_rows, record, row, write_jsonl
 
-from mixed_r1_verl.audit.attacks import ATTACKS, FORMAT_ATTACKS, Attack, Target, reply
 from mixed_r1_verl.audit.audit import (
     AttackResult,
     AuditReport,
@@ -22,40 +22,15 @@ from mixed_r1_verl.audit.audit import (
     attack_bar,
     audit_file,
     audit_rows,
+    read_audit_rows,
 )
-from mixed_r1_verl.audit.cli import audit_command
-from mixed_r1_verl.audit.rows import AuditError, AuditRow, demo_rows, read_rows
-from mixed_r1_verl.core.config import ConfigError
-from mixed_r1_verl.core.console import parse_settings
+from mixed_r1_verl.core.rows import DataError, DataRow
+from mixed_r1_verl.rewards.cheats import Cheat, reply, say
 from mixed_r1_verl.rewards.config import MixedRewardConfig
-from mixed_r1_verl.rewards.kinds import KINDS
+from mixed_r1_verl.rewards.kind import Gold, RewardKind, Scoring, plain_gold
 from mixed_r1_verl.rewards.kinds.iou import IoUConfig
 from mixed_r1_verl.rewards.kinds.open_ended import OpenEndedConfig
 from mixed_r1_verl.rewards.verdict import Verdict
-
-
-def row(reward: str, ground_truth: str, **info: Any) -> AuditRow:
-    return AuditRow("tests", ground_truth, {"reward": reward, "question": "What is it?", "choices": [], **info})
-
-
-MATCHING_ROWS = [
-    *(row("matching", letter, choices=["cat", "dog", "bird", "fish"]) for letter in "ABCDABCD"),
-    *(row("matching", answer) for answer in ("yes", "no", "yes", "no")),
-]
-CHART_ROWS = [row("chart", answer) for answer in ("41", "1,200", "7%", "2008", "0", "blue", "Yes", "$5", "-3.5", "12")]
-IOU_ROWS = [
-    row("iou", json.dumps([[x, x, x + 100, x + 80]]), width=640, height=480) for x in (0, 60, 120, 200, 300, 380)
-]
-CAPTIONS = [
-    ("A brown dog runs across the snow.", "The dog is running through snow."),
-    ("Two women drink coffee in a kitchen.", "Women sit with coffee cups in the kitchen."),
-    ("A yellow train arrives at the station.", "The train is yellow and stops at a platform."),
-    ("Children fly a kite on the beach.", "On a beach, kids play with a kite."),
-    ("An old man repairs a wooden boat.", "A boat of wood is being repaired by an elderly man."),
-    ("Fresh bread lies on the bakery shelf.", "Loaves of bread on a shelf of a bakery."),
-]
-TEXT_ROWS = [row("open_ended", json.dumps(pair)) for pair in CAPTIONS]
-ALL_ROWS = [*MATCHING_ROWS, *CHART_ROWS, *IOU_ROWS]
 
 
 def kind_of(report: AuditReport, kind: str) -> KindAudit:
@@ -79,7 +54,12 @@ def careless(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
     def exact(answer: str, ground_truth: str, *, choices: Any = ()) -> Verdict:
         return Verdict(float(answer.strip() == ground_truth))
 
-    for function in (gold_somewhere, last_character, anything, exact):
+    def measured(answer: str, ground_truth: str, *, unit: str, tolerance: float) -> float:
+        offered = [answer.strip().removesuffix(f" {unit}")] if unit else re.findall("[0-9]+", answer)
+        gold = float(ground_truth.split()[0])
+        return float(any(one.isdecimal() and abs(int(one) - gold) <= tolerance for one in offered))
+
+    for function in (gold_somewhere, last_character, anything, exact, measured):
         setattr(module, function.__name__, function)
     monkeypatch.setitem(sys.modules, module.__name__, module)
     return module
@@ -137,6 +117,37 @@ def test_a_reward_that_pays_for_empty_answers_does_not_pass(careless: types.Modu
     assert not report.passed
 
 
+def test_a_function_with_two_columns_of_its_own_is_attacked(careless: types.ModuleType) -> None:
+    """The columns reach the function, and what they make it pay for is found."""
+    rows = [row("custom", f"{number} cm", unit="cm", tolerance=0.5) for number in (4, 8, 15, 16, 23, 42)]
+    sound = audit_rows(rows, custom("measured"))
+    assert sound.passed and kind_of(sound, "custom").honest == 1.0
+    assert len(kind_of(sound, "custom").attacks) >= 80
+    loose = audit_rows([replace(r, extra_info={**r.extra_info, "tolerance": 1e9}) for r in rows], custom("measured"))
+    assert "nothing to tell apart" in kind_of(loose, "custom").not_audited
+    unread = audit_rows([replace(r, extra_info={**r.extra_info, "unit": ""}) for r in rows], custom("measured"))
+    assert "number_list" in {attack.name for _, attack in unread.paying}
+
+
+def test_a_function_without_the_columns_that_it_asks_for_has_no_row(careless: types.ModuleType) -> None:
+    audit = kind_of(audit_rows(CUSTOM_ROWS, custom("measured")), "custom")
+    assert (audit.not_audited, audit.broken) == ("no row can be scored", len(CUSTOM_ROWS))
+
+
+def test_a_kind_of_a_users_own_sets_its_bars_and_brings_attacks(careless: types.ModuleType) -> None:
+    """A `RewardKind` whose answers are closed is held against the lucky guess, and tried with its own cheats too."""
+    shout = say("shout", lambda target: "YES")
+    careless.polar = RewardKind("polar", polar_gold, answers="closed", cheats=(shout,))
+    rows = [row("custom", truth) for truth in ("yes", "no", "yes", "no", "yes")]
+    audit = kind_of(audit_rows(rows, custom("polar")), "custom")
+    assert audit.constant == pytest.approx(0.6)
+    assert next(attack for attack in audit.attacks if attack.name == "shout").mean == pytest.approx(0.6)
+
+
+def polar_gold(ground_truth: str, extra_info: Mapping[str, Any], scoring: Scoring) -> Gold:
+    return plain_gold(ground_truth, lambda answer: Verdict(float(answer.lower() == ground_truth)), form="polar")
+
+
 def test_a_reward_that_always_pays_is_not_audited_and_so_does_not_pass(careless: types.ModuleType) -> None:
     report = audit_rows(CUSTOM_ROWS, custom("anything"))
     assert "nothing to tell apart" in kind_of(report, "custom").not_audited
@@ -151,7 +162,7 @@ def test_an_exact_custom_reward_passes(careless: types.ModuleType) -> None:
 
 def test_an_attack_that_tells_the_truth_pays() -> None:
     """The audit must be able to fail each kind: the honest answer itself is an attack that pays."""
-    truth = Attack("truth", "blind", lambda target: reply(target.honest))
+    truth = Cheat("truth", "blind", lambda target: reply(target.honest))
     report = audit_rows([*ALL_ROWS, *TEXT_ROWS], attacks=[truth])
     assert {kind for kind, _ in report.paying} == {"matching", "chart", "iou", "open_ended"}
     assert not report.passed
@@ -164,13 +175,13 @@ def test_a_loose_iou_threshold_does_not_pass() -> None:
 
 
 @pytest.mark.parametrize("rows", [[MATCHING_ROWS[0]], [MATCHING_ROWS[0]] * 9], ids=["one row", "one answer"])
-def test_rows_that_tell_nothing_apart_are_not_audited(rows: list[AuditRow]) -> None:
+def test_rows_that_tell_nothing_apart_are_not_audited(rows: list[DataRow]) -> None:
     report = audit_rows(rows)
     assert kind_of(report, "matching").not_audited == "fewer than two different ground truths"
     assert not report.passed
 
 
-def real_rows(raw: Path) -> list[AuditRow]:
+def real_rows(raw: Path) -> list[DataRow]:
     """Rows of all four kinds from samples of public datasets, read without their pictures."""
     questions = json.loads((raw / "easy_vqa/easy_vqa/data/test/questions.json").read_text(encoding="utf-8"))
     rows = [row("matching", answer, question=text) for text, answer, _ in questions]
@@ -285,104 +296,23 @@ def test_rows_are_drawn_by_the_seed() -> None:
 
 
 BARS = [
-    ("matching", "blind", 1.0, 0.25, 0.30, 0.32),
-    ("matching", "smuggled", 1.0, 0.35, 0.30, 0.37),
-    ("chart", "blind", 1.0, 0.0, 0.0, 0.02),
-    ("math", "blind", 0.9, 0.1, 0.2, 0.22),
-    ("iou", "blind", 1.0, 0.2, 0.1, 0.4),
-    ("iou", "blind", 1.0, 0.2, 0.5, 0.5),
-    ("open_ended", "blind", 0.6, 0.2, None, 0.3),
-    ("open_ended", "fitted", 0.6, 0.2, None, 0.4),
-    ("open_ended", "padded", 0.6, 0.2, None, 0.5),
-    ("iou", "padded", 1.0, 0.2, 0.9, 0.8),
-    ("something_else", "blind", 1.0, 0.0, None, 0.25),
-    ("format", "smuggled", 1.0, 0.0, None, 0.0),
+    ("closed", "blind", 1.0, 0.25, 0.30, 0.32),
+    ("closed", "smuggled", 1.0, 0.35, 0.30, 0.37),
+    ("closed", "blind", 1.0, 0.0, 0.0, 0.02),
+    ("closed", "blind", 0.9, 0.1, 0.2, 0.22),
+    ("boxes", "blind", 1.0, 0.2, 0.1, 0.4),
+    ("boxes", "blind", 1.0, 0.2, 0.5, 0.5),
+    ("text", "blind", 0.6, 0.2, None, 0.3),
+    ("text", "fitted", 0.6, 0.2, None, 0.4),
+    ("text", "padded", 0.6, 0.2, None, 0.5),
+    ("boxes", "padded", 1.0, 0.2, 0.9, 0.8),
+    ("text", "blind", 1.0, 0.0, None, 0.25),
 ]
 
 
-@pytest.mark.parametrize(("kind", "sort", "honest", "unrelated", "constant", "bar"), BARS)
-def test_bars(kind: str, sort: str, honest: float, unrelated: float, constant: float | None, bar: float) -> None:
-    assert attack_bar(kind, sort, honest, unrelated, constant) == pytest.approx(bar)
-
-
-# --- attacks ----------------------------------------------------------------------------------------------------------
-
-TARGET = Target(
-    kind="matching",
-    question="Which animal is it?",
-    choices=("cat", "dog", "bird"),
-    honest="[[12, 34, 56, 78]]",
-    unrelated="[[1, 2, 3, 4]]",
-    extent=(640, 480),
-    frequent=("animal", "dog"),
-    seed=7,
-)
-
-
-@pytest.mark.parametrize("attack", [*ATTACKS, *FORMAT_ATTACKS], ids=lambda attack: attack.name)
-def test_only_attacks_that_say_so_know_the_gold(attack: Attack) -> None:
-    response, other = attack.respond(TARGET), attack.respond(replace(TARGET, honest="[[90, 91, 92, 93]]"))
-    if attack.sort in ("blind", "fitted"):
-        assert response == other
-    if attack.sort == "padded":
-        assert "[[12, 34, 56, 78]]" in response and response != other
-
-
-@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
-def test_attacks_are_the_same_each_time(attack: Attack) -> None:
-    assert attack.respond(TARGET) == attack.respond(TARGET)
-
-
-@pytest.mark.parametrize("kind", [*KINDS, "custom"])
-def test_names_are_unique_within_a_kind(kind: str) -> None:
-    names = [attack.name for attack in ATTACKS if attack.suits(kind)]
-    assert len(names) == len(set(names)) >= 30
-
-
-def test_kinds_of_attacks_exist() -> None:
-    assert {kind for attack in ATTACKS for kind in attack.kinds} <= set(KINDS)
-
-
-# Issue 3, point 7: the attacks that it names, and where they are.
-NAMED = {
-    "empty": "empty_response",
-    "all letters": "all_letters",
-    "hedging": "hedging",
-    "answer in the think block": "answer_in_think",
-    "two answers": "two_answers",
-    "tag smuggling": "nested_answer",
-    "box flooding": "flood",
-    "whole-image box": "whole_image",
-    "number lists": "number_list",
-    "stop words": "stop_words",
-    "generic caption": "generic_caption",
-    "repetition": "repeated_word",
-    "dictionary dump": "dictionary_dump",
-    "padding": "space_padding",
-    "special tokens": "special_tokens",
-    "unicode look-alikes": "unicode_look_alikes",
-}
-
-
-@pytest.mark.parametrize("asked", NAMED)
-def test_attacks_that_were_asked_for(asked: str) -> None:
-    assert NAMED[asked] in {attack.name for attack in ATTACKS}
-
-
-# --- files and command line -------------------------------------------------------------------------------------------
-
-
-def record(r: AuditRow) -> dict[str, Any]:
-    return {
-        "data_source": r.data_source,
-        "reward_model": {"style": "rule", "ground_truth": r.ground_truth},
-        "extra_info": dict(r.extra_info),
-    }
-
-
-def write_jsonl(path: Path, rows: list[AuditRow]) -> Path:
-    path.write_text("\n".join(json.dumps(record(r)) for r in rows) + "\n\n", encoding="utf-8")
-    return path
+@pytest.mark.parametrize(("answers", "sort", "honest", "unrelated", "constant", "bar"), BARS)
+def test_bars(answers: str, sort: str, honest: float, unrelated: float, constant: float | None, bar: float) -> None:
+    assert attack_bar(answers, sort, honest, unrelated, constant) == pytest.approx(bar)
 
 
 def test_jsonl_and_parquet_are_read_alike(tmp_path: Path) -> None:
@@ -391,16 +321,21 @@ def test_jsonl_and_parquet_are_read_alike(tmp_path: Path) -> None:
         pa.Table.from_pylist([{**record(r), "images": [b"not a picture"]} for r in rows]), tmp_path / "a.parquet"
     )
     jsonl = write_jsonl(tmp_path / "a.jsonl", rows)
-    assert read_rows(jsonl) == read_rows(tmp_path / "a.parquet") == rows
-    assert audit_file(jsonl) == audit_rows(rows)
+    one, other = (
+        [(r.data_source, r.ground_truth, r.extra_info) for r in read_audit_rows(path)]
+        for path in (jsonl, tmp_path / "a.parquet")
+    )
+    assert one == other == [(r.data_source, r.ground_truth, r.extra_info) for r in rows]
+    assert audit_file(jsonl) == audit_file(tmp_path / "a.parquet") == audit_rows(rows)
 
 
 BAD_FILES = [
     ("missing.jsonl", None, "no such file"),
-    ("broken.jsonl", '{"data_source": 1}\n', "line 1: needs data_source, reward_model.ground_truth and extra_info"),
-    ("broken.jsonl", "not json\n", "line 1: not JSON"),
-    ("broken.jsonl", "[1]\n", "line 1: needs"),
-    ("broken.parquet", "not parquet", "not a parquet file"),
+    ("broken.jsonl", '{"data_source": "a"}\n', "row 1: ground_truth: missing .there is no reward_model.ground_truth"),
+    ("broken.jsonl", '{"ground_truth": "a"}\n', "row 1: extra_info names no reward and source '' has no route"),
+    ("broken.jsonl", "not json\n", "row 1: record: bad_record .not JSON"),
+    ("broken.jsonl", "[1]\n", "row 0: record: bad_record .not a JSON object"),
+    ("broken.parquet", "not parquet", "cannot be read as parquet"),
     ("empty.jsonl", "", "no rows"),
 ]
 
@@ -409,98 +344,19 @@ BAD_FILES = [
 def test_files_that_cannot_be_read(tmp_path: Path, name: str, text: str | None, message: str) -> None:
     if text is not None:
         (tmp_path / name).write_text(text, encoding="utf-8")
-    with pytest.raises(AuditError, match=message):
+    with pytest.raises(DataError, match=message):
         audit_file(tmp_path / name)
 
 
 def test_parquet_without_a_column_is_refused(tmp_path: Path) -> None:
     pq.write_table(pa.table({"data_source": ["a"]}), tmp_path / "a.parquet")
-    with pytest.raises(AuditError, match="no column reward_model, extra_info"):
-        read_rows(tmp_path / "a.parquet")
+    with pytest.raises(DataError, match="ground_truth: missing"):
+        audit_file(tmp_path / "a.parquet")
 
 
 def test_unknown_rewards_are_refused() -> None:
-    with pytest.raises(AuditError, match="row 1: unknown reward 'riddle'"):
-        audit_rows([MATCHING_ROWS[0], row("riddle", "B")])
-
-
-def run(*arguments: str) -> Any:
-    app = typer.Typer()
-    app.command()(audit_command)
-    return CliRunner().invoke(app, arguments)
-
-
-def test_command_passes_sound_rewards(tmp_path: Path) -> None:
-    result = run(str(write_jsonl(tmp_path / "a.jsonl", ALL_ROWS)))
-    assert result.exit_code == 0, result.output
-    assert "no attack pays" in result.output
-
-
-def test_command_prints_json(tmp_path: Path) -> None:
-    result = run(str(write_jsonl(tmp_path / "a.jsonl", MATCHING_ROWS)), "--format", "json")
-    report = json.loads(result.output)
-    assert report["passed"] is True
-    assert [audit["kind"] for audit in report["kinds"]] == ["matching", "format"]
-    assert {"name", "sort", "mean", "bar", "pays"} == set(report["kinds"][0]["attacks"][0])
-
-
-def test_command_fails_when_an_attack_pays() -> None:
-    result = run("--set", "open_ended.variant=bmas", "--rows", "15")
-    assert result.exit_code == 1
-    assert "open_ended: honest_five_times pays" in " ".join(result.output.split())
-
-
-def test_command_fails_when_a_kind_is_not_audited(tmp_path: Path) -> None:
-    result = run(str(write_jsonl(tmp_path / "a.jsonl", [MATCHING_ROWS[0], *CHART_ROWS])))
-    assert result.exit_code == 1
-    assert "not audited: fewer than two different ground truths" in result.output
-    assert "no attack pays" not in result.output
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ("missing.parquet",),
-        ("--set", "open_ended.varient=bmas"),
-        ("--set", "variant"),
-        ("--rows", "1"),
-        ("--format", "xml"),
-    ],
-    ids=str,
-)
-def test_command_refuses_bad_usage(arguments: tuple[str, ...]) -> None:
-    assert run(*arguments).exit_code == 2
-
-
-def test_command_shows_all_attacks_on_demand(tmp_path: Path) -> None:
-    path = str(write_jsonl(tmp_path / "a.jsonl", MATCHING_ROWS))
-    assert " more" in run(path).output
-    assert " more" not in run(path, "--all").output
-
-
-def test_help_has_an_example() -> None:
-    assert "Example: mixed-r1 audit train.parquet" in " ".join(run("--help").output.split())
-
-
-@pytest.mark.parametrize(
-    ("settings", "expected"),
-    [
-        ([], {}),
-        (["format_weight=0.2"], {"format_weight": 0.2}),
-        (["iou.mode=giou", "iou.max_boxes=10"], {"iou": {"mode": "giou", "max_boxes": 10}}),
-        (["iou.steps=[0.5, 0.9]"], {"iou": {"steps": [0.5, 0.9]}}),
-        (["embedding_model=null"], {"embedding_model": None}),
-        (["cache_dir=/tmp/a=b"], {"cache_dir": "/tmp/a=b"}),
-    ],
-)
-def test_settings(settings: list[str], expected: dict[str, Any]) -> None:
-    assert parse_settings(settings) == expected
-
-
-@pytest.mark.parametrize("settings", [["variant"], ["=1"], ["iou=1", "iou.mode=giou"]], ids=str)
-def test_settings_that_cannot_be_read(settings: list[str]) -> None:
-    with pytest.raises(ConfigError, match="--set"):
-        parse_settings(settings)
+    with pytest.raises(DataError, match="tests: row 7: unknown reward 'riddle'"):
+        audit_rows([MATCHING_ROWS[0], replace(row("riddle", "B"), number=7)])
 
 
 def test_report_says_which_attacks_pay() -> None:

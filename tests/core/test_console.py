@@ -13,6 +13,7 @@ from mixed_r1_verl.core.rows import DataError
 @pytest.mark.parametrize(
     ("settings", "mapping"),
     [
+        ([], {}),
         (["a.b=1", "a.c=x"], {"a": {"b": 1, "c": "x"}}),
         (["a=[1, 2]"], {"a": [1, 2]}),
         (["a=b=c"], {"a": "b=c"}),

@@ -2,9 +2,9 @@
 
 import pytest
 
-from mixed_r1_verl.report.components import gold_boxes, predicted_boxes, recompute
+from mixed_r1_verl.report.components import gold_boxes, gold_of, predicted_boxes, recompute
 from mixed_r1_verl.report.run import Rollout
-from mixed_r1_verl.rewards.config import MixedRewardConfig
+from mixed_r1_verl.rewards.mixed import MixedReward
 
 RESPONSE = "<think>.</think><answer>{}</answer>"
 
@@ -15,7 +15,7 @@ def test_missing_components_are_those_that_make_the_recorded_score() -> None:
         return Rollout("train", 1, "g", "", response, "yes", {"score": score, **values}, {"reward_kind": "matching"})
 
     rollouts = [rollout(1.0), rollout(0.3), rollout(0.5, acc=0.5)]
-    counted = recompute(rollouts, MixedRewardConfig())
+    counted = recompute(rollouts, MixedReward())
     assert (counted.rollouts, counted.same) == (2, 1)
     assert rollouts[0].values == {"score": 1.0, "acc": 1.0, "format": 1.0, "error": 0.0}
     assert rollouts[1].values == {"score": 0.3}  # another reward was at work: its components are not known
@@ -36,11 +36,31 @@ def test_missing_components_are_those_that_make_the_recorded_score() -> None:
     ],
 )
 def test_predicted_boxes(answer: str, frame: str, boxes: list[list[int]]) -> None:
-    extra = {"width": 100, "height": 50, "box_frame": frame}
-    assert predicted_boxes(RESPONSE.format(answer), extra, MixedRewardConfig()) == boxes
+    one = rollout("[[0,0,10,10]]", width=100, height=50, box_frame=frame)
+    gold = gold_of(one, MixedReward())
+    assert predicted_boxes(gold, RESPONSE.format(answer), one.extra) == boxes
 
 
-def test_gold_boxes_need_the_size_of_the_picture() -> None:
-    assert gold_boxes("[[10,20,30,40]]", {"width": 100, "height": 50}) == [[1000, 4000, 3000, 8000]]
-    assert gold_boxes("[[10,20,30,40]]", {}) == []
-    assert gold_boxes("not boxes", {"width": 100, "height": 50}) == []
+def rollout(truth: str, kind: str = "iou", **extra: object) -> Rollout:
+    return Rollout("train", 1, "g", "", "", truth, texts={"reward_kind": kind}, extra=dict(extra))
+
+
+@pytest.mark.parametrize(
+    ("truth", "extra", "boxes"),
+    [
+        ("[[10,20,30,40]]", {"width": 100, "height": 50}, [[1000, 4000, 3000, 8000]]),
+        ('[{"bbox_2d": [10,20,30,40], "label": "cat"}]', {"width": 100, "height": 50}, [[1000, 4000, 3000, 8000]]),
+        ("[[10,20,30,40]]", {"width": 100, "height": 50, "box_frame": "norm1000"}, [[1000, 4000, 3000, 8000]]),
+        ("[[10,20,30,40]]", {}, []),  # the size of the picture is needed
+        ("not boxes", {"width": 100, "height": 50}, []),
+    ],
+)
+def test_gold_boxes(truth: str, extra: dict[str, object], boxes: list[list[int]]) -> None:
+    one = rollout(truth, **extra)
+    assert gold_boxes(gold_of(one, MixedReward()), one.extra) == boxes
+
+
+def test_only_kinds_whose_answers_are_boxes_have_boxes() -> None:
+    size = {"width": 100, "height": 50}
+    assert gold_of(rollout("[[10,20,30,40]]", "open_ended", **size), MixedReward()) is None
+    assert gold_of(rollout("[[10,20,30,40]]", "unknown", **size), MixedReward()) is None
