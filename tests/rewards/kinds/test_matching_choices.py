@@ -316,3 +316,69 @@ CHINESE += ["B是正确的", "B。因为有尾巴", "B，因为有尾巴", "Ｂ"
 @pytest.mark.parametrize("answer", CHINESE)
 def test_chinese_and_full_width(answer: str) -> None:
     assert matching_reward(answer, "B", choices=ANIMALS).prediction == "B"
+
+
+# --- what is probable is claimed; what excludes other options claims what is left -----------------------------------
+
+PROBABLE_OR_LEFT = [
+    "Probably B",
+    "Probably B.",
+    "It is probably B",
+    "It's most likely B.",
+    "Most likely B",
+    "Presumably a dog",
+    "It is clearly a dog",
+    "Answer: probably B",
+    "The answer is most likely B",
+    "B, probably",
+    "B probably",
+    "So probably B",
+    "I think it is probably B",
+    "Since A is wrong, B",
+    "Since A is not right, it is B",
+    "Since A, C and D are wrong, B",
+    "Because A and C are wrong, B.",
+    "Given that A is wrong, B",
+    "Since it has a tail, B",
+    "As it barks, it is a dog",
+    "A, C and D are wrong, so B",
+    "A, C, and D are incorrect. B.",
+    "(A) and (C) are wrong, so (B)",
+    "A and C are wrong, so the answer is B",
+    "A and C do not fit, so B",
+    "A or C cannot be right, so B",
+    "A is out, C is out, D is out, so B",
+    "Options A, C and D are incorrect, so B is right",
+    "cat, bird and fish are wrong, so dog",
+    "A cat and a bird are ruled out, so it is a dog",
+    "Neither A nor C, so B",
+    "Not A but B",
+    "The answer is not A but B",
+    "It is not a cat but a dog",
+]
+STILL_NOTHING = [
+    "Probably A or B",
+    "Probably not B",
+    "Since A is wrong, B or C",
+    "Since A is wrong, not B",
+    "Since A is wrong, B is wrong",
+    "If A is wrong, B",
+    "A, C and D are wrong",
+    "A and B are right",
+    "A and B are correct",
+    "A, B and C fit, so B or C",
+    "A, B are possible",
+    "It is not only A but also B",
+    "Not A but C or B",
+]
+
+
+@pytest.mark.parametrize("answer", PROBABLE_OR_LEFT)
+def test_a_probable_option_and_the_one_that_is_left_are_named(answer: str) -> None:
+    assert matching_reward(answer, "B", choices=ANIMALS) == (1.0, "B", "")
+
+
+@pytest.mark.parametrize("answer", STILL_NOTHING)
+def test_these_still_name_nothing(answer: str) -> None:
+    for gold in "ABCD":
+        assert matching_reward(answer, gold, choices=ANIMALS).acc == 0
