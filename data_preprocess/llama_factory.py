@@ -22,8 +22,7 @@ pictures of the record where it has none). The reward is the one that fits the a
 from collections.abc import Iterator
 
 from mixed_r1_verl.data import Converter, Example, RawFolder, Row, RowError
-from mixed_r1_verl.data.chat import first_turn
-from mixed_r1_verl.data.chat_rows import example_of_turn
+from mixed_r1_verl.data.chat import example_of_turn, first_turn
 from mixed_r1_verl.data.fields import place_id, record
 from mixed_r1_verl.data.prompt import IMAGE_MARKER
 

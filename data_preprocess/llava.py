@@ -25,8 +25,7 @@ import re
 from collections.abc import Iterator
 
 from mixed_r1_verl.data import Converter, Example, RawFolder, Row, RowError, references_json
-from mixed_r1_verl.data.chat import first_turn, image_names
-from mixed_r1_verl.data.chat_rows import example_of_turn
+from mixed_r1_verl.data.chat import example_of_turn, first_turn, image_names
 from mixed_r1_verl.data.fields import one_line, place_id, record, text_list
 
 COCO_PREFIX = "COCO_val2014_"

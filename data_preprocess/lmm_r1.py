@@ -23,8 +23,7 @@ import re
 from dataclasses import replace
 
 from mixed_r1_verl.data import Converter, Example, Row, RowError
-from mixed_r1_verl.data.chat import Turn, first_turn
-from mixed_r1_verl.data.chat_rows import chat_rows, example_of_turn
+from mixed_r1_verl.data.chat import Turn, chat_rows, example_of_turn, first_turn
 from mixed_r1_verl.data.fields import place_id, record, text_field
 
 _BOXED = re.compile(r"\$*\s*\\boxed\{(.*)\}\s*\$*", re.DOTALL)

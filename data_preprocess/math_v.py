@@ -23,7 +23,7 @@ are in the picture; then the prompt shows the letters alone.
 from collections.abc import Iterator
 
 from mixed_r1_verl.data import Converter, Example, RawFolder, Row
-from mixed_r1_verl.data.fields import letter_field, record, scalar_text, text_field, text_list
+from mixed_r1_verl.data.fields import answer_letter, record, scalar_text, text_field, text_list
 
 
 def rows(raw: RawFolder, split: str) -> Iterator[Row]:
@@ -37,7 +37,7 @@ def convert(row: Row) -> Example:
         id=scalar_text(value, "id"),
         question=text_field(value, "question"),
         reward="matching" if choices else "math",
-        answer=letter_field(value, "answer", choices),
+        answer=(answer_letter(value, "answer", choices) if choices else scalar_text(value, "answer")),
         choices=choices,
         images=(text_field(value, "image"),),
     )

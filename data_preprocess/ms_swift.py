@@ -25,7 +25,7 @@ Quirks: pictures are often URLs, which are never fetched (rejected; download the
 """
 
 from mixed_r1_verl.data import Converter
-from mixed_r1_verl.data.chat_rows import chat_rows, convert_chat
+from mixed_r1_verl.data.chat import chat_rows, convert_chat
 
 CONVERTERS = (
     Converter(

@@ -17,7 +17,7 @@ What each field becomes: `question` the question; an integer `ground_truth` (cou
 """
 
 from mixed_r1_verl.data import Converter, Example, Row
-from mixed_r1_verl.data.chat_rows import chat_rows
+from mixed_r1_verl.data.chat import chat_rows
 from mixed_r1_verl.data.fields import one_line, place_id, record, scalar_text, text_field
 
 

@@ -18,7 +18,7 @@ answer; the reward is the one that fits it (`mixed_r1_verl.data.chat.infer_rewar
 """
 
 from mixed_r1_verl.data import Converter
-from mixed_r1_verl.data.chat_rows import chat_rows, convert_chat
+from mixed_r1_verl.data.chat import chat_rows, convert_chat
 
 CONVERTERS = (
     Converter(

@@ -1,16 +1,18 @@
 """Chat records of other training frameworks: what was asked first, what was answered, about which pictures.
 
 The forms are many, but all hold turns of a user and an assistant. A row of reinforcement learning needs one question,
-so the first exchange is taken; later ones lean on what was said before.
+so the first exchange is taken; later ones lean on what was said before. Shared by the converters of chat formats.
 """
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from mixed_r1_verl.core.rows import RowError
-from mixed_r1_verl.data.fields import text_field
+from mixed_r1_verl.data.converter import Example
+from mixed_r1_verl.data.fields import LETTERS, letter_of, place_id, record, text_field
+from mixed_r1_verl.data.raw import RawFolder, Row
 
 USER_ROLES = ("user", "human")
 ASSISTANT_ROLES = ("assistant", "gpt", "model", "bot")
@@ -59,19 +61,15 @@ def first_turn(value: dict[str, Any]) -> Turn:
         question, answer, inside = _from_turns(value[key], key)
     elif "conversation" in value:
         question, answer, inside = _from_pair(value["conversation"])
-    elif "query" in value or "response" in value:
-        if value.get("history"):
-            raise RowError("history", "needs_history", "the question is the last of several turns")
-        question, answer, inside = text_field(value, "query"), value.get("response"), ()
-    elif "instruction" in value:
-        if value.get("history"):
-            raise RowError("history", "needs_history", "the question is the last of several turns")
-        parts = [text_field(value, "instruction")]
-        if value.get("input"):
-            parts.append(text_field(value, "input"))
-        question, answer, inside = "\n".join(parts), value.get("output"), ()
-    else:
+    elif not value.keys() & {"query", "response", "instruction"}:
         raise RowError("record", "unknown_form", f"fields {', '.join(sorted(map(str, value)))[:120]}")
+    elif value.get("history"):
+        raise RowError("history", "needs_history", "the question is the last of several turns")
+    elif "query" in value or "response" in value:
+        question, answer, inside = text_field(value, "query"), value.get("response"), ()
+    else:
+        parts = [text_field(value, key) for key in ("instruction", "input") if key == "instruction" or value.get(key)]
+        question, answer, inside = "\n".join(parts), value.get("output"), ()
     tagged = tuple(name.strip() for name in _IMG_TAG.findall(question))
     question = _MARKER.sub("", _IMG_TAG.sub("", question)).strip()
     if answer is not None and not isinstance(answer, str):
@@ -204,6 +202,55 @@ def split_choices(question: str) -> tuple[str, tuple[str, ...]]:
         if line.strip() and match:
             choices.insert(0, f"{match[1]}{match[2].strip()}")
     letters = "".join(choice[0] for choice in choices)
-    if len(choices) < 2 or not "ABCDEFGHIJKLMNOPQRSTUVWXYZ".startswith(letters) or not lines:
+    if len(choices) < 2 or not LETTERS.startswith(letters) or not lines:
         return question, ()
     return "\n".join(lines).rstrip(), tuple(choice[1:] or choice[0] for choice in choices)
+
+
+def example_of_turn(identity: str, turn: Turn, images: tuple[str, ...] | None = None) -> Example:
+    """The example of one exchange, with the reward that fits its answer.
+
+    Args:
+        identity: id of the record.
+        turn: the exchange.
+        images: the pictures as they were found; None uses the turn's own names.
+
+    Raises:
+        RowError: `missing` where nobody answered, or an answer that is none of the options.
+
+    Example:
+        >>> example = example_of_turn("1", Turn("Which?\\nA. cat\\nB. dog", "dog", ()))
+        >>> example.question, example.choices, example.answer, example.reward
+        ('Which?', ('cat', 'dog'), 'B', 'matching')
+    """
+    if not turn.question:
+        raise RowError("question", "empty")
+    if not turn.answer:
+        raise RowError("answer", "missing")
+    question, choices = split_choices(turn.question)
+    answer = turn.answer
+    if choices:
+        letter = answer.strip("(). ")
+        is_letter = len(letter) == 1 and letter in LETTERS[: len(choices)]
+        answer = letter if is_letter else letter_of(answer, choices)
+    reward = infer_reward(answer, choices)
+    return Example(
+        id=identity,
+        question=question,
+        reward=reward,
+        answer="" if reward == "iou" else answer,
+        boxes=read_boxes(answer) if reward == "iou" else (),
+        choices=choices,
+        images=turn.images if images is None else images,
+    )
+
+
+def chat_rows(raw: RawFolder, split: str) -> Iterator[Row]:
+    """All records of all record files."""
+    for name in raw.record_files():
+        yield from raw.records(name)
+
+
+def convert_chat(row: Row) -> Example:
+    """The example of a record in any form that `first_turn` knows; its place in the file is its id."""
+    return example_of_turn(place_id(row), first_turn(record(row.data)))

@@ -62,27 +62,21 @@ class Chunk:
         return not any(one in known for one in self.ids) and all(one in known or one in self.ids for one in dropped)
 
 
-def write_chunk(
+def _write_chunk(
     job: Job,
     batch: Batch,
     digest: str,
     path: Path,
     taken: Collection[str] = (),
-    on_row: Callable[[int, int], None] | None = None,
+    on_row: Callable[[int, int], None] = lambda written, rejected: None,
 ) -> Chunk:
-    """Converts the rows of one chunk into a parquet file.
+    """Converts the rows of one chunk into a parquet file, which is not there where no row could be converted.
 
-    Args:
-        job: the conversion.
-        batch: rows and their numbers in the source.
-        digest: of the batch.
-        path: the file; not there afterwards where no row could be converted.
-        taken: ids that earlier chunks have; rows that claim one are rejected, as are rows with an id of this chunk.
-        on_row: called after each row with the numbers of rows written and rejected.
+    Rows with an id that is taken by an earlier chunk, or that this one has already, are rejected.
     """
     chunk = Chunk(digest, len(batch))
     own: set[str] = set()
-    cache: ImageCache = ImageCache()
+    cache = ImageCache()
     with RowGroups(path, job.options.images) as groups:
         for index, row in batch:
             outcome = convert_row(job, index, row, cache)
@@ -98,8 +92,7 @@ def write_chunk(
                 reward = outcome["extra_info"]["reward"]
                 chunk.rewards[reward] = chunk.rewards.get(reward, 0) + 1
                 groups.add(outcome)
-            if on_row is not None:
-                on_row(chunk.written, len(chunk.rejects))
+            on_row(chunk.written, len(chunk.rejects))
     if chunk.written:
         chunk.sha256 = sha256_of(path)
     return chunk
@@ -114,7 +107,7 @@ class ChunkRun:
         source_rows: rows of the source seen so far.
     """
 
-    def __init__(self, folder: Path, job: Job, on_progress: Callable[[int, int], None] | None) -> None:
+    def __init__(self, folder: Path, job: Job, on_progress: Callable[[int, int], None]) -> None:
         self.folder = folder
         self.job = job
         self.on_progress = on_progress
@@ -146,7 +139,7 @@ class ChunkRun:
                 digest = _digest(batch)
                 ready: Chunk | Future[Chunk] | None = self._left(number, digest)
                 if ready is None and pool is not None:
-                    ready = pool.submit(write_chunk, self.job, batch, digest, self._temporary(number))
+                    ready = pool.submit(_write_chunk, self.job, batch, digest, self._temporary(number))
                 pending.append((number, batch, digest, ready))
                 if len(pending) > ahead:
                     self._collect(*pending.popleft())
@@ -157,7 +150,7 @@ class ChunkRun:
         """Takes the result of a chunk whose predecessors are all known, or makes it here."""
         chunk = ready.result() if isinstance(ready, Future) else ready
         if chunk is None or not chunk.follows(self._ids):
-            chunk = write_chunk(self.job, batch, digest, self._temporary(number), self._ids, self._report)
+            chunk = _write_chunk(self.job, batch, digest, self._temporary(number), self._ids, self._report)
         elif chunk is ready:
             self.resumed += 1
         if chunk.written and self._temporary(number).exists():
@@ -182,8 +175,7 @@ class ChunkRun:
         return self.folder / f"{number:05d}.{os.getpid()}.tmp"
 
     def _report(self, written: int, rejected: int) -> None:
-        if self.on_progress is not None:
-            self.on_progress(self._written + written, self._rejected + rejected)
+        self.on_progress(self._written + written, self._rejected + rejected)
 
     def _batches(self) -> Iterator[Batch]:
         options = self.job.options

@@ -64,7 +64,7 @@ def convert_dataset(
     output: Path,
     options: Options,
     *,
-    on_progress: Callable[[int, int], None] | None = None,
+    on_progress: Callable[[int, int], None] = lambda written, rejected: None,
 ) -> Summary:
     """Converts a raw folder into one parquet file or a folder of them.
 
@@ -109,7 +109,13 @@ def convert_dataset(
             rejects = [Reject(*reject) for chunk in run.chunks for reject in chunk.rejects]
             summary = _summary(run, rejects)
             if not summary.written:
-                _give_up(output, run, summary, rejects)
+                report = output.with_name(output.stem + ".rejects.jsonl")
+                write_text(report, _lines(rejects))
+                shutil.rmtree(partial)
+                why = ", ".join(f"{count} x {reason}" for reason, count in summary.reasons.items())
+                raise DataError(
+                    f"none of {summary.read} rows could be converted ({why or 'the source is empty'}); see {report}"
+                )
             (_finish_file if single else _finish_folder)(output, run, summary, rejects)
             shutil.rmtree(partial)
             return summary
@@ -170,14 +176,6 @@ def _summary(run: ChunkRun, rejects: list[Reject]) -> Summary:
         files=[],
         resumed_chunks=run.resumed,
     )
-
-
-def _give_up(output: Path, run: ChunkRun, summary: Summary, rejects: list[Reject]) -> None:
-    report = output.with_name(output.stem + ".rejects.jsonl")
-    write_text(report, _lines(rejects))
-    shutil.rmtree(run.folder)
-    reasons = ", ".join(f"{count} x {reason}" for reason, count in summary.reasons.items()) or "the source is empty"
-    raise DataError(f"none of {summary.read} rows could be converted ({reasons}); see {report}")
 
 
 def _finish_file(output: Path, run: ChunkRun, summary: Summary, rejects: list[Reject]) -> None:

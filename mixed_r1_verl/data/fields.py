@@ -5,12 +5,13 @@ import math
 import re
 from collections.abc import Sequence
 from pathlib import PurePosixPath
+from string import ascii_uppercase
 from typing import Any
 
 from mixed_r1_verl.core.rows import RowError
 from mixed_r1_verl.data.raw import Row
 
-LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+LETTERS = ascii_uppercase
 
 
 def record(value: Any) -> dict[str, Any]:
@@ -144,22 +145,6 @@ def answer_letter(value: dict[str, Any], key: str, choices: Sequence[str]) -> st
         return LETTERS[found]
     text = scalar_text(value, key)
     return text if len(text) == 1 and text in LETTERS[: len(choices)] else letter_of(text, choices, field=key)
-
-
-def letter_field(value: dict[str, Any], key: str, choices: Sequence[str]) -> str:
-    """A field that must be the letter of one of the options; any text where there are none.
-
-    Raises:
-        RowError: `answer_not_in_choices`.
-
-    Example:
-        >>> letter_field({"answer": "B"}, "answer", ["B", "A"])
-        'B'
-    """
-    answer = scalar_text(value, key)
-    if choices and not (len(answer) == 1 and answer in LETTERS[: len(choices)]):
-        raise RowError(key, "answer_not_in_choices", f"{answer[:80]!r} is no letter of {len(choices)} options")
-    return answer
 
 
 def yes_no(value: dict[str, Any], key: str) -> str:

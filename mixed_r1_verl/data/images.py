@@ -105,16 +105,6 @@ def store_image(data: bytes, *, max_pixels: int | None = None, field: str = "ima
         raise RowError(field, "image_broken", f"{type(error).__name__}: {error}"[:200]) from None
 
 
-def image_size(data: bytes) -> tuple[int, int]:
-    """Width and height of stored bytes, read from the header only.
-
-    Raises:
-        OSError: not an image.
-    """
-    with Image.open(io.BytesIO(data), formats=READ_FORMATS) as image:
-        return image.size
-
-
 def _store(data: bytes, max_pixels: int | None, field: str) -> StoredImage:
     with Image.open(io.BytesIO(data), formats=READ_FORMATS) as image:
         width, height = image.size

@@ -7,6 +7,7 @@ short on purpose: the tiny models of this package are trained on it with a vocab
 
 import re
 from collections.abc import Sequence
+from string import ascii_uppercase
 from typing import Any
 
 from mixed_r1_verl.rewards.kind import RewardKind
@@ -57,7 +58,7 @@ def option_lines(choices: Sequence[str]) -> list[str]:
     if len(choices) > 26:
         raise ValueError(f"{len(choices)} options, but letters go from A to Z only")
     lines = []
-    for letter, choice in zip("ABCDEFGHIJKLMNOPQRSTUVWXYZ", choices, strict=False):
+    for letter, choice in zip(ascii_uppercase, choices, strict=False):
         text = " ".join(neutralise(choice).split())
         # An option that is its own letter stands for a choice that is drawn in the picture.
         lines.append(f"{letter}." if text in ("", letter) else f"{letter}. {text}")

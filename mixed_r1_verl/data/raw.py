@@ -10,6 +10,7 @@ import json
 import os
 import unicodedata
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -166,12 +167,8 @@ class RawFolder:
         path = self.file(name)
         if path.stat().st_size > MAX_TEXT_BYTES:
             raise DataError(f"{path} has {path.stat().st_size} bytes, more than the limit of {MAX_TEXT_BYTES}")
-        try:
+        with _text_errors(path):
             return path.read_text(encoding="utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise DataError(f"{path} is not UTF-8 text: {error.reason} at byte {error.start}") from None
-        except OSError as error:
-            raise DataError(f"{path} cannot be read: {error.strerror}") from None
 
     def json(self, name: str) -> Any:
         """A JSON file.
@@ -230,17 +227,11 @@ class RawFolder:
             DataError: it is missing or not UTF-8.
         """
         path = self.file(name)
-        number = 0
-        try:
-            with path.open(encoding="utf-8-sig") as handle:
-                for number, line in enumerate(iter(lambda: handle.readline(MAX_LINE), ""), 1):
-                    if len(line) == MAX_LINE:
-                        raise DataError(f"{path}: line {number} has more than {MAX_LINE} characters")
-                    yield number, line.removesuffix("\n")
-        except UnicodeDecodeError as error:
-            raise DataError(f"{path} is not UTF-8 text: {error.reason} after line {number}") from None
-        except OSError as error:
-            raise DataError(f"{path} cannot be read: {error.strerror}") from None
+        with _text_errors(path), path.open(encoding="utf-8-sig") as handle:
+            for number, line in enumerate(iter(lambda: handle.readline(MAX_LINE), ""), 1):
+                if len(line) == MAX_LINE:
+                    raise DataError(f"{path}: line {number} has more than {MAX_LINE} characters")
+                yield number, line.removesuffix("\n")
 
     def json_lines(self, name: str) -> Iterator[Row]:
         """The records of a JSON-lines file; blank lines are skipped. A line that is not JSON has a `RowError` as data.
@@ -286,6 +277,16 @@ class RawFolder:
             return ElementTree.fromstring(data)
         except (ElementTree.ParseError, ValueError, LookupError) as error:
             raise RowError("xml", "bad_xml", _short(error)) from None
+
+
+@contextmanager
+def _text_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8 text: {error.reason}") from None
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from None
 
 
 def _spellings(name: str, *, base: bool) -> Iterator[str]:

@@ -3,8 +3,7 @@
 import pytest
 
 from mixed_r1_verl.core.rows import RowError
-from mixed_r1_verl.data.chat import Turn, first_turn, infer_reward, read_boxes, split_choices
-from mixed_r1_verl.data.chat_rows import example_of_turn
+from mixed_r1_verl.data.chat import Turn, example_of_turn, first_turn, infer_reward, read_boxes, split_choices
 
 USER, ASSISTANT = {"role": "user", "content": "What?"}, {"role": "assistant", "content": "A cat."}
 
