@@ -3,16 +3,11 @@
 What is tried on one kind only stands with the kind (`RewardKind.cheats`).
 """
 
-from mixed_r1_verl.rewards.cheats import THINK, Cheat, reply, say
+from mixed_r1_verl.rewards.cheats import STOP_WORDS, THINK, Cheat, reply, say
 from mixed_r1_verl.rewards.kind import RewardKind
 from mixed_r1_verl.rewards.kinds import KINDS
 
 __all__ = ["EVERY_KIND", "FORMAT_ATTACKS", "attacks_on"]
-
-STOP_WORDS = (
-    "the a an of in on at to and or is are was with for from by as it its this that these those he she his her their "
-    "there one some into over under"
-)
 
 EVERY_KIND = (
     Cheat("empty_response", "blind", lambda target: ""),

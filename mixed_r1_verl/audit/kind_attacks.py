@@ -13,36 +13,6 @@ def _say(
     return say(name, answer, sort=sort), kinds
 
 
-STOP_WORDS = (
-    "the a an of in on at to and or is are was with for from by as it its this that these those he she his her their "
-    "there one some into over under"
-)
-COMMON_WORDS = (
-    "the of and a to in is you that it he was for on are as with his they I at be this have from or one had by word "
-    "but not what all were we when your can said there use an each which she do how their if will up other about out "
-    "many then them these so some her would make like him into time has look two more write go see number no way could "
-    "people my than first water been call who oil its now find long down day did get come made may part"
-)
-NOUNS = (
-    "man woman boy girl child people person dog cat horse bird car bus bike street building house tree grass water sky "
-    "table chair food ball shirt hat hand face field road sign light window door boat beach snow mountain park crowd"
-)
-ADJECTIVES = (
-    "red blue green yellow black white brown gray orange purple pink small large big young old tall short dark bright "
-    "top bottom left right center front back high low new"
-)
-VERBS = "standing sitting walking running holding wearing looking playing riding jumping eating smiling working talking"
-GENERIC_CAPTION = "A group of people standing outside in front of a building."
-# Close to what most captions of photographs of people say: as good a guess as one can make without looking.
-LIKELY_CAPTIONS = (
-    "A man in a shirt.",
-    "A man and a woman are standing on a street.",
-    "A man in a blue shirt is standing in front of a building with other people.",
-)
-GENERIC_SCENE = (
-    "The image shows a scene with several objects and people. There are different colors and shapes in the foreground "
-    "and in the background, and the overall composition is balanced and detailed."
-)
 LABELS = (
     "red, blue, green, yellow, black, white, orange, purple, gray, brown, pink, January, February, March, April, May, "
     "June, July, August, September, October, November, December, United States, China, India, Germany, France, Japan, "
@@ -158,32 +128,4 @@ BOXES = (
     ),
 )
 
-TEXTS = (
-    _say("generic_caption", GENERIC_CAPTION, "open_ended"),
-    _say("generic_scene", GENERIC_SCENE, "open_ended"),
-    _say("common_words", COMMON_WORDS, "open_ended"),
-    _say("noun_list", NOUNS, "open_ended"),
-    _say("adjective_list", ADJECTIVES, "open_ended"),
-    _say("dictionary_dump", " ".join((COMMON_WORDS, NOUNS, ADJECTIVES, VERBS, STOP_WORDS)), "open_ended"),
-    _say("one_noun", "man", "open_ended"),
-    _say("repeated_word", "man " * 50, "open_ended"),
-    _say("likely_caption_short", LIKELY_CAPTIONS[0], "open_ended", sort="fitted"),
-    _say("likely_caption", LIKELY_CAPTIONS[1], "open_ended", sort="fitted"),
-    _say("likely_caption_long", LIKELY_CAPTIONS[2], "open_ended", sort="fitted"),
-    _say("10_frequent_words", lambda target: " ".join(target.frequent[:10]), "open_ended", sort="fitted"),
-    _say("20_frequent_words", lambda target: " ".join(target.frequent[:20]), "open_ended", sort="fitted"),
-    _say("40_frequent_words", lambda target: " ".join(target.frequent[:40]), "open_ended", sort="fitted"),
-    _say("unrelated_three_times", lambda target: " ".join([target.unrelated] * 3), "open_ended"),
-    _say("letters", "a b c d e f g h i j k l m n o p q r s t u v w x y z", "open_ended"),
-    _say("honest_five_times", lambda target: " ".join([target.honest] * 5), "open_ended", sort="padded"),
-    _say(
-        "honest_and_dump",
-        lambda target: f"{target.honest} {' '.join(NOUNS.split()[:40])}",
-        "open_ended",
-        sort="padded",
-    ),
-    _say("honest_and_unrelated", lambda target: f"{target.honest} {target.unrelated}", "open_ended", sort="padded"),
-)
-
-
-LEGACY = (*MATCHING, *NUMBERS, *BOXES, *TEXTS)
+LEGACY = (*MATCHING, *NUMBERS, *BOXES)

@@ -14,10 +14,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["CLOSED_CHEATS", "NUMBER_CHEATS", "THINK", "Cheat", "Sort", "Target", "reply", "say"]
+__all__ = ["CLOSED_CHEATS", "NUMBER_CHEATS", "STOP_WORDS", "THINK", "Cheat", "Sort", "Target", "reply", "say"]
 
 Sort = Literal["blind", "fitted", "smuggled", "padded"]
 THINK = "I looked at the picture."
+STOP_WORDS = (
+    "the a an of in on at to and or is are was with for from by as it its this that these those he she his her their "
+    "there one some into over under"
+)
 
 
 @dataclass(frozen=True)

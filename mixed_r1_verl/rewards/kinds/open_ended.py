@@ -1,7 +1,7 @@
 """Open-ended reward: similarity of an answer to reference texts by token embeddings, in both directions."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -9,14 +9,30 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from annotated_types import Ge, Gt
 
 from mixed_r1_verl.core.config import ConfigError, check_bounds
-from mixed_r1_verl.rewards.kind import Gold, RewardKind, Scoring, letter_or, plain_gold
-from mixed_r1_verl.rewards.similarity.table import EmbeddingTable
-from mixed_r1_verl.rewards.similarity.variants import VARIANTS, Similarity, encoder_cosine
+from mixed_r1_verl.rewards.cheats import STOP_WORDS, say
+from mixed_r1_verl.rewards.kind import Gold, RewardKind, Scoring, letter_or
 from mixed_r1_verl.rewards.similarity.words import split_words
 from mixed_r1_verl.rewards.verdict import GroundTruthError, Verdict
 
+# The table and the similarities bring numpy, SciPy and tokenizers, which a run without open-ended rows does not need.
 if TYPE_CHECKING:
     from mixed_r1_verl.rewards.config import MixedRewardConfig
+    from mixed_r1_verl.rewards.similarity.table import EmbeddingTable
+    from mixed_r1_verl.rewards.similarity.variants import Similarity
+
+__all__ = [
+    "KIND",
+    "JudgeConfig",
+    "OpenEndedConfig",
+    "TextGold",
+    "open_ended_reward",
+    "parse_ground_truth",
+    "similarity_of",
+    "with_router",
+]
+
+# Words' worth of text in which a reference must show its first word.
+REFERENCE_PROBE = 64
 
 
 @dataclass(frozen=True)
@@ -76,12 +92,37 @@ class OpenEndedConfig:
 
 DEFAULT_CONFIG = OpenEndedConfig()
 
-# Words' worth of text in which a reference must show its first word.
-REFERENCE_PROBE = 64
+
+@dataclass(frozen=True)
+class TextGold(Gold):
+    """The reference texts of a row.
+
+    Attributes:
+        options: which similarity, and how several references combine.
+        load_table: gives the embeddings of tokens and words.
+        references: at least one, each with a word in it.
+    """
+
+    options: OpenEndedConfig
+    load_table: "Callable[[], EmbeddingTable]"
+    references: tuple[str, ...]
+
+    @property
+    def honest(self) -> str:  # type: ignore[override]
+        return self.references[0]
+
+    def score(self, answer: str) -> Verdict:
+        """The similarity, cut to [0, 1]; an answer without a word scores 0."""
+        similarity, table = similarity_of(self.options), self.load_table()
+        if not answer.strip():
+            return Verdict(0.0, "", "empty")
+        scores = [similarity(answer, reference, table, self.options.max_tokens) for reference in self.references]
+        combined = max(scores) if self.options.references == "max" else sum(scores) / len(scores)
+        return Verdict(min(1.0, max(0.0, combined)), answer.strip())
 
 
 def open_ended_reward(
-    answer: str, ground_truth: str, *, table: EmbeddingTable, config: OpenEndedConfig = DEFAULT_CONFIG
+    answer: str, ground_truth: str, *, table: "EmbeddingTable", config: OpenEndedConfig = DEFAULT_CONFIG
 ) -> Verdict:
     """Scores a free text against one or several reference texts.
 
@@ -99,14 +140,13 @@ def open_ended_reward(
         ValueError: `config.variant` is unknown.
         ImportError: the variant needs a package that is not installed.
         JudgeError: the judge gave no mark.
+
+    >>> from mixed_r1_verl.rewards.similarity.table import EmbeddingTable
+    >>> table = EmbeddingTable.load(None)  # hashed letters, for trials
+    >>> round(open_ended_reward("The dog is running through snow.", "A dog runs in the snow.", table=table).acc, 2)
+    0.95
     """
-    references = parse_ground_truth(ground_truth)
-    similarity = similarity_of(config)
-    if not answer.strip():
-        return Verdict(0.0, "", "empty")
-    scores = [similarity(answer, reference, table, config.max_tokens) for reference in references]
-    combined = max(scores) if config.references == "max" else sum(scores) / len(scores)
-    return Verdict(min(1.0, max(0.0, combined)), answer.strip())
+    return TextGold(config, lambda: table, parse_ground_truth(ground_truth)).score(answer)
 
 
 def parse_ground_truth(ground_truth: str) -> tuple[str, ...]:
@@ -138,12 +178,14 @@ def parse_ground_truth(ground_truth: str) -> tuple[str, ...]:
     return tuple(references)
 
 
-def similarity_of(config: OpenEndedConfig) -> Similarity:
+def similarity_of(config: OpenEndedConfig) -> "Similarity":
     """The similarity that a configuration asks for.
 
     Raises:
         ValueError: `config.variant` is unknown.
     """
+    from mixed_r1_verl.rewards.similarity.variants import VARIANTS, encoder_cosine
+
     if config.variant == "encoder" and config.encoder:
         return partial(encoder_cosine, model=config.encoder)
     if config.variant == "judge":
@@ -155,13 +197,8 @@ def similarity_of(config: OpenEndedConfig) -> Similarity:
     return VARIANTS[config.variant]
 
 
-def _parse(ground_truth: str, extra_info: Mapping[str, Any], scoring: Scoring) -> Gold:
-    references = parse_ground_truth(ground_truth)
-
-    def judge(answer: str) -> Verdict:
-        return open_ended_reward(answer, ground_truth, table=scoring.load_table(), config=scoring.options)
-
-    return plain_gold(references[0], judge, references=references)
+def _parse(ground_truth: str, extra_info: Mapping[str, Any], scoring: Scoring) -> TextGold:
+    return TextGold(scoring.options, scoring.load_table, parse_ground_truth(ground_truth))
 
 
 def _prepare(scoring: Scoring) -> None:
@@ -183,6 +220,61 @@ def with_router(config: "MixedRewardConfig", address: str | None, model: str | N
     return replace(config, options={**config.options, "open_ended": replace(options, judge=judge)})
 
 
-_instruction = partial(letter_or, "Answer with a description.")
+# What a policy might try in place of looking.
+_COMMON_WORDS = (
+    "the of and a to in is you that it he was for on are as with his they I at be this have from or one had by word "
+    "but not what all were we when your can said there use an each which she do how their if will up other about out "
+    "many then them these so some her would make like him into time has look two more write go see number no way could "
+    "people my than first water been call who oil its now find long down day did get come made may part"
+)
+_NOUNS = (
+    "man woman boy girl child people person dog cat horse bird car bus bike street building house tree grass water sky "
+    "table chair food ball shirt hat hand face field road sign light window door boat beach snow mountain park crowd"
+)
+_ADJECTIVES = (
+    "red blue green yellow black white brown gray orange purple pink small large big young old tall short dark bright "
+    "top bottom left right center front back high low new"
+)
+_VERBS = (
+    "standing sitting walking running holding wearing looking playing riding jumping eating smiling working talking"
+)
+_CHEATS = (
+    say("generic_caption", "A group of people standing outside in front of a building."),
+    say(
+        "generic_scene",
+        "The image shows a scene with several objects and people. There are different colors and shapes in the "
+        "foreground and in the background, and the overall composition is balanced and detailed.",
+    ),
+    say("common_words", _COMMON_WORDS),
+    say("noun_list", _NOUNS),
+    say("adjective_list", _ADJECTIVES),
+    say("dictionary_dump", " ".join((_COMMON_WORDS, _NOUNS, _ADJECTIVES, _VERBS, STOP_WORDS))),
+    say("one_noun", "man"),
+    say("repeated_word", "man " * 50),
+    # Close to what most captions of photographs of people say: as good a guess as one can make without looking.
+    say("likely_caption_short", "A man in a shirt.", sort="fitted"),
+    say("likely_caption", "A man and a woman are standing on a street.", sort="fitted"),
+    say(
+        "likely_caption_long",
+        "A man in a blue shirt is standing in front of a building with other people.",
+        sort="fitted",
+    ),
+    say("10_frequent_words", lambda target: " ".join(target.frequent[:10]), sort="fitted"),
+    say("20_frequent_words", lambda target: " ".join(target.frequent[:20]), sort="fitted"),
+    say("40_frequent_words", lambda target: " ".join(target.frequent[:40]), sort="fitted"),
+    say("unrelated_three_times", lambda target: " ".join([target.unrelated] * 3)),
+    say("letters", "a b c d e f g h i j k l m n o p q r s t u v w x y z"),
+    say("honest_five_times", lambda target: " ".join([target.honest] * 5), sort="padded"),
+    say("honest_and_dump", lambda target: f"{target.honest} {' '.join(_NOUNS.split()[:40])}", sort="padded"),
+    say("honest_and_unrelated", lambda target: f"{target.honest} {target.unrelated}", sort="padded"),
+)
 
-KIND = RewardKind("open_ended", _parse, _instruction, config=OpenEndedConfig, answers="text", prepare=_prepare)
+KIND = RewardKind(
+    "open_ended",
+    _parse,
+    partial(letter_or, "Answer with a description."),
+    config=OpenEndedConfig,
+    answers="text",
+    cheats=_CHEATS,
+    prepare=_prepare,
+)

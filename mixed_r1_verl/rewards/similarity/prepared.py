@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from scipy.linalg import blas
 
 from mixed_r1_verl.core.files import lock, publish_folder, sha256_of, write_text
 from mixed_r1_verl.rewards.similarity import checkpoint
@@ -140,6 +139,8 @@ def principal_directions(tensor: TensorOnDisk) -> tuple[np.ndarray, np.ndarray]:
 
     k = min(dim, REMOVED_DIRECTIONS + KEPT_DIRECTIONS). Subspace iteration on the covariance of `SAMPLED_ROWS`.
     """
+    from scipy.linalg import blas  # takes a while to import, and only who prepares a table needs it
+
     total = np.zeros(tensor.dim, np.float64)
     # Upper triangle of the sum of outer products, in place: a second matrix of this size would be 50 MB for dim 3,584.
     products = np.zeros((tensor.dim, tensor.dim), np.float32, order="F")

@@ -8,8 +8,6 @@ none of them and are judged by the embedding table alone.
 import re
 import unicodedata
 
-from snowballstemmer.english_stemmer import EnglishStemmer
-
 # A word longer than this is no word; what exceeds it is dropped.
 MAX_WORD_CHARS = 64
 # Characters of a text that are read for each word that is asked for.
@@ -200,5 +198,8 @@ def stem(word: str) -> str:
     >>> [stem(word) for word in ("jumps", "jumping", "running", "carries", "bakes", "buildings", "corner")]
     ['jump', 'jump', 'run', 'carri', 'bake', 'build', 'corner']
     """
+    # Its package brings thirty-five languages, of which a reader of ground truths needs none.
+    from snowballstemmer.english_stemmer import EnglishStemmer
+
     # A stemmer keeps its state between two steps, so that threads must not share one; making one costs nothing.
     return "bus" if word == "buses" else str(EnglishStemmer().stemWord(word))

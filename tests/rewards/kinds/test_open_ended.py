@@ -1,7 +1,10 @@
 """Open-ended reward: several references, broken rows, configuration, anything at all as a text."""
 
 import statistics
+import subprocess
+import sys
 import time
+from math import inf, nan
 
 import numpy as np
 import pytest
@@ -9,7 +12,10 @@ from described_pictures import LIMIT, PICTURES, TABLE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mixed_r1_verl.core.config import ConfigError
+from mixed_r1_verl.rewards.config import MixedRewardConfig
 from mixed_r1_verl.rewards.kinds.open_ended import OpenEndedConfig, open_ended_reward, parse_ground_truth
+from mixed_r1_verl.rewards.mixed import MixedReward
 from mixed_r1_verl.rewards.similarity.robust import robust
 from mixed_r1_verl.rewards.similarity.variants import VARIANTS
 from mixed_r1_verl.rewards.verdict import GroundTruthError
@@ -41,6 +47,9 @@ def test_several_references() -> None:
 )
 def test_ground_truth_is_read(ground_truth: str, references: tuple[str, ...]) -> None:
     assert parse_ground_truth(ground_truth) == references
+    gold = MixedReward().parse("open_ended", ground_truth, {})
+    assert (gold.references, gold.honest) == (references, references[0])
+    assert gold.score(gold.honest).acc == pytest.approx(1, abs=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -54,6 +63,31 @@ def test_unreadable_ground_truth_is_refused(ground_truth: str) -> None:
 def test_deeply_nested_ground_truth_is_refused() -> None:
     with pytest.raises(GroundTruthError):
         open_ended_reward("x", "[" * 100_000 + "x" + "]" * 100_000, table=TABLE)
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        *(({"max_tokens": value}, "open_ended.max_tokens") for value in (0, -1)),
+        *(({"judge": {"timeout_s": value}}, "open_ended.judge.timeout_s") for value in (0, -1, nan, inf)),
+        ({"variant": "judge", "judge": {"timeout_s": 10}}, "open_ended.judge.timeout_s"),
+        ({"variant": "bmsa"}, "open_ended.variant is 'bmsa'; did you mean 'bmas'"),
+        ({"references": "min"}, "open_ended.references"),
+    ],
+)
+def test_options_that_cannot_work_are_refused(section: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        MixedRewardConfig.from_mapping({"open_ended": section})
+
+
+def test_the_kind_is_known_without_what_only_scoring_needs() -> None:
+    program = (
+        "import sys; from mixed_r1_verl.rewards.kinds.open_ended import KIND, parse_ground_truth; "
+        "parse_ground_truth('A dog.'); print(*{'numpy', 'scipy', 'tokenizers', 'torch', 'transformers', "
+        "'snowballstemmer'} & set(sys.modules))"
+    )
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert found.stdout.split() == []
 
 
 @pytest.mark.parametrize("variant", list(VARIANTS))
@@ -118,6 +152,7 @@ def test_a_megabyte_of_anything_takes_less_than_a_second(shape: str, variant: st
         pytest.importorskip({"rouge_l": "rouge_score", "bleu": "sacrebleu"}[variant])
     config = OpenEndedConfig(variant=variant)
     reference = " ".join(word for pair in PICTURES for word in pair)
+    open_ended_reward("A dog.", "A dog.", table=TABLE, config=config)  # imports what the variant needs
     start = time.process_time()
     verdict = open_ended_reward(HOSTILE[shape], reference, table=TABLE, config=config)
     assert time.process_time() - start < 1
