@@ -107,19 +107,19 @@ class ScoringPool:
     def submit(self, sample: Sample) -> "Future[dict[str, Any]]":
         """Queue one sample; the future's result has the keys of `MixedReward.score`, and it never has an exception."""
         kind = str(sample.extra_info.get("reward") or self.config.routes.get(sample.data_source) or "")
-        task = _Task(kind, b"", Future())
+        future: Future[dict[str, Any]] = Future()
         try:
-            task = task._replace(payload=_packed(sample))
+            task = _Task(kind, _packed(sample), future)
         except Exception as error:  # a row that cannot be sent to another process
-            task.fail(f"{type(error).__name__}: {error}")
-            return task.future
+            future.set_result(failure(kind, f"{type(error).__name__}: {error}"))
+            return future
         with self._changed:
             if self._closed:
                 task.fail(CLOSED)
             else:
                 self._waiting.append(task)
                 self._changed.notify()
-        return task.future
+        return future
 
     def close(self) -> None:
         """Kill the scoring processes; what still waits scores 0 with `error` 1."""

@@ -20,6 +20,7 @@ import ctypes
 import gc
 import os
 import pickle
+import select
 import signal
 import subprocess
 import sys
@@ -35,6 +36,9 @@ STARTUP_S = 600.0
 
 REPLY_S = 10.0
 """Seconds that a keeper may take to replace its fork; one that takes longer is replaced itself."""
+
+MAX_WAIT_MS = 2**31 - 1
+"""The longest time that the kernel waits; a longer limit on the clock is no limit."""
 
 MEMORY_BYTES = 4 * 1024**3
 """Memory that a fork may own; a request that needs more ends with a MemoryError. Mapped files are free."""
@@ -114,6 +118,8 @@ class Process:
     def _ask_for_fork(self) -> None:
         self.pid = 0
         self._connection, theirs = Pipe()
+        self._poll = select.poll()  # one for all requests: to make one, as Connection.poll does, costs more than to ask
+        self._poll.register(self._connection.fileno(), select.POLLIN)
         with theirs:
             reduction.send_handle(self._control, theirs.fileno(), None)
 
@@ -133,7 +139,7 @@ class Process:
             raise NotStarted("closed")
         try:
             reason = f"no sign of life in {STARTUP_S:.0f} s"
-            if self._connection.poll(STARTUP_S):
+            if self._poll.poll(1e3 * STARTUP_S):
                 message = self._connection.recv()
                 if isinstance(message, int):
                     self.pid = message
@@ -163,7 +169,7 @@ class Process:
             self._connection.send_bytes(pickle.dumps((processor_s, requests), pickle.HIGHEST_PROTOCOL))
             for _ in requests:
                 # From here the next request is in progress: the one before it is done, and messages do not wait.
-                if not self._connection.poll(clock_s):
+                if not self._poll.poll(min(1e3 * clock_s, MAX_WAIT_MS)):
                     late = True
                     break
                 yield self._connection.recv()
@@ -263,9 +269,11 @@ def _serve_requests(connection: Connection, begin: Callable[[], Answer] | None, 
         while answer:
             processor_s, requests = pickle.loads(connection.recv_bytes())
             for request in requests:
-                signal.setitimer(signal.ITIMER_PROF, processor_s)
+                if processor_s:
+                    signal.setitimer(signal.ITIMER_PROF, processor_s)
                 result = answer(*pickle.loads(request))
-                signal.setitimer(signal.ITIMER_PROF, 0)
+                if processor_s:
+                    signal.setitimer(signal.ITIMER_PROF, 0)
                 connection.send(result)
     except (EOFError, OSError):
         code = 0  # the caller has gone
