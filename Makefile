@@ -21,10 +21,13 @@ lint: $(READY)
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports --no-logo > $(VENV)/imports.log 2>&1 || { cat $(VENV)/imports.log; exit 1; }
+	@$(VENV)/bin/deptry . > $(VENV)/deptry.log 2>&1 || { cat $(VENV)/deptry.log; exit 1; }
+	@$(VENV)/bin/yamllint --strict .
 
 env: $(READY)
 
-$(READY): requirements/cpu.txt setup.py
+$(READY): requirements/cpu.txt setup.py pyproject.toml
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info[:2] != (3, 11))" \
 		|| { echo "mixed-r1: the locked environment needs Python 3.11; set PYTHON=/path/to/python3.11"; exit 1; }
 	@echo "mixed-r1: making $(VENV) from requirements/cpu.txt (some minutes on a fresh machine)"

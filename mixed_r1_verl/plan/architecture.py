@@ -4,13 +4,11 @@ The names and shapes are those of transformers' own modules, so that counts, sha
 without loading a model, torch or transformers. A test compares them with transformers' models on the meta device.
 """
 
-import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 Shapes = dict[str, tuple[int, ...]]
@@ -180,31 +178,6 @@ def read_architecture(config: Mapping[str, Any]) -> Architecture:
         return _FAMILIES[family](config, text, tower)
     except KeyError as error:
         raise ArchitectureError(f"config.json of {family} lacks the field {error.args[0]!r}") from None
-
-
-def load_architecture(model: str | Path) -> Architecture:
-    """The architecture of a model directory, or of a hub id whose configuration comes with this package.
-
-    Raises:
-        ArchitectureError: neither, or an unreadable configuration.
-    """
-    from mixed_r1_verl.plan.published import PUBLISHED, published_architecture
-
-    if str(model) in PUBLISHED:
-        return published_architecture(str(model))
-    path = Path(model).expanduser() / "config.json"
-    if not path.is_file():
-        raise ArchitectureError(
-            f"{model} is neither a directory with a config.json nor a model whose configuration is known; "
-            f"give --model DIR, or one of: {', '.join(PUBLISHED)}"
-        )
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ArchitectureError(f"{path}: {error}") from None
-    if not isinstance(config, dict):
-        raise ArchitectureError(f"{path} holds no object")
-    return read_architecture(config)
 
 
 def _is_language(name: str) -> bool:

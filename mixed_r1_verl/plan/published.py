@@ -5,12 +5,14 @@ numbers of parameters that follow against published ones: a wrong field would gi
 which.
 """
 
+import json
 from collections.abc import Mapping
 from functools import lru_cache
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from mixed_r1_verl.plan.architecture import Architecture, read_architecture
+from mixed_r1_verl.plan.architecture import Architecture, ArchitectureError, read_architecture
 
 
 def _qwen2_5_vl(
@@ -116,3 +118,26 @@ def published_architecture(model: str) -> Architecture:
         3754622976
     """
     return read_architecture(PUBLISHED[model])
+
+
+def load_architecture(model: str | Path) -> Architecture:
+    """The architecture of a model directory, or of a hub id whose configuration comes with this package.
+
+    Raises:
+        ArchitectureError: neither, or an unreadable configuration.
+    """
+    if str(model) in PUBLISHED:
+        return published_architecture(str(model))
+    path = Path(model).expanduser() / "config.json"
+    if not path.is_file():
+        raise ArchitectureError(
+            f"{model} is neither a directory with a config.json nor a model whose configuration is known; "
+            f"give --model DIR, or one of: {', '.join(PUBLISHED)}"
+        )
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ArchitectureError(f"{path}: {error}") from None
+    if not isinstance(config, dict):
+        raise ArchitectureError(f"{path} holds no object")
+    return read_architecture(config)

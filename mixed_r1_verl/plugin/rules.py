@@ -1,8 +1,9 @@
-"""verl's own rules for a configuration, asked without starting a run."""
+"""verl's own rules for a configuration and its registries, asked without starting a run."""
 
 import contextlib
 import io
 import warnings
+from typing import Any
 
 from omegaconf import DictConfig
 
@@ -20,3 +21,17 @@ def refusals(config: DictConfig) -> list[str]:
     except Exception as error:  # assertions, ValueError, Hydra's instantiation errors
         return [f"validate_config: {' '.join(str(error).split())[:400]}"]
     return []
+
+
+def reward_manager_class(name: str) -> type[Any]:
+    """The reward manager that verl has registered under a name; verl raises where there is none."""
+    from verl.experimental.reward_loop.reward_manager import get_reward_manager_cls
+
+    return get_reward_manager_cls(name)
+
+
+def device_name() -> str:
+    """What verl runs on: `cuda`, `cpu`, …"""
+    from verl.plugin.platform import get_platform
+
+    return str(get_platform().device_name)

@@ -10,8 +10,8 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForImageTextToText, InternVLConfig, PreTrainedModel, Qwen2_5_VLConfig, Qwen3VLConfig
 
 from examples.demo.tiny import internvl, qwen2_5_vl
-from mixed_r1_verl.plan.architecture import Architecture, ArchitectureError, load_architecture, read_architecture
-from mixed_r1_verl.plan.published import PUBLISHED, published_architecture
+from mixed_r1_verl.plan.architecture import Architecture, ArchitectureError, read_architecture
+from mixed_r1_verl.plan.published import PUBLISHED, load_architecture, published_architecture
 
 CLASSES = {"qwen2_5_vl": Qwen2_5_VLConfig, "qwen3_vl": Qwen3VLConfig, "internvl": InternVLConfig}
 
