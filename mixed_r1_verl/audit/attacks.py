@@ -88,16 +88,10 @@ def attacks_on(kind: RewardKind) -> tuple[Cheat, ...]:
     >>> len(attacks_on(KINDS["matching"])) > len(EVERY_KIND)
     True
     """
-    cheats = [*EVERY_KIND, *_own(kind)]
+    cheats = [*EVERY_KIND, *kind.cheats]
     if kind.name not in KINDS:
-        cheats += [cheat for known in KINDS.values() for cheat in _own(known)]
+        cheats += [cheat for known in KINDS.values() for cheat in known.cheats]
     first: dict[str, Cheat] = {}
     for cheat in cheats:
         first.setdefault(cheat.name, cheat)
     return tuple(first.values())
-
-
-def _own(kind: RewardKind) -> tuple[Cheat, ...]:
-    from mixed_r1_verl.audit.kind_attacks import LEGACY
-
-    return kind.cheats or tuple(cheat for cheat, kinds in LEGACY if kind.name in kinds)

@@ -14,7 +14,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["CLOSED_CHEATS", "NUMBER_CHEATS", "STOP_WORDS", "THINK", "Cheat", "Sort", "Target", "reply", "say"]
+__all__ = [
+    "CLOSED_CHEATS",
+    "LABEL_CHEAT",
+    "NUMBER_CHEATS",
+    "STOP_WORDS",
+    "THINK",
+    "Cheat",
+    "Sort",
+    "Target",
+    "reply",
+    "say",
+]
 
 Sort = Literal["blind", "fitted", "smuggled", "padded"]
 THINK = "I looked at the picture."
@@ -103,3 +114,11 @@ NUMBER_CHEATS = (
     say("boxed_numbers", "".join(f"\\boxed{{{i}}}" for i in range(30))),
 )
 """Numbers that a comparison might fall for, for kinds whose answers are numbers."""
+
+LABEL_CHEAT = say(
+    "label_list",
+    "red, blue, green, yellow, black, white, orange, purple, gray, brown, pink, January, February, March, April, May, "
+    "June, July, August, September, October, November, December, United States, China, India, Germany, France, Japan, "
+    "Brazil, Russia, United Kingdom, men, women, male, female, yes, no, total, other, increase, decrease",
+)
+"""What labels of charts and short answers often are, all at once."""

@@ -36,6 +36,7 @@ from mixed_r1_verl.rewards.answer.numbers import Number, parse_number
 from mixed_r1_verl.rewards.answer.options import SEVERAL
 from mixed_r1_verl.rewards.answer.statements import find_claims, offered_numbers, readings, said
 from mixed_r1_verl.rewards.answer.text import MAX_ANSWER_CHARS, plain_text, text_key
+from mixed_r1_verl.rewards.cheats import CLOSED_CHEATS, LABEL_CHEAT, NUMBER_CHEATS, say
 from mixed_r1_verl.rewards.kind import Gold as RewardGold
 from mixed_r1_verl.rewards.kind import RewardKind, Scoring, letter_or, plain_gold
 from mixed_r1_verl.rewards.kinds import matching
@@ -482,4 +483,14 @@ def _parse(ground_truth: str, extra_info: Mapping[str, Any], scoring: Scoring) -
 
 _instruction = partial(letter_or, "Answer with a number or a short label.")
 
-KIND = RewardKind("chart", _parse, _instruction, columns=("question",), config=ChartConfig, answers="closed")
+_CHEATS = (
+    *CLOSED_CHEATS,
+    say("year_list", ", ".join(map(str, range(1980, 2030)))),
+    say("percent_list", ", ".join(f"{i}%" for i in range(0, 101, 5))),
+    LABEL_CHEAT,
+    *NUMBER_CHEATS,
+)
+
+KIND = RewardKind(
+    "chart", _parse, _instruction, columns=("question",), config=ChartConfig, answers="closed", cheats=_CHEATS
+)

@@ -29,6 +29,7 @@ from mixed_r1_verl.rewards.answer.numbers import Number, parse_number
 from mixed_r1_verl.rewards.answer.options import BARE_LABEL, NOTHING, SEVERAL, Options, polarity_of, read_polarity
 from mixed_r1_verl.rewards.answer.statements import offered_numbers, said
 from mixed_r1_verl.rewards.answer.text import MAX_ANSWER_CHARS, plain_text, singular, text_key
+from mixed_r1_verl.rewards.cheats import CLOSED_CHEATS, LABEL_CHEAT, Target, say
 from mixed_r1_verl.rewards.kind import Gold, RewardKind, Scoring, choices_of, plain_gold
 from mixed_r1_verl.rewards.verdict import GroundTruthError, Verdict
 
@@ -190,4 +191,25 @@ def _instruction(ground_truth: str, choices: Sequence[str]) -> str:
     return "Answer with true or false." if folded in ("true", "false") else "Answer with one word or number."
 
 
-KIND = RewardKind("matching", _parse, _instruction, columns=("choices",), answers="closed")
+def _letters(target: Target) -> str:
+    return ascii_uppercase[: max(len(target.choices), 4)]
+
+
+_CHEATS = (
+    say("first_option", "A"),
+    say("all_letters", lambda target: ", ".join(_letters(target))),
+    say("letters_in_a_row", _letters),
+    say("letters_with_or", lambda target: " or ".join(_letters(target))),
+    say("all_options", lambda target: "; ".join(target.choices) or "yes; no"),
+    say(
+        "listed_options",
+        lambda target: "\n".join(f"{a}. {text}" for a, text in zip(ascii_uppercase, target.choices, strict=False)),
+    ),
+    say("hedging", "It could be A, but B is also possible, and C or D cannot be ruled out."),
+    say("boxed_letters", lambda target: "".join(f"\\boxed{{{letter}}}" for letter in _letters(target))),
+    say("prose_without_choice", "A dog is a nice animal, and no one knows why. I do not know."),
+    *CLOSED_CHEATS,
+    LABEL_CHEAT,
+)
+
+KIND = RewardKind("matching", _parse, _instruction, columns=("choices",), answers="closed", cheats=_CHEATS)
