@@ -5,21 +5,22 @@ rows is part of the next stage's key. A change of one stage's settings repeats t
 """
 
 import json
-import os
 import shutil
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from mixed_r1_verl.core.files import write_text
+from mixed_r1_verl.core.files import atomic, link, publish_folder, sha256_of, write_text
 from mixed_r1_verl.core.rows import DataError
 from mixed_r1_verl.data.columns import quick_check
+from mixed_r1_verl.data.truth import reward_with
 from mixed_r1_verl.engine import (
     balance,
     card,
@@ -36,8 +37,7 @@ from mixed_r1_verl.engine.cluster import Cluster, cluster
 from mixed_r1_verl.engine.config import BuildConfig, MixConfig
 from mixed_r1_verl.engine.convert import ConvertedSource, convert_sources
 from mixed_r1_verl.engine.rows import REJECTS, Outcome, count_by, write_rows
-from mixed_r1_verl.engine.store import Store, hash_file, hash_value
-from mixed_r1_verl.rewards.kinds import KINDS
+from mixed_r1_verl.engine.store import Store, hash_value, reward_key
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Step:
         stage: its name.
         entered, kept: rows before and after.
         folder: where `rows.parquet` and `rejects.parquet` are.
-        seconds: wall time; near 0 when it had run before.
+        seconds: wall time since the stage before; near 0 when it had run before.
     """
 
     stage: str
@@ -57,9 +57,14 @@ class Step:
     folder: Path
     seconds: float = 0.0
 
+    @property
+    def path(self) -> Path:
+        """The file of the rows that go on."""
+        return self.folder / "rows.parquet"
+
     def rows(self) -> pa.Table:
         """The rows that go on."""
-        return pq.read_table(self.folder / "rows.parquet")
+        return pq.read_table(self.path)
 
     def rejects(self) -> pa.Table:
         """The rows that left."""
@@ -114,64 +119,59 @@ class _Build:
         self.ray = ray
         self.watch = watch
         self.names = [source.name for source in config.sources]
+        self.reward = reward_with(config.reward)
+        self.since = time.perf_counter()
 
     def run(self) -> Path:
         """Runs what has not run; returns the folder with the result."""
         config, names, seed = self.config, self.names, self.config.seed
         sources, step = self._convert()
-        step = self._step(
-            "duplicates", duplicates, config.near, step, lambda t: duplicates.drop_duplicates(t, config.near, names)
-        )
+        step = self._step(duplicates, config.near, step, lambda t: duplicates.drop_duplicates(t, config.near, names))
         evaluation = []
         if config.evaluation:
             evaluation = decontaminate.describe_evaluation(config.evaluation, self.store, self.ray)
-            sets = [(entry.name or Path(entry.path).name, entry.match, keys) for entry, keys, _ in evaluation]
-            settings = [
-                asdict(config.near),
-                [[*entry[:2], found[2]] for entry, found in zip(sets, evaluation, strict=True)],
-            ]
+            sets = [(entry.label, entry.match, keys) for entry, keys, _ in evaluation]
+            settings = [asdict(config.near), [[entry.label, entry.match, digest] for entry, _, digest in evaluation]]
             step = self._step(
-                "decontaminate",
-                decontaminate,
-                settings,
-                step,
-                lambda t: decontaminate.drop_contaminated(t, sets, config.near, names),
+                decontaminate, settings, step, lambda t: decontaminate.drop_contaminated(t, sets, config.near, names)
             )
-        measured = step
+        measured = step.rows()
         if config.difficulty is not None:
             measured, step = self._difficulty(step, sources)
         answers = step
-        step = self._step(
-            "balance", balance, config.balance, step, lambda t: balance.balance(t, config.balance, seed, names)
-        )
-        step = self._step(
-            "quotas", quotas, config.quotas, step, lambda t: quotas.apply_quotas(t, config.quotas, seed, names)
-        )
+        step = self._step(balance, config.balance, step, lambda t: balance.balance(t, config.balance, seed, names))
+        step = self._step(quotas, config.quotas, step, lambda t: quotas.apply_quotas(t, config.quotas, seed, names))
         notes = quotas.shortfalls(step.rows(), config.quotas, names)
         train, validation = self._split_and_mix(step)
-        files = self._write(train, validation, sources)
         facts = card.Facts(
             config=config,
+            reward=self.reward,
             sources=sources,
             steps=[(s.stage, s.entered, s.kept, s.rejects()) for s in self.watch.steps],
-            measured=measured.rows(),
+            measured=measured,
             answers=answers.rows(),
             train=pq.read_table(train),
             validation=pq.read_table(validation),
-            evaluation=[
-                (entry.name or Path(entry.path).name, entry.match, keys.num_rows, digest)
-                for entry, keys, digest in evaluation
-            ],
+            evaluation=[(entry.label, entry.match, keys.num_rows, digest) for entry, keys, digest in evaluation],
             notes=notes,
-            files=files,
+            files=self._write(train, validation, sources),
         )
         return self._card(facts)
 
+    def _done(self, stage: str, entered: int, kept: int, folder: Path) -> Step:
+        """What every stage ends in."""
+        now = time.perf_counter()
+        step = Step(stage, entered, kept, folder, now - self.since)
+        self.since = now
+        dropped = pq.read_metadata(folder / "rejects.parquet").num_rows
+        if entered != kept + dropped:
+            raise AssertionError(f"{stage}: {entered} rows came, {kept} stay and {dropped} leave")
+        self.watch.add(step)
+        return step
+
     def _convert(self) -> tuple[list[ConvertedSource], Step]:
-        started = time.perf_counter()
         sources = convert_sources(self.config, self.store, self.ray)
         rejects = pa.concat_tables([source.rejects() for source in sources])
-        seconds = time.perf_counter() - started
         read = sum(source.read for source in sources)
         key = {"sources": [[source.config.name, source.content_hash, source.config.group] for source in sources]}
         for stage in ("convert", "validate"):
@@ -180,11 +180,10 @@ class _Build:
             def keep(folder: Path, gone: pa.Table = gone) -> None:
                 write_rows(folder / "rejects.parquet", gone)
 
-            folder = self.store.stage(stage, __file__, {**key, "rejects": hash_value(gone.to_pylist())}, keep)
-            self.watch.add(Step(stage, read, read - gone.num_rows, folder, seconds))
-            read, seconds = read - gone.num_rows, 0.0
-        started = time.perf_counter()
-        table = describe.describe_sources(sources, self.store, self.ray)
+            folder = self.store.stage(stage, __name__, {**key, "rejects": hash_value(gone.to_pylist())}, keep)
+            self._done(stage, read, read - gone.num_rows, folder)
+            read -= gone.num_rows
+        table = describe.describe_sources(sources, self.config.reward, self.store, self.ray)
         if table.num_rows != read:
             raise AssertionError(f"{read} rows were converted, {table.num_rows} are described")
 
@@ -192,82 +191,53 @@ class _Build:
             write_rows(folder / "rows.parquet", table)
             write_rows(folder / "rejects.parquet", REJECTS.empty_table())
 
-        folder = self.store.stage("rows", describe.__file__, key, make)
-        return sources, Step("describe", read, read, folder, time.perf_counter() - started)
+        folder = self.store.stage("rows", describe.__name__, {**key, "reward": reward_key(self.config.reward)}, make)
+        self.since = time.perf_counter()
+        return sources, Step("describe", read, read, folder)
 
-    def _step(
-        self,
-        stage: str,
-        module: Any,
-        settings: Any,
-        before: Step,
-        function: Callable[[pa.Table], Outcome],
-        earlier: float = 0.0,
-    ) -> Step:
-        """One stage over the rows of another, unless it has run already; `earlier` are seconds it has cost before."""
-        started = time.perf_counter()
+    def _step(self, module: ModuleType, settings: Any, before: Step, function: Callable[[pa.Table], Outcome]) -> Step:
+        """The stage of a module over the rows of another, unless it has run already."""
+        stage = module.STAGE
         plain = settings if isinstance(settings, list | dict) else asdict(settings)
-        rows = hash_file(before.folder / "rows.parquet")
-        key = {"settings": plain, "seed": self.config.seed, "names": self.names, "rows": rows}
+        key = {"settings": plain, "seed": self.config.seed, "names": self.names, "rows": sha256_of(before.path)}
 
         def make(folder: Path) -> None:
             outcome = function(before.rows())
             write_rows(folder / "rows.parquet", outcome.rows)
             write_rows(folder / "rejects.parquet", outcome.rejects)
 
-        folder = self.store.stage(stage, module.__file__, key, make)
-        kept, dropped = (pq.read_metadata(folder / f"{name}.parquet").num_rows for name in ("rows", "rejects"))
-        if kept + dropped != before.kept:
-            raise AssertionError(f"{stage}: {before.kept} rows came, {kept} stay and {dropped} leave")
-        if not kept:
-            counts = count_by(pq.read_table(folder / "rejects.parquet"))
-            reasons = "; ".join(f"{source}: {found}" for source, found in counts.items())
+        folder = self.store.stage(stage, module.__name__, key, make)
+        step = self._done(stage, before.kept, pq.read_metadata(folder / "rows.parquet").num_rows, folder)
+        if not step.kept:
+            reasons = "; ".join(f"{source}: {found}" for source, found in count_by(step.rejects()).items())
             raise DataError(f"stage {stage} leaves no row ({reasons}); loosen its settings")
-        return self.watch.add(Step(stage, before.kept, kept, folder, earlier + time.perf_counter() - started))
+        return step
 
-    def _difficulty(self, before: Step, sources: list[ConvertedSource]) -> tuple[Step, Step]:
+    def _difficulty(self, before: Step, sources: list[ConvertedSource]) -> tuple[pa.Table, Step]:
         """Rows with their scores, and those of them that stay."""
         settings = self.config.difficulty
         assert settings is not None
-        started = time.perf_counter()
-        chunks = difficulty.measure(
-            before.rows(),
-            settings,
-            sources,
-            self.store,
-            self.ray,
-            self.config.seed,
-            lambda done, of: self.watch.progress("difficulty", done, of),
-        )
+
+        def progress(done: int, of: int) -> None:
+            self.watch.progress("difficulty", done, of)
+
+        chunks = difficulty.measure(before.rows(), self.config, sources, self.store, self.ray, progress)
+        measured = difficulty.add_scores(before.rows(), chunks, settings.metric)
         # The responses themselves are the input: of a GPU nobody can know them beforehand.
-        key = {**asdict(settings), "responses": [hash_file(chunk) for chunk in chunks]}
-        key["rows"] = hash_file(before.folder / "rows.parquet")
-
-        def make(folder: Path) -> None:
-            write_rows(folder / "rows.parquet", difficulty.add_scores(before.rows(), chunks, settings.metric))
-
-        folder = self.store.stage("measured", difficulty.__file__, key, make)
-        measured = Step("measured", before.kept, before.kept, folder, time.perf_counter() - started)
-        step = self._step(
-            "difficulty",
-            difficulty,
-            key,
-            measured,
-            lambda t: difficulty.select(t, chunks, settings, self.names),
-            earlier=measured.seconds,
+        key = {**asdict(settings), "responses": [sha256_of(chunk) for chunk in chunks]}
+        return measured, self._step(
+            difficulty, key, before, lambda _: difficulty.select(measured, chunks, settings, self.names)
         )
-        return measured, step
 
     def _split_and_mix(self, before: Step) -> tuple[Path, Path]:
         """Files with the rows of the training and of the validation set, in their order."""
-        config, started = self.config, time.perf_counter()
+        config = self.config
         key = {
-            "rows": hash_file(before.folder / "rows.parquet"),
+            "rows": sha256_of(before.path),
             "validation": config.validation,
             "weights": dict(config.mix.weights),
             "seed": config.seed,
             "names": self.names,
-            "mix": hash_file(Path(mix.__file__)),
         }
 
         def make(folder: Path) -> None:
@@ -280,70 +250,56 @@ class _Build:
             write_rows(folder / "val.parquet", validation.rows)
             write_rows(folder / "rejects.parquet", outcome.rejects)
 
-        folder = self.store.stage("mix", split.__file__, key, make)
+        folder = self.store.stage(mix.STAGE, __name__, key, make)
         train, validation = folder / "train.parquet", folder / "val.parquet"
-        kept = sum(pq.read_metadata(path).num_rows for path in (train, validation))
-        step = Step("mix", before.kept, kept, folder, time.perf_counter() - started)
-        if kept + step.rejects().num_rows != before.kept:
-            raise AssertionError(f"mix: {before.kept} rows came, {kept} stay and {step.rejects().num_rows} leave")
-        if not pq.read_metadata(train).num_rows:
+        kept = [pq.read_metadata(path).num_rows for path in (train, validation)]
+        if not kept[0]:
             raise DataError("no row is left for training; see mix.weights and validation")
-        self.watch.add(step)
+        self._done(mix.STAGE, before.kept, sum(kept), folder)
         return train, validation
 
     def _write(self, train: Path, validation: Path, sources: list[ConvertedSource]) -> Path:
         """The folder with the two files."""
         key = {
             "content": [source.content_hash for source in sources],
-            "rows": [hash_file(train), hash_file(validation)],
+            "rows": [sha256_of(train), sha256_of(validation)],
         }
 
         def make(folder: Path) -> None:
             for path in (train, validation):
                 table = pq.read_table(path)
                 if table.num_rows:
-                    write.write_file(table, sources, folder / path.name)
-            problems = quick_check(sorted(folder.glob("*.parquet")), KINDS)
+                    write.write_file(table, sources, self.reward.kinds, folder / path.name)
+            problems = quick_check(sorted(folder.glob("*.parquet")), self.reward.kinds)
             if problems:
                 raise AssertionError("; ".join(problems))
 
-        return self.store.stage("write", write.__file__, key, make)
+        return self.store.stage("write", write.__name__, key, make)
 
     def _card(self, facts: card.Facts) -> Path:
         """The result: the two files, the rejects and the card."""
         values = card.card_values(facts)
-        key = {"card": values, "template": hash_file(card.TEMPLATE)}
+        key = {"card": values, "template": sha256_of(card.TEMPLATE)}
 
         def make(folder: Path) -> None:
-            for path in sorted(facts.files.glob("*.parquet")):
-                _link(path, folder / path.name)
-            with (folder / "rejects.jsonl").open("w", encoding="utf-8", errors="backslashreplace") as handle:
+            for path in facts.files.glob("*.parquet"):
+                (folder / path.name).unlink(missing_ok=True)
+                link(path, folder / path.name)
+            with atomic(folder / "rejects.jsonl") as handle:
                 for _, _, _, rejects in facts.steps:
                     for batch in rejects.to_batches(max_chunksize=1 << 14):
                         handle.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in batch.to_pylist())
             write_text(folder / "card.json", json.dumps(values, indent=2, ensure_ascii=False) + "\n")
             write_text(folder / "card.html", card.render(values, facts))
 
-        return self.store.stage("result", card.__file__, key, make)
+        return self.store.stage("result", card.__name__, key, make)
 
 
 def _publish(result: Path, output: Path) -> None:
     """Puts the result in place of an older one, whole."""
-    ready, old = (output.with_name(f"{output.name}.{name}") for name in ("ready", "old"))
-    for left in (ready, old):
-        shutil.rmtree(left, ignore_errors=True)
+    ready = output.with_name(f"{output.name}.ready")
+    shutil.rmtree(ready, ignore_errors=True)
     ready.mkdir(parents=True)
     for path in result.iterdir():
-        _link(path, ready / path.name)
-    if output.exists():
-        output.replace(old)
-    ready.replace(output)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _link(path: Path, target: Path) -> None:
-    target.unlink(missing_ok=True)
-    try:
-        os.link(path, target)
-    except OSError:  # a file system without hard links
-        shutil.copyfile(path, target)
+        link(path, ready / path.name)
+    publish_folder(ready, output)

@@ -4,7 +4,7 @@ import base64
 import io
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,15 @@ import pyarrow.parquet as pq
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image, ImageDraw
 
+from mixed_r1_verl.core.boxes import Box
+from mixed_r1_verl.core.files import sha256_of
 from mixed_r1_verl.engine.config import BuildConfig
 from mixed_r1_verl.engine.convert import ConvertedSource
 from mixed_r1_verl.engine.difficulty import histograms, mean_of
 from mixed_r1_verl.engine.rows import count_by, numbers_of
-from mixed_r1_verl.engine.store import LIBRARIES, draw, hash_file, library_versions
+from mixed_r1_verl.engine.store import LIBRARIES, draw, library_versions
 from mixed_r1_verl.engine.write import whole_rows
+from mixed_r1_verl.rewards.mixed import MixedReward
 
 TEMPLATE = Path(__file__).with_name("card.html.j2")
 THUMBNAIL = 320
@@ -35,6 +38,7 @@ class Facts:
 
     Attributes:
         config: the build.
+        reward: with the kinds of the rows.
         sources: converted sources.
         steps: stage, rows before, rows after, rejects.
         measured: rows before the difficulty stage.
@@ -46,6 +50,7 @@ class Facts:
     """
 
     config: BuildConfig
+    reward: MixedReward
     sources: list[ConvertedSource]
     steps: list[tuple[str, int, int, pa.Table]]
     measured: pa.Table
@@ -91,7 +96,7 @@ def card_values(facts: Facts) -> dict[str, Any]:
             path.name: {
                 "rows": pq.read_metadata(path).num_rows,
                 "bytes": path.stat().st_size,
-                "sha256": hash_file(path),
+                "sha256": sha256_of(path),
             }
             for path in sorted(facts.files.glob("*.parquet"))
         },
@@ -201,21 +206,19 @@ def _pictures(facts: Facts) -> dict[str, list[dict[str, Any]]]:
     numbers = [row for rows in chosen.values() for row in rows]
     whole: dict[int, dict[str, Any]] = {}
     if numbers:
-        for positions, rows in whole_rows(table.take(numbers), facts.sources):
+        for positions, rows in whole_rows(table.take(numbers), facts.sources, facts.reward.kinds):
             whole.update(zip(positions.tolist(), rows.to_pylist(), strict=True))
     means = table["mean"].to_pylist()
     shown: dict[str, list[dict[str, Any]]] = {}
     for position, row in enumerate(numbers):
-        shown.setdefault(rewards[row], []).append(_example(whole[position]) | {"mean": means[row]})
+        shown.setdefault(rewards[row], []).append(_example(whole[position], facts.reward) | {"mean": means[row]})
     return dict(sorted(shown.items()))
 
 
-def _example(row: Mapping[str, Any]) -> dict[str, Any]:
+def _example(row: Mapping[str, Any], reward: MixedReward) -> dict[str, Any]:
     extra, truth = row["extra_info"], row["reward_model"]["ground_truth"]
-    boxes = json.loads(truth) if extra["reward"] == "iou" else []
-    picture = _thumbnail(row["images"][0]["bytes"], boxes) if row["images"] else ""
-    if extra["reward"] == "open_ended" and truth.startswith("["):
-        truth = json.loads(truth)[0]
+    gold = reward.parse(extra["reward"], truth, extra)
+    picture = _thumbnail(row["images"][0]["bytes"], gold.boxes) if row["images"] else ""
     return {
         "id": extra["id"],
         "question": _cut(extra["question"]),
@@ -223,7 +226,7 @@ def _example(row: Mapping[str, Any]) -> dict[str, Any]:
             f"{letter}. {_cut(choice)}"
             for letter, choice in zip("ABCDEFGHIJKLMNOPQRSTUVWXYZ", extra["choices"], strict=False)
         ],
-        "truth": _cut(truth),
+        "truth": _cut(gold.references[0] if gold.references else truth),
         "picture": picture,
         "pictures": len(row["images"]),
     }
@@ -233,7 +236,7 @@ def _cut(text: str) -> str:
     return text if len(text) <= SHOWN_CHARS else text[: SHOWN_CHARS - 1] + "…"
 
 
-def _thumbnail(data: bytes, boxes: list[list[float]]) -> str:
+def _thumbnail(data: bytes, boxes: Sequence[Box]) -> str:
     """A small JPEG as a data URL, boxes drawn on it."""
     with Image.open(io.BytesIO(data)) as image:
         picture = image.convert("RGB")
@@ -241,7 +244,7 @@ def _thumbnail(data: bytes, boxes: list[list[float]]) -> str:
     picture.thumbnail((THUMBNAIL, THUMBNAIL))
     scale_x, scale_y = picture.width / width, picture.height / height
     pen = ImageDraw.Draw(picture)
-    for x1, y1, x2, y2 in boxes:
+    for x1, y1, x2, y2, *_ in boxes:
         box = [x1 * scale_x, y1 * scale_y, x2 * scale_x - 1, y2 * scale_y - 1]
         corners = [min(box[0], box[2]), min(box[1], box[3]), max(box[0], box[2]), max(box[1], box[3])]
         pen.rectangle(corners, outline=(255, 60, 0), width=2)

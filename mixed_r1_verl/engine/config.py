@@ -1,16 +1,22 @@
 """The configuration of a build: one YAML file, read into frozen dataclasses; misspelt keys are refused."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
+from annotated_types import Ge, Gt, Interval
 
-from mixed_r1_verl.core.config import ConfigError, read_dataclass
+from mixed_r1_verl.core.config import ConfigError, check_bounds, read_dataclass, suggestion
 from mixed_r1_verl.core.rows import DataError
-from mixed_r1_verl.rewards.kinds import KINDS
+from mixed_r1_verl.rewards.config import MixedRewardConfig
+
+Share = Annotated[float, Interval(ge=0, le=1)]
+Count = Annotated[int, Ge(1)]
+Multiple = Annotated[float, Ge(1)]
+"""Of an even share."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +40,12 @@ class SourceConfig:
     input: str = ""
     split: str = ""
     image_roots: tuple[str, ...] = ()
-    limit: int | None = None
-    max_pixels: int | None = None
+    limit: Count | None = None
+    max_pixels: Count | None = None
     group: str = ""
+
+    def __post_init__(self) -> None:
+        check_bounds(self, f"source {self.name or self.converter}")
 
 
 @dataclass(frozen=True)
@@ -48,14 +57,11 @@ class NearConfig:
         max_colour: difference of the mean colour in any channel (0 to 255), at most: a perceptual hash sees no colour.
     """
 
-    max_distance: int = 4
-    max_colour: int = 8
+    max_distance: Annotated[int, Interval(ge=0, le=16)] = 4
+    max_colour: Annotated[int, Interval(ge=0, le=255)] = 8
 
     def __post_init__(self) -> None:
-        if not 0 <= self.max_distance <= 16:
-            raise ConfigError(f"near.max_distance is {self.max_distance}; it must lie in 0 … 16 of 64 bits")
-        if not 0 <= self.max_colour <= 255:
-            raise ConfigError(f"near.max_colour is {self.max_colour}; it must lie in 0 … 255")
+        check_bounds(self, "near")
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,11 @@ class EvaluationConfig:
     name: str = ""
     match: Literal["picture", "question"] = "picture"
     image_root: str = ""
+
+    @property
+    def label(self) -> str:
+        """What the card calls it."""
+        return self.name or Path(self.path).name
 
 
 @dataclass(frozen=True)
@@ -97,24 +108,21 @@ class DifficultyConfig:
     model: str
     recipe: str = "mixed_r1"
     reward: Mapping[str, Any] = field(default_factory=dict)
-    samples: int = 8
-    temperature: float = 1.0
-    top_p: float = 1.0
-    max_tokens: int = 1024
+    samples: Annotated[int, Ge(2)] = 8  # a single response cannot differ
+    temperature: Annotated[float, Ge(0)] = 1.0
+    top_p: Annotated[float, Interval(gt=0, le=1)] = 1.0
+    max_tokens: Count = 1024
     metric: Literal["score", "acc"] = "score"
-    min_mean: float = 0.1
-    max_mean: float = 0.9
-    min_spread: float = 0.01
-    chunk_rows: int = 256
+    min_mean: Share = 0.1
+    max_mean: Share = 0.9
+    min_spread: Share = 0.01
+    chunk_rows: Count = 256
     engine: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.samples < 2:
-            raise ConfigError(f"difficulty.samples is {self.samples}; responses cannot differ with less than 2")
-        if not 0 <= self.min_mean <= self.max_mean <= 1:
-            raise ConfigError("difficulty: 0 <= min_mean <= max_mean <= 1 must hold")
-        if self.chunk_rows < 1 or self.max_tokens < 1 or self.temperature < 0:
-            raise ConfigError("difficulty: chunk_rows and max_tokens must be at least 1, temperature at least 0")
+        check_bounds(self, "difficulty")
+        if self.min_mean > self.max_mean:
+            raise ConfigError(f"difficulty.min_mean is {self.min_mean}, above max_mean, which is {self.max_mean}")
 
 
 @dataclass(frozen=True)
@@ -132,25 +140,25 @@ class BalanceConfig:
             that letters are even and fewer rows are dropped.
     """
 
-    letters: float | None = 1.5
-    yes_no: float | None = 1.2
-    sources: float | None = None
-    difficulty: float | None = None
+    letters: Multiple | None = 1.5
+    yes_no: Multiple | None = 1.2
+    sources: Multiple | None = None
+    difficulty: Multiple | None = None
     move_answers: bool = True
 
     def __post_init__(self) -> None:
-        for key in ("letters", "yes_no", "sources", "difficulty"):
-            value = getattr(self, key)
-            if value is not None and value < 1:
-                raise ConfigError(f"balance.{key} is {value}; a multiple of the even share is at least 1")
+        check_bounds(self, "balance")
 
 
 @dataclass(frozen=True)
 class QuotaConfig:
     """The most rows of each source and of each reward; those not named are not limited."""
 
-    sources: Mapping[str, int] = field(default_factory=dict)
-    rewards: Mapping[str, int] = field(default_factory=dict)
+    sources: Mapping[str, Annotated[int, Ge(0)]] = field(default_factory=dict)
+    rewards: Mapping[str, Annotated[int, Ge(0)]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_bounds(self, "quotas")
 
 
 @dataclass(frozen=True)
@@ -163,14 +171,11 @@ class MixConfig:
         batch_size: rows of a batch for which the card counts the mixture; the order does not depend on it.
     """
 
-    weights: Mapping[str, float] = field(default_factory=dict)
-    batch_size: int = 256
+    weights: Mapping[str, Annotated[float, Gt(0)]] = field(default_factory=dict)
+    batch_size: Count = 256
 
     def __post_init__(self) -> None:
-        if any(weight <= 0 for weight in self.weights.values()):
-            raise ConfigError("mix.weights must be above 0; leave a reward out to have none of it")
-        if self.batch_size < 1:
-            raise ConfigError(f"mix.batch_size is {self.batch_size}; it must be at least 1")
+        check_bounds(self, "mix")
 
 
 @dataclass(frozen=True)
@@ -184,7 +189,10 @@ class RayConfig:
     """
 
     address: str | None = None
-    cpus: int | None = None
+    cpus: Count | None = None
+
+    def __post_init__(self) -> None:
+        check_bounds(self, "ray")
 
 
 @dataclass(frozen=True)
@@ -199,16 +207,18 @@ class BuildConfig:
         validation: share of the rows of each reward that goes to the validation file; 0 writes none.
         chunk_rows: rows of a chunk of the conversion, the unit of resuming.
         pictures: rows of each reward that the card shows.
+        reward: keys of the reward block that training will have and rows depend on, above all its `custom` kinds.
     """
 
     sources: tuple[SourceConfig, ...]
     output: str = "data/mixed"
     work: str = ""
     raw: str = "."
-    seed: int = 0
-    validation: float = 0.02
-    chunk_rows: int = 1024
-    pictures: int = 4
+    seed: Annotated[int, Ge(0)] = 0
+    validation: Annotated[float, Interval(ge=0, lt=1)] = 0.02
+    chunk_rows: Count = 1024
+    pictures: Annotated[int, Ge(0)] = 4
+    reward: Mapping[str, Any] = field(default_factory=dict)
     near: NearConfig = field(default_factory=NearConfig)
     evaluation: tuple[EvaluationConfig, ...] = ()
     difficulty: DifficultyConfig | None = None
@@ -229,17 +239,11 @@ class BuildConfig:
                 raise ConfigError(f"sources: two are called {name!r}; give each a name of its own")
             if not name.replace("_", "").replace("-", "").isalnum():
                 raise ConfigError(f"sources: {name!r} may hold letters, digits, - and _ only")
-        for name in self.quotas.sources:
-            if name not in names:
-                raise ConfigError(f"quotas.sources: no source is called {name!r}; there are {', '.join(names)}")
-        for key, kinds in (("quotas.rewards", self.quotas.rewards), ("mix.weights", self.mix.weights)):
-            for kind in kinds:
-                if kind not in KINDS:
-                    raise ConfigError(f"{key}: unknown reward {kind!r}; known are {', '.join(KINDS)}")
-        if not 0 <= self.validation < 1:
-            raise ConfigError(f"validation is {self.validation}; it is a share in [0, 1)")
-        if self.chunk_rows < 1:
-            raise ConfigError(f"chunk_rows is {self.chunk_rows}; it must be at least 1")
+        kinds = MixedRewardConfig.from_mapping(self.reward).kinds
+        _require_known("quotas.sources", "source", self.quotas.sources, names)
+        _require_known("quotas.rewards", "reward", self.quotas.rewards, kinds)
+        _require_known("mix.weights", "reward", self.mix.weights, kinds)
+        check_bounds(self)
 
     @property
     def output_folder(self) -> Path:
@@ -256,6 +260,13 @@ class BuildConfig:
     def raw_folder(self) -> Path:
         """Folder of the raw datasets; absolute."""
         return Path(self.raw).expanduser().absolute()
+
+
+def _require_known(key: str, what: str, names: Iterable[str], known: Iterable[str]) -> None:
+    known = list(known)
+    for name in names:
+        if name not in known:
+            raise ConfigError(f"{key}: unknown {what} {name!r}{suggestion(name, known)}")
 
 
 def read_config(path: str | Path, **overrides: str | None) -> BuildConfig:
@@ -283,21 +294,6 @@ def read_config(path: str | Path, **overrides: str | None) -> BuildConfig:
         raise DataError(f"{path} holds a {type(mapping).__name__}, not a mapping of keys; see docs/data-engine.md")
     given = {key: value for key, value in overrides.items() if value is not None}
     try:
-        _require(mapping)
-        return read_dataclass(BuildConfig, {**mapping, **given}, "")  # type: ignore[no-any-return]
+        return read_dataclass(BuildConfig, {**mapping, **given})
     except ConfigError as error:
         raise DataError(f"{path}: {error}") from None
-
-
-def _require(mapping: Mapping[str, Any]) -> None:
-    """The keys without a default, which a dataclass would only miss with a TypeError."""
-    if not mapping.get("sources"):
-        raise ConfigError("sources: at least one is needed")
-    lists = (("sources", SourceConfig, "converter"), ("evaluation", EvaluationConfig, "path"))
-    for key, kind, needed in lists:
-        for number, item in enumerate(mapping.get(key) or ()):
-            if isinstance(item, Mapping) and needed not in item and set(item) <= {f.name for f in fields(kind)}:
-                raise ConfigError(f"{key}[{number}] needs the key {needed!r}")
-    difficulty = mapping.get("difficulty")
-    if isinstance(difficulty, Mapping) and "model" not in difficulty:
-        raise ConfigError("difficulty needs the key 'model'")

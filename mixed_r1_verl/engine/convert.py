@@ -11,15 +11,15 @@ from typing import Any
 
 import pyarrow as pa
 
-from mixed_r1_verl.core.rows import DataError
-from mixed_r1_verl.data.convert import Options, convert_dataset
+from mixed_r1_verl.core.rows import DataError, read_records
+from mixed_r1_verl.data.convert import Options, convert_dataset, converter_code
 from mixed_r1_verl.data.converter import Converter
 from mixed_r1_verl.data.raw import RawFolder
 from mixed_r1_verl.data.registry import get_converter
 from mixed_r1_verl.engine.cluster import Cluster, Item
 from mixed_r1_verl.engine.config import BuildConfig, SourceConfig
 from mixed_r1_verl.engine.rows import REJECTS
-from mixed_r1_verl.engine.store import Store, hash_code, hash_value
+from mixed_r1_verl.engine.store import Store, hash_value
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,12 @@ class ConvertedSource:
 
     def rejects(self) -> pa.Table:
         """The rejects of the conversion, as the engine writes them."""
-        lines = (self.folder / "rejects.jsonl").read_text(encoding="utf-8").splitlines()
-        rejects = [json.loads(line) for line in lines]
-        for reject in rejects:
-            reject["stage"] = "validate" if reject["stage"] in ("validate", "duplicate") else "convert"
-            reject["detail"] = f"{reject.pop('field')}: {reject['detail']}".rstrip(": ")
-            reject["source"] = self.config.name
+        rejects = []
+        for _, reject in read_records(self.folder / "rejects.jsonl"):
+            assert isinstance(reject, dict)
+            stage = "validate" if reject["stage"] in ("validate", "duplicate") else "convert"
+            detail = f"{reject.pop('field')}: {reject['detail']}".rstrip(": ")
+            rejects.append({**reject, "stage": stage, "detail": detail, "source": self.config.name})
         return pa.Table.from_pylist(rejects, schema=REJECTS)
 
 
@@ -102,10 +102,10 @@ def _plan(config: BuildConfig, source: SourceConfig, store: Store) -> Item:
         max_pixels=source.max_pixels,
         seed=config.seed,
         chunk_rows=config.chunk_rows,
+        reward=config.reward,
     )
     input_hash = hash_value([raw.only, *(store.hash_folder(folder) for folder in (raw.root, *raw.image_roots))])
-    # Whatever shapes or judges a row: converters, the shared core, and the rewards that validate.
-    code = hash_code("data", "data_preprocess", "rewards")
+    code = converter_code(converter, config.reward.get("custom", {}))
     key = {"input": input_hash, "converter": converter.name, "options": asdict(options), "code": code}
     return {
         "name": source.name,
@@ -114,7 +114,7 @@ def _plan(config: BuildConfig, source: SourceConfig, store: Store) -> Item:
         "only": raw.only,
         "image_roots": [str(folder) for folder in raw.image_roots],
         "options": json.dumps(asdict(options)),
-        "output": str(store.folder(f"convert-{source.name}", __file__, key)),
+        "output": str(store.folder(f"convert-{source.name}", __name__, key)),
         "input_hash": input_hash,
     }
 

@@ -5,7 +5,6 @@ row's pictures counts. Every picture of the evaluation set must be readable, sin
 the training set is free of it.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mixed_r1_verl.core.rows import DataError, RowError
+from mixed_r1_verl.core.rows import BadRecord, DataError, RowError, read_records
 from mixed_r1_verl.data.images import read_image_file, store_image
 from mixed_r1_verl.data.raw import RawFolder
 from mixed_r1_verl.engine.cluster import Cluster, Item
@@ -23,9 +22,11 @@ from mixed_r1_verl.engine.describe import describe_picture, hash_question
 from mixed_r1_verl.engine.near import NearIndex, same_colour
 from mixed_r1_verl.engine.rows import Drop, Outcome, drop_rows, list_column, numbers_of, write_rows
 from mixed_r1_verl.engine.store import Store
+from mixed_r1_verl.responses.read import parquet_columns
 
 STAGE = "decontaminate"
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+COLUMNS = ("question", "extra_info", "image", "images")
 ITEMS = pa.schema([("question", pa.uint64()), ("phash", pa.uint64()), ("colour", pa.uint32()), ("where", pa.string())])
 
 
@@ -45,9 +46,9 @@ def describe_evaluation(
         root = Path(entry.image_root).expanduser().absolute() if entry.image_root else path.parent
         hashes.append(store.hash_folder(path))
         key: dict[str, Any] = {"content": hashes[-1]}
-        if path.suffix == ".jsonl":
+        if path.suffix in (".jsonl", ".json"):
             key["pictures"] = store.hash_folder(root)
-        folder = store.folder(f"evaluation-{path.stem}", __file__, key)
+        folder = store.folder(f"evaluation-{path.stem}", __name__, key)
         folders.append(folder)
         if not folder.is_dir():
             items.append({"path": str(path), "root": str(root), "folder": str(folder)})
@@ -80,51 +81,38 @@ def _items(path: Path, root: Path) -> Iterator[dict[str, Any]]:
             raise DataError(f"{path} holds no picture")
         for file in found:
             yield from _keys(file.name, None, [read_image_file(file).data])
-    elif path.suffix == ".jsonl":
-        raw = RawFolder(root)
-        for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
-            if not line.strip():
-                continue
-            where = f"{path.name}:{number}"
-            try:
-                record = json.loads(line)
-                names = record.get("images") or record.get("image") or []
-                names = [names] if isinstance(names, str) else names
-                data = [read_image_file(raw.image(name)).data for name in names]
-                yield from _keys(where, record.get("question"), data)
-            except (RowError, ValueError, TypeError, AttributeError) as error:
-                raise DataError(f"{path}: line {number}: {error}; a line has `question` and `image`") from None
-    elif path.suffix == ".parquet":
-        yield from _parquet_items(path)
+    elif path.suffix in (".jsonl", ".json", ".parquet"):
+        yield from _records(path, root)
     else:
-        raise DataError(f"{path} is neither a folder nor a .jsonl or .parquet file")
+        raise DataError(f"{path} is neither a folder nor a .jsonl, .json or .parquet file")
 
 
-def _parquet_items(path: Path) -> Iterator[dict[str, Any]]:
-    """A file of this package, or one with the columns `question` and `image` or `images` (bytes)."""
-    with pq.ParquetFile(path) as file:
-        columns = [name for name in ("question", "extra_info", "image", "images") if name in file.schema_arrow.names]
-        if not columns:
-            raise DataError(f"{path} has no column question, extra_info, image or images")
-        number = 0
-        for batch in file.iter_batches(batch_size=64, columns=columns):
-            for row in batch.to_pylist():
-                cells = row.get("images") or ([row["image"]] if row.get("image") else [])
-                question = row.get("question") or (row.get("extra_info") or {}).get("question")
-                where = f"{path.name}#{number}"
-                try:
-                    yield from _keys(where, question, [store_image(_data(cell)).data for cell in cells])
-                except (RowError, OSError, TypeError, AttributeError) as error:
-                    raise DataError(f"{path}: row {number}: the picture cannot be read: {error}") from None
-                number += 1
+def _records(path: Path, root: Path) -> Iterator[dict[str, Any]]:
+    """A file of this package, or one with `question` and `image` or `images`: bytes, or names of files below `root`."""
+    raw, is_parquet = RawFolder(root), path.suffix == ".parquet"
+    if is_parquet and not set(COLUMNS) & set(parquet_columns(path)):
+        raise DataError(f"{path} has no column {', '.join(COLUMNS)}")
+    for number, record in read_records(path, COLUMNS):
+        try:
+            if isinstance(record, BadRecord):
+                raise RowError("record", "bad_record", record.reason)
+            found = record.get("images") or record.get("image") or []
+            cells = found if isinstance(found, list) else [found]
+            question = record.get("question") or (record.get("extra_info") or {}).get("question")
+            pictures = [_picture(cell, raw) for cell in cells]
+            yield from _keys(f"{path.name}{'#' if is_parquet else ':'}{number}", question, pictures)
+        except (RowError, OSError, ValueError, TypeError, AttributeError) as error:
+            place = f"row {number}" if is_parquet else f"line {number}"
+            raise DataError(f"{path}: {place}: {error}; a row has `question` and `image`") from None
 
 
-def _data(cell: Any) -> bytes:
+def _picture(cell: Any, raw: RawFolder) -> bytes:
+    """A picture out of a cell: its bytes, a name, or either in verl's form."""
+    if isinstance(cell, str):
+        return read_image_file(raw.image(cell)).data
     if isinstance(cell, bytes):
-        return cell
-    if cell.get("bytes"):
-        return bytes(cell["bytes"])
-    return Path(cell.get("image") or cell.get("path")).read_bytes()
+        return store_image(cell).data
+    return store_image(cell.get("bytes") or Path(cell.get("image") or cell.get("path")).read_bytes()).data
 
 
 def _keys(where: str, question: Any, pictures: list[bytes]) -> Iterator[dict[str, Any]]:

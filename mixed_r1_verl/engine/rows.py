@@ -4,9 +4,9 @@ A million rows take a few hundred megabytes. Pictures are not among the columns:
 say where the whole row lies.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -95,14 +95,9 @@ def list_column(table: pa.Table, column: str) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate([[0], np.cumsum(pc.list_value_length(lists).to_numpy())]), lists.flatten().to_numpy()
 
 
-def write_rows(path: Path, table: pa.Table) -> None:
+def write_rows(path: Path | IO[bytes], table: pa.Table) -> None:
     """Writes a table of rows or rejects, the same bytes for the same rows."""
     pq.write_table(table.combine_chunks(), path, compression="zstd", row_group_size=1 << 17)
-
-
-def empty(schema: pa.Schema) -> pa.Table:
-    """A table without rows."""
-    return schema.empty_table()
 
 
 def count_by(rejects: pa.Table) -> dict[str, dict[str, int]]:
@@ -112,8 +107,3 @@ def count_by(rejects: pa.Table) -> dict[str, dict[str, int]]:
     for row in sorted(grouped.to_pylist(), key=lambda row: (row["source"], row["reason"])):
         counts.setdefault(row["source"], {})[row["reason"]] = row["count_all"]
     return counts
-
-
-def rejects_table(rows: Iterable[Mapping[str, Any]]) -> pa.Table:
-    """Rejects as a table."""
-    return pa.Table.from_pylist([dict(row) for row in rows], schema=REJECTS)

@@ -6,20 +6,19 @@ which becomes `NAME` by one rename when it is complete; a run that was killed fi
 left in the partial folder.
 """
 
-import fcntl
 import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from mixed_r1_verl import data_preprocess
-from mixed_r1_verl.core.files import write_text
+from mixed_r1_verl.core.code import code_digest
+from mixed_r1_verl.core.files import Busy, lock, sha256_of, write_text
 from mixed_r1_verl.core.rows import DataError
 
 LIBRARIES = ("mixed-r1-verl", "pyarrow", "pillow", "numpy", "imagehash")
@@ -38,16 +37,14 @@ class Store:
         Raises:
             DataError: another build holds it, or it cannot be written.
         """
-        try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            lock = (self.root / "lock").open("w")
-        except OSError as error:
-            raise DataError(f"cannot write to {self.root}: {error.strerror}") from None
-        with lock:
+        with ExitStack() as stack:
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+                self.root.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(lock(self.root / "lock", wait=False))
+            except Busy:
                 raise DataError(f"another build works in {self.root}; wait for it or choose another output") from None
+            except OSError as error:
+                raise DataError(f"cannot write to {self.root}: {error.strerror}") from None
             yield
 
     def folder(self, name: str, module: str, key: Mapping[str, Any]) -> Path:
@@ -55,10 +52,10 @@ class Store:
 
         Args:
             name: what a person looks for.
-            module: file of the stage's code.
+            module: name of the module with the stage's code, which brings all that it imports.
             key: everything else that its content depends on.
         """
-        parts = {"key": key, "code": _code_hash(module), "versions": library_versions()}
+        parts = {"key": key, "code": _code(module), "versions": library_versions()}
         return self.root / f"{name}-{hash_value(parts)}"
 
     def stage(self, name: str, module: str, key: Mapping[str, Any], make: Callable[[Path], None]) -> Path:
@@ -93,7 +90,7 @@ class Store:
                 before = known.get(name)
                 if before and before[:2] == [status.st_size, status.st_mtime_ns]:
                     return name, before
-                return name, [status.st_size, status.st_mtime_ns, hash_file(path)]
+                return name, [status.st_size, status.st_mtime_ns, sha256_of(path)]
 
             entries.update(pool.map(look, paths))
         if entries != known:
@@ -112,30 +109,10 @@ def hash_value(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
-@cache
-def hash_code(*packages: str) -> str:
-    """Hash of the Python files of packages of this project, without the engine itself."""
-    root = Path(__file__).parents[1]
-    folders = {"data_preprocess": Path(str(data_preprocess.__file__)).parent}
-    found: list[tuple[str, str]] = []
-    for package in packages:
-        folder = folders.get(package, root / package)
-        files = sorted(path for path in folder.rglob("*.py") if not path.is_relative_to(Path(__file__).parent))
-        found += [(path.relative_to(folder).as_posix(), hash_file(path)) for path in files]
-    return hash_value(found)
-
-
-def hash_file(path: Path) -> str:
-    """SHA-256 of a file's content."""
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _digest(handle)
-
-
-def _digest(handle: Any) -> str:  # Python 3.10
-    digest = hashlib.sha256()
-    while block := handle.read(1 << 20):
-        digest.update(block)
-    return digest.hexdigest()
+def reward_key(block: Mapping[str, Any]) -> dict[str, Any]:
+    """What depends on a reward block: itself, and the code of its custom kinds."""
+    targets = block.get("custom", {}).values()
+    return {"block": dict(block), "code": code_digest(*(target.partition(":")[0] for target in targets))}
 
 
 def draw(seed: int, purpose: str, identity: str) -> int:
@@ -159,8 +136,8 @@ def sync(folder: Path) -> None:
 
 
 @cache
-def _code_hash(module: str) -> str:
-    return hash_file(Path(module))
+def _code(module: str) -> str:
+    return code_digest(module)
 
 
 @cache

@@ -18,26 +18,29 @@ from mixed_r1_verl.data.prompt import build_prompt
 from mixed_r1_verl.data.schema import ROW_GROUP_BYTES, ROW_GROUP_ROWS, parquet_writer, row_schema
 from mixed_r1_verl.engine.convert import ConvertedSource
 from mixed_r1_verl.engine.rows import numbers_of
+from mixed_r1_verl.rewards.kind import RewardKind
+from mixed_r1_verl.rewards.kinds import KINDS
 
+Kinds = Mapping[str, RewardKind]
 STRETCH_BYTES = 256 << 20
 STRETCH_ROWS = 1 << 16
 TEXT_BYTES = 2048  # what a row takes beside its pictures, about
 
 
-def write_file(table: pa.Table, sources: list[ConvertedSource], path: Path) -> None:
+def write_file(table: pa.Table, sources: list[ConvertedSource], kinds: Kinds, path: Path) -> None:
     """Writes the rows of a table, in its order, as one parquet file that verl reads.
 
     Args:
         table: rows.
         sources: all sources, converted.
+        kinds: the reward kinds by name.
         path: the file; spill files lie beside it meanwhile.
     """
     sizes = numbers_of(table, "bytes") + TEXT_BYTES
     stretches = list(_stretches(sizes, STRETCH_BYTES, STRETCH_ROWS))
     spills = [path.with_name(f"{path.name}.spill-{number:05d}") for number in range(len(stretches))]
-    _spill(table, sources, stretches, spills)
-    temporary = path.with_name(path.name + ".tmp")
-    with parquet_writer(temporary, "bytes") as writer:
+    _spill(whole_rows(table, sources, kinds), stretches, spills)
+    with parquet_writer(path, "bytes") as writer:
         for (start, end), spill in zip(stretches, spills, strict=True):
             with pa.OSFile(str(spill)) as handle:
                 rows = pa.ipc.open_stream(handle).read_all()
@@ -45,7 +48,6 @@ def write_file(table: pa.Table, sources: list[ConvertedSource], path: Path) -> N
             for first, last in _stretches(sizes[start:end], ROW_GROUP_BYTES, ROW_GROUP_ROWS):
                 writer.write_table(rows.slice(first, last - first))
             spill.unlink()
-    temporary.replace(path)
 
 
 def _stretches(sizes: np.ndarray, limit_bytes: int, limit_rows: int) -> Iterator[tuple[int, int]]:
@@ -60,14 +62,12 @@ def _stretches(sizes: np.ndarray, limit_bytes: int, limit_rows: int) -> Iterator
         yield start, len(sizes)
 
 
-def _spill(
-    table: pa.Table, sources: list[ConvertedSource], stretches: list[tuple[int, int]], spills: list[Path]
-) -> None:
+def _spill(found: Iterator[tuple[np.ndarray, pa.Table]], stretches: list[tuple[int, int]], spills: list[Path]) -> None:
     schema = row_schema("bytes").append(pa.field("position", pa.int64()))
     starts = np.array([start for start, _ in stretches])
     writers = [pa.ipc.new_stream(str(spill), schema) for spill in spills]
     try:
-        for positions, rows in whole_rows(table, sources):
+        for positions, rows in found:
             owners = np.searchsorted(starts, positions, side="right") - 1
             rows = rows.append_column(schema.field("position"), pa.array(positions, pa.int64()))
             for owner in np.unique(owners).tolist():
@@ -77,7 +77,7 @@ def _spill(
             writer.close()
 
 
-def whole_rows(table: pa.Table, sources: list[ConvertedSource]) -> Iterator[tuple[np.ndarray, pa.Table]]:
+def whole_rows(table: pa.Table, sources: list[ConvertedSource], kinds: Kinds) -> Iterator[tuple[np.ndarray, pa.Table]]:
     """Row numbers of `table` and their whole rows, a converted row group at a time."""
     keys = [numbers_of(table, name) for name in ("source", "file", "row_group", "row")]
     order = np.lexsort(keys[::-1])
@@ -91,16 +91,17 @@ def whole_rows(table: pa.Table, sources: list[ConvertedSource]) -> Iterator[tupl
         with pq.ParquetFile(sources[source[start]].files[file[start]]) as opened:
             rows = opened.read_row_group(int(group[start])).take(row[start:end]).cast(row_schema("bytes"))
         positions = order[start:end]
-        yield positions, _with_swaps(rows, [swaps[position] for position in positions.tolist()])
+        yield positions, _with_swaps(rows, kinds, [swaps[position] for position in positions.tolist()])
 
 
-def _with_swaps(rows: pa.Table, swaps: list[int | None]) -> pa.Table:
+def _with_swaps(rows: pa.Table, kinds: Kinds, swaps: list[int | None]) -> pa.Table:
     if all(swap is None for swap in swaps):
         return rows
     # The pictures stay in Arrow; only the text columns of this row group become Python values.
     texts = rows.select(["prompt", "reward_model", "extra_info"])
     changed = [
-        row if swap is None else swap_answer(row, swap) for row, swap in zip(texts.to_pylist(), swaps, strict=True)
+        row if swap is None else swap_answer(row, swap, kinds)
+        for row, swap in zip(texts.to_pylist(), swaps, strict=True)
     ]
     columns = pa.Table.from_pylist(changed, schema=texts.schema)
     for name in columns.column_names:
@@ -108,7 +109,7 @@ def _with_swaps(rows: pa.Table, swaps: list[int | None]) -> pa.Table:
     return rows
 
 
-def swap_answer(row: Mapping[str, Any], target: int) -> dict[str, Any]:
+def swap_answer(row: Mapping[str, Any], target: int, kinds: Kinds = KINDS) -> dict[str, Any]:
     """A multiple-choice row in which the right option has changed places with option number `target`.
 
     Example:
@@ -126,7 +127,9 @@ def swap_answer(row: Mapping[str, Any], target: int) -> dict[str, Any]:
     letter = chr(ord("A") + target)
     images = sum(message["content"].count("<image>") for message in row["prompt"])
     return {
-        "prompt": build_prompt(extra["question"], extra["reward"], choices=choices, n_images=images, answer=letter),
+        "prompt": build_prompt(
+            extra["question"], kinds[extra["reward"]], choices=choices, n_images=images, answer=letter
+        ),
         "reward_model": {**row["reward_model"], "ground_truth": letter},
         "extra_info": {**extra, "choices": choices},
     }

@@ -9,9 +9,13 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from sound_rows import sound
 
 from mixed_r1_verl.engine.build import build
+from mixed_r1_verl.engine.card import _example
 from mixed_r1_verl.engine.config import read_config
+from mixed_r1_verl.rewards.config import MixedRewardConfig
+from mixed_r1_verl.rewards.mixed import MixedReward
 
 SOURCE = {"converter": "llava", "name": "chats", "input": "chats", "split": "train"}
 
@@ -54,3 +58,11 @@ def test_the_card_says_all_and_needs_nothing_else(output: Path) -> None:
         )
         with Image.open(picture) as image:
             assert len(image.convert("RGB").getcolors(1 << 24)) > 50
+
+
+def test_a_row_of_a_custom_kind_is_shown() -> None:
+    """Whatever its ground truth looks like; only a kind that knows of boxes has any drawn."""
+    reward = MixedReward(MixedRewardConfig(custom={"mine": "hostile_rewards:obey"}))
+    for truth in ("[", "[[1, 2, 3, 4]]", '{"a": 1}', "[a] b"):
+        shown = _example(sound("1", "mine", truth, kind=reward.kinds["mine"], choices=("cat", "dog")), reward)
+        assert (shown["truth"], shown["choices"]) == (truth, ["A. cat", "B. dog"])

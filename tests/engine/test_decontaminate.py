@@ -37,15 +37,37 @@ def test_three_forms_give_the_same_pictures(tmp_path: Path, picture: Picture, en
     assert {item["question"] for item in items} == {None if form == "folder" else hash_question("is it")}
 
 
+@pytest.mark.parametrize("container", ["jsonl", "json", "parquet element", "parquet item"])
+def test_questions_may_hold_what_unicode_calls_the_end_of_a_line(
+    tmp_path: Path, encoded: Encode, picture: Picture, container: str
+) -> None:
+    suffix, _, member = container.partition(" ")
+    data = encoded(picture(0))
+    (tmp_path / "0.png").write_bytes(data)
+    questions = [f"Is\u2028it\u0085{number}\u2029?" for number in range(3)]
+    path = tmp_path / f"eval.{suffix}"
+    if member:
+        rows = [{"question": question, "images": [{"bytes": data, "path": ""}]} for question in questions]
+        pq.write_table(pa.Table.from_pylist(rows), path, use_compliant_nested_type=member == "element")
+    else:
+        lines = [json.dumps({"question": one, "images": ["0.png"]}, ensure_ascii=False) for one in questions]
+        text = "\n".join(lines) if suffix == "jsonl" else f"[{','.join(lines)}]"
+        path.write_text(text, encoding="utf-8")
+    items = list(_items(path, tmp_path))
+    assert [item["question"] for item in items] == [hash_question(question) for question in questions]
+    assert {item["phash"] for item in items} == {describe_picture(data)[0]}
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
         ("e.jsonl", '{"question": "x", "image": "absent.png"}', "e.jsonl: line 1: image: image_missing"),
         ("e.jsonl", '{"question": "x", "image": "../../etc/passwd"}', "e.jsonl: line 1: image: path_escape"),
-        ("e.jsonl", "not json", "e.jsonl: line 1"),
+        ("e.jsonl", "not json", "e.jsonl: line 1: record: bad_record .not JSON"),
+        ("e.jsonl", "[1]", "e.jsonl: line 0: record: bad_record"),
         ("e.jsonl", '{"question": "x", "image": "broken.png"}', "line 1: image: image_broken"),
-        ("e.txt", "x", "neither a folder nor a .jsonl or .parquet"),
-        ("e.parquet", "not parquet", "Parquet magic bytes not found"),
+        ("e.txt", "x", "neither a folder nor a .jsonl, .json or .parquet file"),
+        ("e.parquet", "not parquet", "not a parquet file"),
     ],
 )
 def test_what_cannot_be_read_is_named(tmp_path: Path, name: str, content: str, message: str) -> None:

@@ -1,12 +1,15 @@
 """What of a row is kept to compare it by."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from PIL import Image
 
 from mixed_r1_verl.engine.describe import answer_class, describe_picture, describe_row, hash_question, may_move
 from mixed_r1_verl.engine.near import same_colour
+from mixed_r1_verl.rewards.config import MixedRewardConfig
+from mixed_r1_verl.rewards.mixed import MixedReward
 
 
 def near(left: bytes, right: bytes) -> bool:
@@ -57,7 +60,7 @@ def test_questions(left: str, right: str, same: bool) -> None:
     ],
 )
 def test_answer_classes(reward: str, truth: str, choices: list[str], wanted: str) -> None:
-    assert answer_class(reward, truth, choices) == wanted
+    assert answer_class(MixedReward(), truth, {"reward": reward, "choices": choices}) == wanted
 
 
 @pytest.mark.parametrize(
@@ -84,7 +87,17 @@ def test_group_is_what_the_pattern_finds(encoded: Callable[..., bytes], picture:
         "reward_model": {"ground_truth": "true"},
         "extra_info": extra,
     }
-    assert describe_row(row, r"dev/(\d+)-")["group"] == "12"
-    assert describe_row(row, r"dev/\d+")["group"] == "dev/12"
-    assert describe_row(row, r"test/(\d+)")["group"] is None
-    assert describe_row(row)["group"] is None
+    assert describe_row(row, MixedReward(), r"dev/(\d+)-")["group"] == "12"
+    assert describe_row(row, MixedReward(), r"dev/\d+")["group"] == "dev/12"
+    assert describe_row(row, MixedReward(), r"test/(\d+)")["group"] is None
+    assert describe_row(row, MixedReward())["group"] is None
+
+
+def test_a_custom_kind_is_closed_where_its_prompt_names_both_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    open_kind = MixedReward(MixedRewardConfig(custom={"mine": "hostile_rewards:obey"}))
+    assert answer_class(open_kind, "yes", {"reward": "mine", "choices": []}) == ""
+    assert answer_class(open_kind, "B", {"reward": "mine", "choices": ["cat", "dog"]}) == "B"
+    closed = replace(open_kind.kinds["mine"], instruction="Say yes or no.")
+    monkeypatch.setattr(open_kind, "kinds", {"mine": closed})
+    assert answer_class(open_kind, "No", {"reward": "mine", "choices": []}) == "no"
+    assert answer_class(open_kind, "true", {"reward": "mine", "choices": []}) == ""

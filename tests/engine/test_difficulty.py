@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mixed_r1_verl.core.rows import DataError
-from mixed_r1_verl.engine.config import DifficultyConfig
+from mixed_r1_verl.engine.config import BuildConfig, DifficultyConfig, SourceConfig
 from mixed_r1_verl.engine.difficulty import _chunk_edges, add_scores, histograms, select
 from mixed_r1_verl.engine.policy import RESPONSES, reward_block
 
@@ -73,10 +73,14 @@ def test_chunks_never_hold_rows_of_two_sources() -> None:
 
 @pytest.mark.verl
 def test_the_reward_block_is_the_recipes() -> None:
-    block = reward_block(DifficultyConfig("some/model", recipe="mixed_r1", reward={"format_weight": 0.3}))
-    assert block["embedding_model"] == "some/model"
-    assert (block["format_weight"], block["iou"]["box_frame"]) == (0.3, "resized")
+    def block(**changes: Any) -> dict[str, Any]:
+        difficulty = DifficultyConfig("some/model", **changes)
+        return reward_block(BuildConfig((SourceConfig("chartqa"),), difficulty=difficulty, reward={"max_chars": 99}))
+
+    found = block(recipe="mixed_r1", reward={"format_weight": 0.3})
+    assert found["embedding_model"] == "some/model"
+    assert (found["format_weight"], found["iou"]["box_frame"], found["max_chars"]) == (0.3, "resized", 99)
     with pytest.raises(DataError, match=r"difficulty.recipe.*mixed_r2"):
-        reward_block(DifficultyConfig("m", recipe="mixed_r2"))
+        block(recipe="mixed_r2")
     with pytest.raises(DataError, match=r"difficulty\.reward: unknown key 'fromat_weight'"):
-        reward_block(DifficultyConfig("m", reward={"fromat_weight": 0.3}))
+        block(reward={"fromat_weight": 0.3})

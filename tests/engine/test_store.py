@@ -1,11 +1,15 @@
 """Stage folders: found again, made anew, never half made."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from mixed_r1_verl.core.code import imported_modules
 from mixed_r1_verl.core.rows import DataError
-from mixed_r1_verl.engine.store import Store
+from mixed_r1_verl.engine.store import Store, reward_key
+from mixed_r1_verl.rewards.kinds import KINDS
 
 
 def test_a_stage_runs_once_for_a_key_and_a_killed_one_finds_what_it_left(tmp_path: Path) -> None:
@@ -18,11 +22,11 @@ def test_a_stage_runs_once_for_a_key_and_a_killed_one_finds_what_it_left(tmp_pat
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        store.stage("s", __file__, {"a": 1}, make)
-    assert not store.folder("s", __file__, {"a": 1}).exists()
-    folder = store.stage("s", __file__, {"a": 1}, make)
-    assert store.stage("s", __file__, {"a": 1}, make) == folder
-    assert store.stage("s", __file__, {"a": 2}, make) != folder
+        store.stage("s", "mixed_r1_verl.engine.store", {"a": 1}, make)
+    assert not store.folder("s", "mixed_r1_verl.engine.store", {"a": 1}).exists()
+    folder = store.stage("s", "mixed_r1_verl.engine.store", {"a": 1}, make)
+    assert store.stage("s", "mixed_r1_verl.engine.store", {"a": 1}, make) == folder
+    assert store.stage("s", "mixed_r1_verl.engine.store", {"a": 2}, make) != folder
     assert runs == [[], ["chunk"], []]
 
 
@@ -47,3 +51,46 @@ def test_two_builds_cannot_share_a_work_folder(tmp_path: Path) -> None:
         Store(tmp_path).locked(),
     ):
         pass
+
+
+STAGES = (
+    "describe",
+    "duplicates",
+    "decontaminate",
+    "difficulty",
+    "policy",
+    "balance",
+    "quotas",
+    "split",
+    "mix",
+    "write",
+)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_key_of_a_stage_covers_all_code_that_it_can_run(stage: str) -> None:
+    """What Python has imported after the module of a stage, and what only its functions import."""
+    module = f"mixed_r1_verl.engine.{stage}"
+    code = f"import sys; before = set(sys.modules); import {module}; print(*(set(sys.modules) - before))"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = {name for name in ran.stdout.split() if name.startswith("mixed_r1_verl.")}
+    assert module in loaded and loaded <= imported_modules(module)
+
+
+def test_what_converts_describes_and_answers_depends_on_the_rewards_and_on_the_families_of_models() -> None:
+    """Boxes in the frame of a resized picture are read with a family's own rule."""
+    for module in ("mixed_r1_verl.engine.convert", "mixed_r1_verl.engine.describe", "mixed_r1_verl.engine.policy"):
+        covered = imported_modules(module)
+        assert {"mixed_r1_verl.core.families", "mixed_r1_verl.core.boxes"} <= covered
+        assert {f"mixed_r1_verl.rewards.kinds.{kind}" for kind in KINDS} <= covered
+        assert "mixed_r1_verl.rewards.extraction" in covered
+
+
+def test_code_of_a_custom_kind_is_part_of_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    block = {"custom": {"mine": "kind_for_this_test:score"}}
+    (tmp_path / "kind_for_this_test.py").write_text("def score(answer, truth): return 1.0\n", encoding="utf-8")
+    before = reward_key(block)
+    (tmp_path / "kind_for_this_test.py").write_text("def score(answer, truth): return 0.5\n", encoding="utf-8")
+    assert reward_key(block) != before
+    assert reward_key({}) == reward_key({})
