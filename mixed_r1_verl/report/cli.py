@@ -121,19 +121,18 @@ def _without_custom(config: MixedRewardConfig) -> MixedRewardConfig:
 
 
 def _join_notes(matcher: Matcher, rollouts: Sequence[Rollout]) -> list[str]:
-    joined = matcher.joined
     if not rollouts:
         return ["No rollouts were dumped: train with trainer.rollout_data_dir and trainer.validation_data_dir."]
     if not matcher.candidates:
         return ["No data was given, so there are no pictures: name the run's parquet files with --data."]
-    notes = [f"{joined.exact:,} rollouts were found in the data."]
-    if joined.several:
+    notes = [f"{matcher.exact:,} rollouts were found in the data."]
+    if matcher.several:
         notes.append(
-            f"{joined.several:,} rollouts have a question and an answer that several rows of the data share; "
+            f"{matcher.several:,} rollouts have a question and an answer that several rows of the data share; "
             "verl dumps no row id, so no picture is shown with them."
         )
-    if joined.missing:
-        notes.append(f"{joined.missing:,} rollouts were not found in the data.")
+    if matcher.missing:
+        notes.append(f"{matcher.missing:,} rollouts were not found in the data.")
     return notes
 
 

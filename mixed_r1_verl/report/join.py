@@ -11,14 +11,14 @@ What such rows have in common is taken from them; a picture only if it is the sa
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from mixed_r1_verl.core.rows import DataError, DataRow, RowError, read_records, row_of
 from mixed_r1_verl.report.run import Rollout
 
-__all__ = ["Candidate", "Joined", "Matcher", "essence", "read_candidates"]
+__all__ = ["Candidate", "Matcher", "essence", "read_candidates"]
 
 MAX_MISSES = 500
 """Prompts looked for in vain, one after the other, before the rest of a run is taken to be of other data."""
@@ -71,25 +71,18 @@ def read_candidates(files: Mapping[Path, str]) -> list[Candidate]:
 
 
 @dataclass
-class Joined:
-    """How many rollouts found their row: one row, several alike, or none."""
-
-    exact: int = 0
-    several: int = 0
-    missing: int = 0
-
-
-@dataclass
 class Matcher:
     """Finds the rows of rollouts.
 
     Attributes:
         candidates: rows of the data.
-        joined: counts what was found.
+        exact, several, missing: how many rollouts found one row, several alike, or none.
     """
 
     candidates: Sequence[Candidate]
-    joined: Joined = field(default_factory=Joined)
+    exact: int = 0
+    several: int = 0
+    missing: int = 0
 
     def __post_init__(self) -> None:
         self._by_id: dict[str, list[int]] = {}
@@ -109,14 +102,14 @@ class Matcher:
         for rollout in rollouts:
             found = self._by_id.get(rollout.texts.get("id", "")) or self._find(rollout)
             if not found:
-                self.joined.missing += 1
+                self.missing += 1
                 continue
             self._fill(rollout, [self.candidates[number].row for number in found])
             if len(found) == 1:
                 rollout.row = found[0]
-                self.joined.exact += 1
+                self.exact += 1
             else:
-                self.joined.several += 1
+                self.several += 1
 
     def _find(self, rollout: Rollout) -> list[int]:
         key = (rollout.split, rollout.ground_truth, rollout.prompt)

@@ -329,6 +329,12 @@ def test_jsonl_and_parquet_are_read_alike(tmp_path: Path) -> None:
     assert audit_file(jsonl) == audit_file(tmp_path / "a.parquet") == audit_rows(rows)
 
 
+def test_line_separators_are_text_and_end_no_line(tmp_path: Path) -> None:
+    lines = [json.dumps(record(row("chart", f"a\u2028{n}\u0085b")), ensure_ascii=False) for n in range(3)]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    assert [r.ground_truth for r in read_audit_rows(tmp_path / "a.jsonl")] == [f"a\u2028{n}\u0085b" for n in range(3)]
+
+
 BAD_FILES = [
     ("missing.jsonl", None, "no such file"),
     ("broken.jsonl", '{"data_source": "a"}\n', "row 1: ground_truth: missing .there is no reward_model.ground_truth"),

@@ -2,8 +2,11 @@
 
 import pytest
 
-from mixed_r1_verl.report.components import gold_boxes, gold_of, predicted_boxes, recompute
+from mixed_r1_verl.core.rows import DataRow
+from mixed_r1_verl.report.components import Recomputed, gold_boxes, gold_of, predicted_boxes, recompute
+from mixed_r1_verl.report.join import Candidate, Matcher
 from mixed_r1_verl.report.run import Rollout
+from mixed_r1_verl.rewards.config import MixedRewardConfig
 from mixed_r1_verl.rewards.mixed import MixedReward
 
 RESPONSE = "<think>.</think><answer>{}</answer>"
@@ -64,3 +67,15 @@ def test_only_kinds_whose_answers_are_boxes_have_boxes() -> None:
     size = {"width": 100, "height": 50}
     assert gold_of(rollout("[[10,20,30,40]]", "open_ended", **size), MixedReward()) is None
     assert gold_of(rollout("[[10,20,30,40]]", "unknown", **size), MixedReward()) is None
+
+
+def test_a_function_of_a_users_own_is_asked_again_with_its_columns() -> None:
+    reward = MixedReward(MixedRewardConfig(custom={"close": "own_rewards:closeness"}))
+    info = {"reward": "close", "question": "question", "difficulty": 1, "unit": "cm"}
+    dumped = [
+        Rollout("train", 1, "g", "question", RESPONSE.format(answer), "4", {"score": score})
+        for answer, score in (("4 cm", 0.9 * 0.5 + 0.1), ("4", 0.9 * 0.25 + 0.1), ("cm", 1.0))
+    ]
+    Matcher([Candidate(DataRow("f", 0, "s", "4", info), "question")]).attach(dumped)
+    assert recompute(dumped, reward) == Recomputed(3, 2)
+    assert [one.values.get("acc") for one in dumped] == [0.5, 0.25, None]

@@ -24,7 +24,7 @@ def test_a_real_dump_is_joined(run_folder: Path) -> None:
     matcher = Matcher(rows)
     matcher.attach(rollouts)
     # Two rows of each file have the same question and answer: 2 of 5 prompts.
-    assert (matcher.joined.exact, matcher.joined.several, matcher.joined.missing) == (18, 12, 0)
+    assert (matcher.exact, matcher.several, matcher.missing) == (18, 12, 0)
     for one in rollouts:
         assert one.kind in one.source
         if one.row is not None:
@@ -59,4 +59,4 @@ def test_data_of_another_run_does_not_take_for_ever() -> None:
     rows = [data_row(i, f"question{i}", "yes") for i in range(2000)]
     matcher = Matcher(rows)
     matcher.attach(rollout(f"something else {i}" * 20, "yes") for i in range(5000))
-    assert matcher.joined.missing == 5000
+    assert matcher.missing == 5000

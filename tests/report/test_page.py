@@ -102,6 +102,18 @@ def test_too_many_rollouts_are_drawn_in_whole_groups() -> None:
     assert choose(shown, 100) == shown
 
 
+def test_a_reward_that_cannot_be_imported_costs_its_components_and_no_page(tmp_path: Path) -> None:
+    path = tmp_path / "1.jsonl"
+    record = {"output": "<think>.</think><answer>a</answer>", "gts": "a", "data_source": "s"}
+    kinds = {"mine": 0.0, "chart": 1.0}
+    path.write_text("".join(json.dumps({**record, "score": kinds[k], "reward_kind": k}) + "\n" for k in kinds))
+    arguments = ("--set", "custom.mine=no_such_module:reward", "--output", tmp_path / "page.html")
+    assert report(path, *arguments).exit_code == 0
+    data = unpacked((tmp_path / "page.html").read_text())
+    assert "no_such_module" in " ".join(data["meta"]["runs"][0]["notes"])
+    assert data["columns"]["values"]["acc"] == [None, 1.0]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -56,3 +56,12 @@ def test_pictures_may_lie_beside_the_file(tmp_path: Path, prefix: str) -> None:
     pictures = Pictures(100_000)
     pictures.add(parquet(tmp_path / "a.parquet", [[{"image": f"{prefix}{tmp_path / 'a.png'}"}]]), [0])
     assert pictures.places == {0: [0]}
+
+
+@pytest.mark.parametrize("compliant", [True, False], ids=["list.element", "list.item"])
+def test_members_of_lists_may_have_any_name(tmp_path: Path, compliant: bool) -> None:
+    table = pa.table({"images": [[{"bytes": encoded("red")}]]})
+    pq.write_table(table, tmp_path / "a.parquet", use_compliant_nested_type=compliant)
+    pictures = Pictures(100_000)
+    pictures.add([DataRow(str(tmp_path / "a.parquet"), 0, "s", "t", {})], [0])
+    assert pictures.places == {0: [0]}

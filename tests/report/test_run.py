@@ -72,6 +72,21 @@ def test_a_line_that_is_still_being_written_is_left_out(tmp_path: Path) -> None:
     assert [rollout.response for rollout in read_rollouts("train", path, COLUMNS)] == ["a"]
 
 
+def test_line_separators_are_text_and_end_no_line(tmp_path: Path) -> None:
+    path = tmp_path / "1.jsonl"
+    path.write_text('{"output": "a\u2028b\u0085c", "gts": "x\u2028y"}\n{"output": "d", "gts": "z"}\n', encoding="utf-8")
+    rollouts = list(read_rollouts("train", path, COLUMNS))
+    assert [(one.response, one.ground_truth) for one in rollouts] == [("a\u2028b\u0085c", "x\u2028y"), ("d", "z")]
+
+
+def test_columns_that_rewards_read_are_of_the_row_and_no_components(tmp_path: Path) -> None:
+    path = tmp_path / "1.jsonl"
+    path.write_text('{"output": "a", "gts": "x", "score": 1, "unit": "cm", "tolerance": 0.5, "judge": 0.25}\n')
+    (rollout,) = read_rollouts("train", path, ("unit", "tolerance"))
+    assert rollout.extra == {"unit": "cm", "tolerance": 0.5}
+    assert rollout.values == {"score": 1.0, "judge": 0.25}
+
+
 def test_an_empty_folder_says_what_a_run_needs(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"trainer\.rollout_data_dir"):
         find_run(tmp_path)
