@@ -16,9 +16,9 @@ from mixed_r1_verl.core.verl_config import RunError
 from mixed_r1_verl.report.components import recompute
 from mixed_r1_verl.report.history import dumped_curves, logged_curves, merge_curves, read_scalars
 from mixed_r1_verl.report.join import Candidate, Matcher, read_candidates
-from mixed_r1_verl.report.page import LoadedRun, choose, render
+from mixed_r1_verl.report.page import LoadedRun, choose, render_page
 from mixed_r1_verl.report.pictures import Pictures
-from mixed_r1_verl.report.run import Rollout, Run, find_run, read_rollouts
+from mixed_r1_verl.report.run import Rollout, Run, find_run, read_dump
 from mixed_r1_verl.rewards.config import MixedRewardConfig
 from mixed_r1_verl.rewards.mixed import MixedReward
 
@@ -52,11 +52,11 @@ def report_command(
         runs = [find_run(place) for place in (run, compare) if place is not None]
         own = {file: split for found in runs for file, split in found.data.items()}
         files = dict.fromkeys(data, "") if data else own
-        write_text(output, build(runs, files, set_ or [], max_rollouts, int(picture_mb * 1e6)))
+        write_text(output, build_page(runs, files, set_ or [], max_rollouts, int(picture_mb * 1e6)))
     typer.echo(f"{output}: {output.stat().st_size / 1e6:.1f} MB", err=True)
 
 
-def build(
+def build_page(
     runs: Sequence[Run], files: Mapping[Path, str], settings: Sequence[str], max_rollouts: int, picture_bytes: int
 ) -> str:
     """The page of one run or two.
@@ -80,7 +80,7 @@ def build(
     if pictures.dropped or pictures.broken:
         left_out = f"Pictures of {pictures.dropped:,} rows left out for their size (--picture-mb)"
         loaded[0].notes.append(f"{left_out}; {pictures.broken:,} pictures could not be read.")
-    return render(" and ".join(run.name for run in runs), loaded, rows, pictures)
+    return render_page(" and ".join(run.name for run in runs), loaded, rows, pictures)
 
 
 def _load(run: Run, candidates: Sequence[Candidate], settings: Sequence[str], most: int) -> LoadedRun:
@@ -92,7 +92,7 @@ def _load(run: Run, candidates: Sequence[Candidate], settings: Sequence[str], mo
     except ConfigError as error:
         notes.append(f"Rollouts of the run's own rewards are shown as they were dumped: {error}")
         reward = MixedReward(_without_custom(config))
-    rollouts = [rollout for split, path in run.dumps for rollout in read_rollouts(split, path, reward.columns)]
+    rollouts = [rollout for split, path in run.dumps for rollout in read_dump(split, path, reward.columns)]
     notes.insert(0, f"{len(rollouts):,} rollouts in {len(run.dumps):,} files.")
     matcher = Matcher(candidates)
     matcher.attach(rollouts)

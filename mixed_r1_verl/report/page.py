@@ -81,7 +81,7 @@ def choose(rollouts: Sequence[Rollout], most: int) -> list[Rollout]:
     return [rollout for rollout in rollouts if (rollout.split, rollout.step, rollout.group) in kept]
 
 
-def render(title: str, runs: Sequence[LoadedRun], rows: Sequence[DataRow], pictures: Pictures) -> str:
+def render_page(title: str, runs: Sequence[LoadedRun], rows: Sequence[DataRow], pictures: Pictures) -> str:
     """The page as HTML.
 
     Args:

@@ -120,7 +120,7 @@ _OWN_FIELDS = frozenset(
 )
 
 
-def read_rollouts(split: str, path: Path, columns: Collection[str]) -> Iterator[Rollout]:
+def read_dump(split: str, path: Path, columns: Collection[str]) -> Iterator[Rollout]:
     """The rollouts of a dump of verl or of a file of `mixed-r1 eval`.
 
     Args:

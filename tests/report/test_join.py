@@ -4,7 +4,7 @@ from pathlib import Path
 
 from mixed_r1_verl.core.rows import DataRow
 from mixed_r1_verl.report.join import Candidate, Matcher, read_candidates
-from mixed_r1_verl.report.run import Rollout, find_run, read_rollouts
+from mixed_r1_verl.report.run import Rollout, find_run, read_dump
 
 COLUMNS = ("choices", "question", "width", "height", "box_frame")
 
@@ -20,7 +20,7 @@ def data_row(number: int, question: str, truth: str, **extra: object) -> Candida
 def test_a_real_dump_is_joined(run_folder: Path) -> None:
     run = find_run(run_folder)
     rows = read_candidates(run.data)
-    rollouts = [one for split, path in run.dumps for one in read_rollouts(split, path, COLUMNS)]
+    rollouts = [one for split, path in run.dumps for one in read_dump(split, path, COLUMNS)]
     matcher = Matcher(rows)
     matcher.attach(rollouts)
     # Two rows of each file have the same question and answer: 2 of 5 prompts.

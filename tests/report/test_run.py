@@ -6,7 +6,7 @@ import pytest
 
 from mixed_r1_verl.core.rows import DataError
 from mixed_r1_verl.core.verl_config import RunError
-from mixed_r1_verl.report.run import find_run, read_rollouts
+from mixed_r1_verl.report.run import find_run, read_dump
 
 COLUMNS = ("choices", "question", "width", "height", "box_frame")
 
@@ -43,7 +43,7 @@ def test_a_file_of_mixed_r1_eval_is_a_run(tmp_path: Path) -> None:
         '"width": 9, "height": 8, "question": "q?"}\n'
     )
     (split, file), *_ = find_run(path).dumps
-    (rollout,) = read_rollouts(split, file, COLUMNS)
+    (rollout,) = read_dump(split, file, COLUMNS)
     assert (rollout.split, rollout.group, rollout.kind, rollout.source) == ("validation", "val.parquet:3", "iou", "a")
     assert rollout.values == {"score": 1.0, "acc": 1.0, "truncated": 0.0}
     assert rollout.extra == {"width": 9, "height": 8, "question": "q?"}
@@ -63,26 +63,26 @@ def test_what_is_no_dump_is_refused_by_line(tmp_path: Path, text: str, message: 
     path = tmp_path / "1.jsonl"
     path.write_text(text)
     with pytest.raises(DataError, match=message):
-        list(read_rollouts("train", path, COLUMNS))
+        list(read_dump("train", path, COLUMNS))
 
 
 def test_a_line_that_is_still_being_written_is_left_out(tmp_path: Path) -> None:
     path = tmp_path / "1.jsonl"
     path.write_text('{"output": "a", "gts": "x", "score": 1}\n{"output": "b", "g')
-    assert [rollout.response for rollout in read_rollouts("train", path, COLUMNS)] == ["a"]
+    assert [rollout.response for rollout in read_dump("train", path, COLUMNS)] == ["a"]
 
 
 def test_line_separators_are_text_and_end_no_line(tmp_path: Path) -> None:
     path = tmp_path / "1.jsonl"
     path.write_text('{"output": "a\u2028b\u0085c", "gts": "x\u2028y"}\n{"output": "d", "gts": "z"}\n', encoding="utf-8")
-    rollouts = list(read_rollouts("train", path, COLUMNS))
+    rollouts = list(read_dump("train", path, COLUMNS))
     assert [(one.response, one.ground_truth) for one in rollouts] == [("a\u2028b\u0085c", "x\u2028y"), ("d", "z")]
 
 
 def test_columns_that_rewards_read_are_of_the_row_and_no_components(tmp_path: Path) -> None:
     path = tmp_path / "1.jsonl"
     path.write_text('{"output": "a", "gts": "x", "score": 1, "unit": "cm", "tolerance": 0.5, "judge": 0.25}\n')
-    (rollout,) = read_rollouts("train", path, ("unit", "tolerance"))
+    (rollout,) = read_dump("train", path, ("unit", "tolerance"))
     assert rollout.extra == {"unit": "cm", "tolerance": 0.5}
     assert rollout.values == {"score": 1.0, "judge": 0.25}
 
