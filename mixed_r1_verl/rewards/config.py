@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Gt, Interval
 
 from mixed_r1_verl.core.config import ConfigError, check_bounds, read_dataclass, suggestion
+from mixed_r1_verl.rewards.custom import custom_kind
 from mixed_r1_verl.rewards.kinds import KINDS
 
 __all__ = ["MixedRewardConfig"]
@@ -95,6 +96,13 @@ class MixedRewardConfig:
         if not isinstance(mapping, Mapping):
             raise ConfigError(f"the reward block must be a mapping, not {type(mapping).__name__}")
         sections = {name: kind.config for name, kind in KINDS.items() if kind.config is not None}
+        custom = mapping.get("custom")
+        custom = custom if isinstance(custom, Mapping) else {}
+        for name in set(custom) & set(mapping):
+            own = custom_kind(name, custom[name]).config
+            if own is None:
+                raise ConfigError(f"{name}: the custom reward {custom[name]!r} has no options")
+            sections[name] = own
         general = [one.name for one in dataclasses.fields(cls) if one.name != "options"]
         for key in mapping:
             if key not in general and key not in sections:

@@ -43,7 +43,7 @@ def function_kind(name: str, function: Callable[..., Any], target: str = "") -> 
     """The kind of a function; it is called once on a made-up answer, and what it returns must be a result.
 
     Raises:
-        ConfigError: the function cannot be called so, or returns something else.
+        ConfigError: the function takes fewer than two arguments, or returns something else.
 
     >>> kind = function_kind("length", lambda answer, truth, *, limit=10: len(answer) <= limit)
     >>> kind.columns, kind.parse("", {"limit": 3}, Scoring(None, lambda: None)).score("four").acc
@@ -84,7 +84,8 @@ def function_kind(name: str, function: Callable[..., Any], target: str = "") -> 
 
 
 def _try_once(function: Callable[..., Any], columns: Mapping[str, inspect.Parameter], target: str) -> None:
-    """Call the function on a made-up answer. That it cannot read it is no fault; what it returns may be one."""
+    """Call the function on a made-up answer. What it raises is no fault, for it may be hard to please; what it returns
+    may be one."""
     made_up = {"choices": [], "extra_info": {}, "question": "", "width": 1, "height": 1}
     given = {name: made_up.get(name, "") for name, one in columns.items() if one.default is one.empty}
     try:

@@ -22,7 +22,7 @@ LETTER_INSTRUCTION = "Answer with the letter of the right option."
 
 
 class Gold:
-    """The ground truth of one row, read; subclasses are small frozen dataclasses.
+    """The ground truth of one row, read.
 
     Attributes:
         honest: the text of an answer that scores 1, as a model would write it.

@@ -45,7 +45,10 @@ class MixedReward:
             **KINDS,
             **{name: custom_kind(name, target) for name, target in self.config.custom.items()},
         }
-        self._scoring = {name: Scoring(self.config.of(name), lambda: self.embedding_table) for name in self.kinds}
+        self._scoring = {
+            name: Scoring(self.config.of(name) or (kind.config and kind.config()), lambda: self.embedding_table)
+            for name, kind in self.kinds.items()
+        }
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -87,9 +90,10 @@ class MixedReward:
             `score`, `acc`, `format`, `error` (floats in [0, 1]), `reward_kind`, `prediction` (what was read,
             at most 200 characters) and `reason` (why `acc` is not 1, or what went wrong). Always the same keys.
         """
-        extra_info = extra_info or {}
-        kind = str(extra_info.get("reward") or self.config.routes.get(data_source) or "")
+        kind = ""
         try:
+            extra_info = extra_info or {}
+            kind = str(extra_info.get("reward") or self.config.routes.get(data_source) or "")
             kind = self.route(data_source, extra_info)
             if len(solution_str) > self.config.max_chars:
                 return result(kind, reason="too_long")

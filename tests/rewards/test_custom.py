@@ -1,14 +1,17 @@
 """Reward kinds of users' own: what a function may ask for and return, and what is refused at start-up."""
 
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 import numpy as np
 import pytest
+from annotated_types import Interval
 
-from mixed_r1_verl.core.config import ConfigError
+from mixed_r1_verl.core.config import ConfigError, check_bounds
 from mixed_r1_verl.rewards.config import MixedRewardConfig
 from mixed_r1_verl.rewards.custom import custom_kind, function_kind
-from mixed_r1_verl.rewards.kind import RewardKind, plain_gold
+from mixed_r1_verl.rewards.kind import Gold, RewardKind, Scoring, plain_gold
 from mixed_r1_verl.rewards.mixed import MixedReward
 from mixed_r1_verl.rewards.verdict import Verdict
 
@@ -37,6 +40,19 @@ def one_argument(answer: str) -> float:
     return 1.0
 
 
+@dataclass(frozen=True)
+class PayConfig:
+    pay: Annotated[float, Interval(ge=0, le=1)] = 0.5
+
+    def __post_init__(self) -> None:
+        check_bounds(self, "mine")
+
+
+def pays(truth: str, row: Mapping[str, Any], scoring: Scoring) -> Gold:
+    return plain_gold(truth, lambda answer: Verdict(scoring.options.pay, answer))
+
+
+WITH_OPTIONS = RewardKind("with_options", pays, config=PayConfig)
 A_KIND = RewardKind("whatever", lambda truth, row, scoring: plain_gold(truth, lambda answer: Verdict(0.5, answer)))
 NO_FUNCTION = 3
 
@@ -97,3 +113,32 @@ def test_its_columns_are_those_that_the_manager_sends() -> None:
 def test_a_built_in_name_is_taken() -> None:
     with pytest.raises(ConfigError, match=r"custom\.chart: there is a built-in reward of this name"):
         MixedRewardConfig(custom={"chart": f"{__name__}:abstains"})
+
+
+@pytest.mark.parametrize(("section", "acc"), [({}, 0.5), ({"mine": {"pay": 0.25}}, 0.25)])
+def test_a_kind_has_options_of_its_own(section: dict[str, Any], acc: float) -> None:
+    block = {"custom": {"mine": f"{__name__}:WITH_OPTIONS"}, **section}
+    reward = MixedReward(MixedRewardConfig.from_mapping(block))
+    assert reward.score("toy", "<think>a</think><answer>b</answer>", "x", {"reward": "mine"})["acc"] == acc
+
+
+@pytest.mark.parametrize(
+    ("target", "section", "message"),
+    [
+        ("WITH_OPTIONS", {"pya": 1}, "unknown key 'mine.pya'; did you mean 'pay'?"),
+        ("WITH_OPTIONS", {"pay": 2.0}, "mine.pay is 2.0; it must be at least 0 and at most 1"),
+        ("abstains", {"pay": 0.5}, "has no options"),
+    ],
+)
+def test_options_of_a_custom_kind_are_checked(target: str, section: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        MixedRewardConfig.from_mapping({"custom": {"mine": f"{__name__}:{target}"}, "mine": section})
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("source", "info"), [([], {"reward": "chart"}), ("toy", ["no mapping"]), ({}, None), ("toy", 3)]
+)
+def test_nothing_that_a_row_holds_raises(source: Any, info: Any) -> None:
+    result = MixedReward().score(source, "<think>a</think><answer>b</answer>", "x", info)
+    assert set(result) == {"score", "acc", "format", "error", "reward_kind", "prediction", "reason"}
