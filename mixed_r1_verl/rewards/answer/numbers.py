@@ -21,7 +21,7 @@ def _table(rows: Mapping[str, _Meaning]) -> dict[str, _Meaning]:
     return {word: meaning for listing, meaning in rows.items() for word in listing.split(", ")}
 
 
-_SCALES = _table(
+SCALES = _table(
     {
         "hundred": 1e2,
         "thousand, thousands, k": 1e3,
@@ -116,7 +116,7 @@ _DIGITS = r"\d{1,3}(?:,\d{2,3}){0,8},\d{3}(?!\d)(?:\.\d{1,30})?|\d{1,40}(?:\.\d{
 _SPACED = r"\d{1,3}(?:[ '’]\d{3}){1,8}(?!\d)(?:\.\d{1,30})?"
 _POWER = r"[eE][-+]?\d{1,3}(?!\d)| ?[×x*] ?10 ?\^ ?\(?[-+]?\d{1,3}\)?"
 _CURRENCY_SIGN = r"(?:US|A|C|HK|S|NZ)?\$|€|£|¥|₹|₩|(?:USD|EUR|GBP|CNY|RMB|INR|JPY|Rs\.?)(?![A-Za-z])"
-_SCALE_WORD = rf"(?:{'|'.join(sorted(_SCALES, key=len, reverse=True))})(?!(?<=[a-z])[a-z])"
+_SCALE_WORD = rf"(?:{'|'.join(sorted(SCALES, key=len, reverse=True))})(?!(?<=[a-z])[a-z])"
 
 
 def _number_pattern(digits: str) -> str:
@@ -220,7 +220,7 @@ def _number(match: re.Match[str]) -> Number | None:
         return None
     scale = _CAPITAL_SCALES[match["capital"]] if match["capital"] else 1.0
     if match["scale"]:
-        scale = _SCALES[match["scale"].lower()]
+        scale = SCALES[match["scale"].lower()]
     value = (value + float(match["whole"] or 0)) * scale
     sign, inner = match["sign"] or "", match["inner"] or ""
     if (sign and inner) or not math.isfinite(value):

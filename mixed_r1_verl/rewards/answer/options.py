@@ -107,6 +107,9 @@ class Options:
 
     def read(self, answer: str) -> tuple[str, str]:
         """The label that an answer commits itself to, and why there is none."""
+        label = self.labels.get(answer.strip().upper())
+        if label:  # the commonest answer, without the machinery
+            return label, ""
         text = plain_text(answer)
         bare = BARE_LABEL.fullmatch(text)
         if bare and "?" not in text:
@@ -234,6 +237,9 @@ def read_polarity(answer: str) -> tuple[str, str]:
     >>> read_polarity("**No**, it is not."), read_polarity("No idea")[0], read_polarity("Yes and no")[0]
     (('no', ''), '', '')
     """
+    polarity = polarity_of(answer)
+    if polarity:
+        return polarity, ""
     found = set()
     for claim in find_claims(answer).places():
         match = _POLAR.match(claim)

@@ -23,26 +23,25 @@ The rule for numbers is ChartQA's relaxed accuracy (Masry et al. 2022; Methani e
 import json
 import operator
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any
 
 from annotated_types import Interval
 
 from mixed_r1_verl.core.config import check_bounds
 from mixed_r1_verl.rewards.answer.dates import read_dates, read_decades, read_times, same_date, same_time
-from mixed_r1_verl.rewards.answer.numbers import Number, parse_number
+from mixed_r1_verl.rewards.answer.numbers import SCALES, Number, parse_number
 from mixed_r1_verl.rewards.answer.options import SEVERAL
 from mixed_r1_verl.rewards.answer.statements import find_claims, offered_numbers, readings, said
 from mixed_r1_verl.rewards.answer.text import MAX_ANSWER_CHARS, plain_text, text_key
 from mixed_r1_verl.rewards.cheats import CLOSED_CHEATS, LABEL_CHEAT, NUMBER_CHEATS, say
-from mixed_r1_verl.rewards.kind import Gold as RewardGold
-from mixed_r1_verl.rewards.kind import RewardKind, Scoring, letter_or, plain_gold
-from mixed_r1_verl.rewards.kinds import matching
+from mixed_r1_verl.rewards.kind import Gold, RewardKind, letter_or
+from mixed_r1_verl.rewards.kinds.matching import matching_reward
 from mixed_r1_verl.rewards.verdict import GroundTruthError, Verdict
 
-__all__ = ["ChartConfig", "anls", "chart_reward", "is_year", "parse_ground_truth"]
+__all__ = ["KIND", "ChartConfig", "ChartGold", "anls", "chart_reward", "is_year", "parse_ground_truth"]
 
 
 @dataclass(frozen=True)
@@ -65,12 +64,8 @@ class ChartConfig:
 _DEFAULT = ChartConfig()
 
 
-class TypedAnswer(Protocol):
-    """A published answer as the type that it is."""
-
-    def score(self, answer: str, question: str, config: ChartConfig) -> Verdict:
-        """Read the answer as this type and compare."""
-        ...
+Judge = Callable[[str, str, ChartConfig], Verdict]
+"""Reads an answer as the type of a ground truth and compares, given the question and the configuration."""
 
 
 def chart_reward(answer: str, ground_truth: str, *, question: str = "", config: ChartConfig = _DEFAULT) -> Verdict:
@@ -93,79 +88,80 @@ def chart_reward(answer: str, ground_truth: str, *, question: str = "", config: 
     >>> chart_reward("Turkey and Slovenia", "[Slovenia, Turkey]").acc, chart_reward("40 or 42", "42").acc
     (1.0, 0.0)
     """
-    gold = parse_ground_truth(ground_truth)
-    if len(answer) > MAX_ANSWER_CHARS:
-        return Verdict(0.0, "", "too_long")
-    if not answer or answer.isspace():
-        return Verdict(0.0, "", "empty")
-    verdict = gold.score(answer, question, config)
-    if verdict.acc < 1.0 and text_key(answer) == text_key(ground_truth) and "?" not in answer.replace(ground_truth, ""):
-        return Verdict(1.0, plain_text(answer))
-    return verdict
+    return parse_ground_truth(ground_truth, question=question, config=config).score(answer)
 
 
-@lru_cache(maxsize=16384)
-def parse_ground_truth(ground_truth: str) -> TypedAnswer:
+@dataclass(frozen=True)
+class ChartGold(Gold):
+    """A ground truth of the chart reward, with the question and the configuration that it is compared under."""
+
+    judge: Judge
+    question: str
+    config: ChartConfig
+    honest: str = ""
+    form: str = ""
+
+    def score(self, answer: str) -> Verdict:
+        """The judgement by the type of the ground truth; what is equal to it as a text is right in any case."""
+        if len(answer) > MAX_ANSWER_CHARS:
+            return Verdict(0.0, "", "too_long")
+        if not answer or answer.isspace():
+            return Verdict(0.0, "", "empty")
+        verdict = self.judge(answer, self.question, self.config)
+        equal = verdict.acc < 1.0 and text_key(answer) == text_key(self.honest)
+        return Verdict(1.0, plain_text(answer)) if equal and "?" not in answer.replace(self.honest, "") else verdict
+
+
+def parse_ground_truth(ground_truth: str, *, question: str = "", config: ChartConfig = _DEFAULT) -> ChartGold:
     """Read a published answer as the type that it is.
 
     Raises:
         GroundTruthError: when nothing in it can be compared.
 
-    >>> parse_ground_truth("[2013, 2016]").members[0].number.value, parse_ground_truth("the 1990s").value
-    (2013.0, 1990)
+    >>> parse_ground_truth("Yes").form, parse_ground_truth("[2013, 2016]").score("2016 and 2013").acc
+    ('polar', 1.0)
     """
+    honest = ground_truth.strip()
+    polar = "polar" if honest.lower() in _POLAR else ""
+    return ChartGold(_judge_of(ground_truth), question, config, honest, polar)
+
+
+@lru_cache(maxsize=16384)
+def _judge_of(ground_truth: str) -> Judge:
     text = plain_text(ground_truth)
     if not text_key(text):
         raise GroundTruthError(f"the chart reward cannot read ground truth {ground_truth!r}: it is empty")
-    members = _gold_members(text)
-    if members is not None:
-        return ListGold(tuple(_parse_member(member) for member in members))
-    return _parse_member(text)
+    members = _listed(text)
+    if len(members) == 1:
+        judge = _judge_of_one(members[0])
+        return lambda answer, question, config: judge(plain_text(answer).strip("[]"), question, config)
+    return (
+        partial(_judge_list, members, [_judge_of_one(member) for member in members]) if members else _judge_of_one(text)
+    )
 
 
-def anls(prediction: str, target: str, threshold: float = 0.5) -> float:
-    """Normalised Levenshtein similarity without regard to case, 0 below the threshold (Biten et al. 2019).
-
-    >>> round(anls("Don't", "Won't"), 3), anls("100%", "94%")
-    (0.8, 0.0)
-    """
-    from rapidfuzz.distance import Levenshtein
-
-    similarity = float(Levenshtein.normalized_similarity(prediction.strip().lower(), target.strip().lower()))
-    return similarity if similarity >= threshold else 0.0
+_POLAR = ("yes", "no", "true", "false")
+_MOMENTS: tuple[tuple[Callable[[str], Sequence[Any]], Callable[[Any, Any], bool], str], ...] = (
+    (read_times, same_time, "no_time"),
+    (read_dates, same_date, "no_date"),
+    (read_decades, operator.eq, "no_decade"),
+)
 
 
-def _parse_member(text: str) -> TypedAnswer:
-    """The type of one published answer that is no list."""
-    if text.lower().rstrip(".") in ("yes", "no", "true", "false"):
-        return ShortGold(text)
-    if len(text) == 1 and text.isascii() and text.isalpha():
-        return ShortGold(text.upper())
-    alternatives = _alternatives(text)
-    if alternatives:
-        return alternatives
+def _judge_of_one(text: str) -> Judge:
+    """The judge for one published answer that is no list."""
+    if text.lower().rstrip(".") in _POLAR or (len(text) == 1 and text.isascii() and text.isalpha()):
+        return lambda answer, question, config: matching_reward(answer, text)
+    numbers = [number for part in text.split(" / ") if (number := parse_number(part))]
+    if len(numbers) == 1 + text.count(" / ") == 2 and _one_in_two_scales(*(number.value for number in numbers)):
+        return partial(_judge_number, numbers)
     number = parse_number(text)
     if number is not None:
-        return NumberGold(number)
-    for moment in MOMENTS:
-        found = moment.read(text)
-        if found:
-            return MomentGold(moment, found[0])
-    return LabelGold(text, text_key(text))
-
-
-def _alternatives(text: str) -> "NumberGold | None":
-    """`2.72 / 2720`: one value in two scales, either of which is right."""
-    parts = text.split(" / ")
-    if len(parts) != 2:
-        return None
-    numbers = [parse_number(part) for part in parts]
-    first, second = numbers
-    if first is None or second is None or not first.value or not second.value:
-        return None
-    ratio = max(first.value / second.value, second.value / first.value)
-    scales = (10.0, 100.0, 1e3, 1e6, 1e9)
-    return NumberGold(first, (second,)) if any(_close(ratio, scale, 1e-6) for scale in scales) else None
+        return partial(_judge_number, [number])
+    for read, same, missing in _MOMENTS:
+        if moments := read(text):
+            return partial(_judge_moment, read, partial(same, moments[0]), missing)
+    return partial(_judge_label, text)
 
 
 # --- numbers ----------------------------------------------------------------------------------------------------------
@@ -182,33 +178,23 @@ _ASKS_QUANTITY = re.compile(
     re.IGNORECASE,
 )
 _QUESTION_SCALE = re.compile(r"\b(thousand|million|billion|trillion)s?\b", re.IGNORECASE)
-_SCALE_VALUES = {"thousand": 1e3, "million": 1e6, "billion": 1e9, "trillion": 1e12}
 
 
-@dataclass(frozen=True)
-class NumberGold:
-    """A number; `others` are further values that are right as well."""
-
-    number: Number
-    others: tuple[Number, ...] = ()
-
-    def score(self, answer: str, question: str, config: ChartConfig) -> Verdict:
-        """Relaxed accuracy of the one number that the answer offers."""
-        fast = _plain_float(answer)
-        numbers = [fast] if fast is not None else offered_numbers(answer)
-        if len(numbers) != 1:
-            return Verdict(0.0, "", SEVERAL if numbers else "no_number")
-        number = numbers[0]
-        right = any(_same(number, gold, question, config.tolerance) for gold in (self.number, *self.others))
-        return Verdict(1.0 if right else 0.0, _shown(number), "" if right else "wrong")
+def _judge_number(golds: Sequence[Number], answer: str, question: str, config: ChartConfig) -> Verdict:
+    """Relaxed accuracy of the one number that the answer offers, against any of the golds."""
+    numbers = offered_numbers(answer)
+    if len(numbers) != 1:
+        return Verdict(0.0, "", SEVERAL if numbers else "no_number")
+    number = numbers[0]
+    right = any(_same(number, gold, question, config.tolerance) for gold in golds)
+    unit = ("%" if number.percent else "") + (f" {number.unit}" if number.unit else "")
+    return Verdict(1.0 if right else 0.0, f"{number.currency}{number.value:g}{unit}", "" if right else "wrong")
 
 
-def _plain_float(text: str) -> Number | None:
-    """The commonest answers, digits alone, without the machinery."""
-    text = text.strip()
-    if text.isascii() and text.isdigit() and len(text) <= 15:
-        return Number(float(text), plain=True)
-    return None
+def _one_in_two_scales(one: float, other: float) -> bool:
+    """`2.72 / 2720`: one value in two scales, either of which is right."""
+    ratio = max(abs(one), abs(other)) / (min(abs(one), abs(other)) or 1.0)
+    return one * other > 0 and any(_close(ratio, scale, 1e-6) for scale in (10.0, 100.0, 1e3, 1e6, 1e9))
 
 
 def is_year(number: Number, question: str) -> bool:
@@ -229,22 +215,19 @@ def is_year(number: Number, question: str) -> bool:
 def _same(answer: Number, gold: Number, question: str, tolerance: float) -> bool:
     if is_year(gold, question):
         return answer.value == gold.value and not answer.percent and not answer.currency
-    if gold.exact or answer.exact:
-        tolerance = 1e-9
     converted = _in_one_unit(answer, gold)
     if converted is None:
         return False
     value, target = converted
-    targets = [(value, target)]
-    if answer.percent != gold.percent:
-        # One of the two is written as a percentage: 41% is 41 percent and 0.41.
-        targets.append((value / 100, target) if answer.percent else (value, target / 100))
+    pairs = [converted]
+    if answer.percent != gold.percent:  # one of the two is written as a percentage: 41% is 41 percent and 0.41
+        pairs.append((value / 100, target) if answer.percent else (value, target / 100))
     if answer.scale != gold.scale:
-        for word in _QUESTION_SCALE.findall(question):
-            scale = _SCALE_VALUES[word.lower()]
-            targets += [(value / scale, target)] if answer.scale == scale else []
-            targets += [(value, target / scale)] if gold.scale == scale else []
-    return any(_close(value, target, tolerance) for value, target in targets)
+        for scale in (SCALES[word.lower()] for word in _QUESTION_SCALE.findall(question)):
+            pairs += [(value / scale, target)] if answer.scale == scale else []
+            pairs += [(value, target / scale)] if gold.scale == scale else []
+    tolerance = 1e-9 if gold.exact or answer.exact else tolerance
+    return any(_close(value, target, tolerance) for value, target in pairs)
 
 
 def _close(value: float, target: float, tolerance: float) -> bool:
@@ -259,123 +242,77 @@ def _in_one_unit(answer: Number, gold: Number) -> tuple[float, float] | None:
     ours, theirs = answer.quantity(), gold.quantity()
     if ours and theirs:
         return (ours[1], theirs[1]) if ours[0] == theirs[0] else None
-    if answer.unit and gold.unit and answer.unit != gold.unit and not _noun_stems(answer.unit) & _noun_stems(gold.unit):
+    nouns, gold_nouns = ({word.rstrip("s") for word in number.unit.split()} for number in (answer, gold))
+    if nouns and gold_nouns and not nouns & gold_nouns:
         return None
     if (answer.percent and (gold.currency or gold.unit)) or (gold.percent and (answer.currency or answer.unit)):
         return None
     return answer.value, gold.value
 
 
-def _noun_stems(unit: str) -> set[str]:
-    return {word.rstrip("s") for word in unit.split()}
-
-
-def _shown(number: Number) -> str:
-    return f"{number.currency}{number.value:g}{'%' if number.percent else ''}{' ' + number.unit if number.unit else ''}"
-
-
-# --- dates and times --------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Moment:
-    """A sort of answers that name a time.
-
-    Attributes:
-        read: the values that a text may stand for; none when it is not of this sort.
-        same: whether two values are the same.
-        missing: the reason where an answer has none.
-    """
-
-    read: Callable[[str], Sequence[Any]]
-    same: Callable[[Any, Any], bool]
-    missing: str
-
-
-MOMENTS = (
-    Moment(read_times, same_time, "no_time"),
-    Moment(read_dates, same_date, "no_date"),
-    Moment(read_decades, operator.eq, "no_decade"),
-)
-
-
-@dataclass(frozen=True)
-class MomentGold:
-    """A time of day, date, month, weekday or decade."""
-
-    moment: Moment
-    value: Any
-
-    def score(self, answer: str, question: str, config: ChartConfig) -> Verdict:
-        """1 when everything of this sort that the answer commits itself to is the same."""
-        read = [(text, self.moment.read(text)) for text in _statements(answer)]
-        read = [(text, values) for text, values in read if values]
-        if not read:
-            return Verdict(0.0, "", self.moment.missing)
-        right = all(any(self.moment.same(value, self.value) for value in values) for _, values in read)
-        return Verdict(1.0 if right else 0.0, read[0][0], "" if right else "wrong")
-
-
-# --- words ------------------------------------------------------------------------------------------------------------
-
-
-def _statements(answer: str) -> list[str]:
-    """The texts that may be the answer: the whole, or else what is boxed, announced, described or stated first."""
-    claims = find_claims(answer)
-    texts = [claims.whole]
-    for claim in (*claims.boxed, *claims.announced, *claims.described, *claims.sentences[:1]):
-        texts += readings(claim)
-    return list(dict.fromkeys(_PREPOSITION.sub("", text) for text in texts))
-
+# --- moments, labels --------------------------------------------------------------------------------------------------
 
 _PREPOSITION = re.compile(r"^(?:in|on|at|during|by|around|about)\s+(?:the\s+)?", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
-class ShortGold:
-    """Yes or no, or the letter of an option that stands in the question or the picture."""
+def _judge_moment(
+    read: Callable[[str], Sequence[Any]],
+    same: Callable[[Any], bool],
+    missing: str,
+    answer: str,
+    question: str,
+    config: ChartConfig,
+) -> Verdict:
+    """1 when every time of day, date or decade that the answer commits itself to is the same as the gold."""
+    claims = find_claims(answer)
+    places = (*claims.boxed, *claims.announced, *claims.described, *claims.sentences[:1])
+    texts = [claims.whole, *(reading for place in places for reading in readings(place))]
+    found = [(text, moments) for text in texts if (moments := read(_PREPOSITION.sub("", text)))]
+    if not found:
+        return Verdict(0.0, "", missing)
+    right = all(any(map(same, moments)) for _, moments in found)
+    return Verdict(1.0 if right else 0.0, _PREPOSITION.sub("", found[0][0]), "" if right else "wrong")
 
-    text: str
 
-    def score(self, answer: str, question: str, config: ChartConfig) -> Verdict:
-        """The verdict of the matching reward."""
-        return matching.matching_reward(answer, self.text)
+def _judge_label(gold: str, answer: str, question: str, config: ChartConfig) -> Verdict:
+    """1 for the same label, bare or announced; with `anls_threshold` the best similarity of what was said."""
+    key = text_key(gold)
+    if text_key(answer) == key or ("," in gold and "," in answer and _parts(answer) == _parts(gold)):
+        return Verdict(1.0, plain_text(answer))
+    texts = said(answer, text_key, key)
+    keys = set(map(text_key, texts))
+    if len(keys) > 1:
+        return Verdict(0.0, "", SEVERAL)
+    if keys == {key}:
+        return Verdict(1.0, texts[0])
+    prediction = texts[0] if texts else plain_text(answer)
+    if config.anls_threshold is not None:
+        similarity = anls(prediction, gold, config.anls_threshold)
+        return Verdict(similarity, prediction, "" if similarity == 1.0 else "similar" if similarity else "wrong")
+    return Verdict(0.0, prediction, "wrong")
 
 
-@dataclass(frozen=True)
-class LabelGold:
-    """A label: a name, category, colour or phrase."""
+def _parts(text: str) -> list[str]:
+    """Comma-separated parts in any order: `Other adults, Sandwich generation`."""
+    return sorted(map(text_key, text.split(",")))
 
-    text: str
-    key: str
 
-    def score(self, answer: str, question: str, config: ChartConfig) -> Verdict:
-        """1 for the same label, bare or announced; with `anls_threshold` the best similarity of what was said."""
-        if text_key(answer) == self.key or self._same_parts(answer):
-            return Verdict(1.0, plain_text(answer))
-        texts = said(answer, text_key, self.key)
-        keys = list(dict.fromkeys(map(text_key, texts)))
-        if keys == [self.key]:
-            return Verdict(1.0, texts[0])
-        if len(keys) > 1:
-            return Verdict(0.0, "", SEVERAL)
-        prediction = texts[0] if texts else plain_text(answer)
-        if config.anls_threshold is not None:
-            similarity = anls(prediction, self.text, config.anls_threshold)
-            return Verdict(similarity, prediction, "" if similarity == 1.0 else "similar" if similarity else "wrong")
-        return Verdict(0.0, prediction, "wrong")
+def anls(prediction: str, target: str, threshold: float = 0.5) -> float:
+    """Normalised Levenshtein similarity without regard to case, 0 below the threshold (Biten et al. 2019).
 
-    def _same_parts(self, answer: str) -> bool:
-        """Comma-separated parts in another order: `Other adults, Sandwich generation`."""
-        if "," not in self.text or "," not in answer:
-            return False
-        ours, theirs = ([text_key(part) for part in text.split(",")] for text in (answer, self.text))
-        return sorted(ours) == sorted(theirs)
+    >>> round(anls("Don't", "Won't"), 3), anls("100%", "94%")
+    (0.8, 0.0)
+    """
+    from rapidfuzz.distance import Levenshtein
+
+    similarity = float(Levenshtein.normalized_similarity(prediction.strip().lower(), target.strip().lower()))
+    return similarity if similarity >= threshold else 0.0
 
 
 # --- lists ------------------------------------------------------------------------------------------------------------
 
 _COMMA = re.compile(r",(?!\d{3}(?!\d))\s*|,\s+")
+_SEMICOLON = re.compile(r"\s*;\s*")
 _ITEM_SEPARATORS = (
     re.compile(r"\s*[;\n；]\s*"),
     re.compile(r"\s*(?:,(?!\d{3}(?!\d))|,(?=\s)|\band\b|&)(?:\s*and\b)?\s*"),
@@ -387,26 +324,18 @@ _NUMBERING = re.compile(r"^(?:\(?\d{1,2}[.)]\s+|[-*•]\s+)")
 MAX_MEMBERS = 50
 
 
-def _gold_members(text: str) -> list[str] | None:
-    """Members of a published list; None when the text is none. Commas separate only within brackets."""
-    if text[0] == "[" and text[-1] == "]":
-        members = _json_members(text) or _split(text[1:-1], re.compile(r"\s*;\s*") if ";" in text else _COMMA)
-    elif ";" in text:
-        members = _split(text, re.compile(r"\s*;\s*"))
-    else:
-        return None
-    members = [member for member in members if text_key(member)]
-    return members[:MAX_MEMBERS] if members else None
-
-
-def _json_members(text: str) -> list[str]:
+def _listed(text: str) -> list[str]:
+    """Members of a published list; none when the text is no list. Commas separate only within brackets."""
+    bracketed = text[0] == "[" and text[-1] == "]"
     try:
-        value = json.loads(text)
+        value = json.loads(text) if bracketed else []
+        members = [str(item) for item in value if isinstance(item, (str, int, float))]
+        members = members if len(members) == len(value) else []
     except (ValueError, RecursionError):
-        return []
-    if not isinstance(value, list) or not all(isinstance(item, (str, int, float)) for item in value):
-        return []
-    return [str(item) for item in value]
+        members = []
+    if not members and (bracketed or ";" in text):
+        members = _split(text[1:-1] if bracketed else text, _SEMICOLON if ";" in text else _COMMA)
+    return [member for member in members if text_key(member)][:MAX_MEMBERS]
 
 
 def _split(text: str, separator: re.Pattern[str]) -> list[str]:
@@ -414,83 +343,65 @@ def _split(text: str, separator: re.Pattern[str]) -> list[str]:
     return [part for part in parts if part]
 
 
-@dataclass(frozen=True)
-class ListGold:
-    """Several answers, in any order."""
+def _judge_list(
+    members: Sequence[str], judges: Sequence[Judge], answer: str, question: str, config: ChartConfig
+) -> Verdict:
+    """The mean score of the members, in any order, when each finds a partner of its own, else 0."""
+    if all(isinstance(judge, partial) and judge.func is _judge_label for judge in judges) and _covers(members, answer):
+        return Verdict(1.0, plain_text(answer))
+    best = Verdict(0.0, plain_text(answer), "wrong")
+    for items in dict.fromkeys(map(tuple, _ways_to_split(answer))):
+        if len(items) == len(members):
+            score = _matched([[judge(item, question, config).acc for item in items] for judge in judges])
+            best = max(best, Verdict(score, "; ".join(items)), key=lambda verdict: verdict.acc)
+    return best
 
-    members: tuple[TypedAnswer, ...]
 
-    def score(self, answer: str, question: str, config: ChartConfig) -> Verdict:
-        """The mean score of the members when each finds a partner of its own, else 0."""
-        if len(self.members) == 1:
-            return self.members[0].score(plain_text(answer).strip("[]"), question, config)
-        if self._labels_cover(answer):
-            return Verdict(1.0, plain_text(answer))
-        best = Verdict(0.0, plain_text(answer), "wrong")
-        for items in self._ways_to_split(answer):
-            if len(items) == len(self.members):
-                score = self._matched(items, question, config)
-                if score > best.acc:
-                    best = Verdict(score, "; ".join(items))
-        return best
-
-    def _labels_cover(self, answer: str) -> bool:
-        """Whether the answer is the labels and nothing but *and* between them; for labels that hold commas or *and*."""
-        labels = [member.key for member in self.members if isinstance(member, LabelGold)]
-        if len(labels) != len(self.members):
+def _covers(labels: Sequence[str], answer: str) -> bool:
+    """Whether the answer is the labels and nothing but *and* between them; for labels that hold commas or *and*."""
+    rest = f" {text_key(answer)} "
+    for label in sorted((f" {text_key(label)} " for label in labels), key=len, reverse=True):
+        if label not in rest:
             return False
-        rest = f" {text_key(answer)} "
-        for label in sorted(labels, key=len, reverse=True):
-            if f" {label} " not in rest:
-                return False
-            rest = rest.replace(f" {label} ", "  ", 1)
-        return not rest.replace(" and ", " ").strip()
-
-    def _ways_to_split(self, answer: str) -> list[list[str]]:
-        claims = find_claims(answer)
-        sources = [claims.whole, *claims.boxed, *claims.announced, *claims.described]
-        ways: list[list[str]] = []
-        for source in sources:
-            source = source.strip().rstrip(".;").strip()
-            if source[:1] in "[({" and source[-1:] in "])}":
-                source = source[1:-1]
-            for separator in _ITEM_SEPARATORS:
-                items = _split(source, separator)
-                if items not in ways and len(items) <= MAX_MEMBERS:
-                    ways.append(items)
-        return ways
-
-    def _matched(self, items: Sequence[str], question: str, config: ChartConfig) -> float:
-        """Mean score of the best one-to-one matching in which every member scores, else 0."""
-        import numpy as np  # most answers do without these two, which take 0.1 s and more to import
-        from scipy.optimize import linear_sum_assignment
-
-        scores = np.array([[member.score(item, question, config).acc for item in items] for member in self.members])
-        # A pair that scores at all outweighs any sum of similarities: all members are served if they can be.
-        chosen = scores[linear_sum_assignment((scores > 0) * (len(items) + 1) + scores, maximize=True)]
-        return float(chosen.mean()) if (chosen > 0).all() else 0.0
+        rest = rest.replace(label, "  ", 1)
+    return not rest.replace(" and ", " ").strip()
 
 
-def _parse(ground_truth: str, extra_info: Mapping[str, Any], scoring: Scoring) -> RewardGold:
-    parse_ground_truth(ground_truth)
-    question = str(extra_info.get("question") or "")
-    return plain_gold(
-        ground_truth.strip(),
-        lambda answer: chart_reward(answer, ground_truth, question=question, config=scoring.options),
-        form="polar" if ground_truth.strip().casefold() in ("yes", "no", "true", "false") else "",
-    )
+def _ways_to_split(answer: str) -> Iterator[list[str]]:
+    claims = find_claims(answer)
+    for source in (claims.whole, *claims.boxed, *claims.announced, *claims.described):
+        source = source.strip().rstrip(".;").strip()
+        if source[:1] in "[({" and source[-1:] in "])}":
+            source = source[1:-1]
+        for separator in _ITEM_SEPARATORS:
+            yield _split(source, separator)
 
 
-_instruction = partial(letter_or, "Answer with a number or a short label.")
+def _matched(scores: list[list[float]]) -> float:
+    """Mean score of the best one-to-one matching in which every member scores, else 0."""
+    import numpy as np  # most answers do without these two, which take 0.1 s and more to import
+    from scipy.optimize import linear_sum_assignment
 
-_CHEATS = (
-    *CLOSED_CHEATS,
-    say("year_list", ", ".join(map(str, range(1980, 2030)))),
-    say("percent_list", ", ".join(f"{i}%" for i in range(0, 101, 5))),
-    LABEL_CHEAT,
-    *NUMBER_CHEATS,
-)
+    table = np.array(scores)
+    # A pair that scores at all outweighs any sum of similarities: all members are served if they can be.
+    chosen = table[linear_sum_assignment((table > 0) * (len(table) + 1) + table, maximize=True)]
+    return float(chosen.mean()) if (chosen > 0).all() else 0.0
+
 
 KIND = RewardKind(
-    "chart", _parse, _instruction, columns=("question",), config=ChartConfig, answers="closed", cheats=_CHEATS
+    "chart",
+    lambda ground_truth, extra_info, scoring: parse_ground_truth(
+        ground_truth, question=str(extra_info.get("question") or ""), config=scoring.options
+    ),
+    partial(letter_or, "Answer with a number or a short label."),
+    columns=("question",),
+    config=ChartConfig,
+    answers="closed",
+    cheats=(
+        say("year_list", ", ".join(map(str, range(1980, 2030)))),
+        say("percent_list", ", ".join(f"{i}%" for i in range(0, 101, 5))),
+        LABEL_CHEAT,
+        *CLOSED_CHEATS,
+        *NUMBER_CHEATS,
+    ),
 )

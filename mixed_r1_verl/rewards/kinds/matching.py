@@ -1,6 +1,6 @@
 r"""The matching reward: multiple choice, yes/no and true/false, and short answers that are one word or count.
 
-The answer is read first (`read` of the parsed ground truth) and compared second. Rules for ambiguous families:
+The answer is read first (`read` of the gold) and compared second. Rules for ambiguous families:
 
 - **Letters.** A single letter is an option's label, also where option texts are letters themselves. `(B)`, `B)`, `B.`,
   `b`, `Option B`, `\boxed{B}`, `**B**`, `答案是B` name B. Before a word `A` is an article: `A dog` and `It is a dog`
@@ -19,19 +19,20 @@ The answer is read first (`read` of the parsed ground truth) and compared second
   *s*, a number by value and without tolerance. Never by substring.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from string import ascii_uppercase
-from typing import Any
 
 from mixed_r1_verl.rewards.answer.numbers import Number, parse_number
 from mixed_r1_verl.rewards.answer.options import BARE_LABEL, NOTHING, SEVERAL, Options, polarity_of, read_polarity
 from mixed_r1_verl.rewards.answer.statements import offered_numbers, said
 from mixed_r1_verl.rewards.answer.text import MAX_ANSWER_CHARS, plain_text, singular, text_key
 from mixed_r1_verl.rewards.cheats import CLOSED_CHEATS, LABEL_CHEAT, Target, say
-from mixed_r1_verl.rewards.kind import Gold, RewardKind, Scoring, choices_of, plain_gold
+from mixed_r1_verl.rewards.kind import Gold, RewardKind, choices_of
 from mixed_r1_verl.rewards.verdict import GroundTruthError, Verdict
+
+__all__ = ["KIND", "MatchingGold", "matching_reward", "parse_ground_truth"]
 
 MAX_WORD_CHARS = 100
 """A ground truth without options that is longer than this is no short answer."""
@@ -58,18 +59,37 @@ def matching_reward(answer: str, ground_truth: str, *, choices: Sequence[str] = 
     >>> matching_reward("I cannot tell", "no").acc
     0.0
     """
-    gold = parse_ground_truth(ground_truth, choices)
-    if len(answer) > MAX_ANSWER_CHARS:
-        return Verdict(0.0, "", "too_long")
-    if not answer or answer.isspace():
-        return Verdict(0.0, "", "empty")
-    prediction, reason = gold.read(answer)
-    if prediction and prediction != gold.expected:
-        reason = "wrong"
-    return Verdict(1.0 if prediction == gold.expected else 0.0, prediction, reason)
+    return parse_ground_truth(ground_truth, choices).score(answer)
 
 
-def parse_ground_truth(ground_truth: str, choices: Sequence[str] = ()) -> "Choice | Polarity | Word":
+@dataclass(frozen=True)
+class MatchingGold(Gold):
+    """A ground truth of the matching reward.
+
+    Attributes:
+        expected: what is to be read out of the answer: a label, `yes` or `no`, or the key of a word or number.
+        read: what an answer says, and the reason where it says nothing.
+        honest, form: see `Gold`.
+    """
+
+    expected: str
+    read: Callable[[str], tuple[str, str]]
+    honest: str
+    form: str = ""
+
+    def score(self, answer: str) -> Verdict:
+        """1 when the answer says what is expected, else 0."""
+        if len(answer) > MAX_ANSWER_CHARS:
+            return Verdict(0.0, "", "too_long")
+        if not answer or answer.isspace():
+            return Verdict(0.0, "", "empty")
+        prediction, reason = self.read(answer)
+        if prediction == self.expected:
+            return Verdict(1.0, prediction)
+        return Verdict(0.0, prediction, "wrong" if prediction else reason)
+
+
+def parse_ground_truth(ground_truth: str, choices: Sequence[str] = ()) -> MatchingGold:
     """Read a ground truth of the matching reward.
 
     Raises:
@@ -82,104 +102,54 @@ def parse_ground_truth(ground_truth: str, choices: Sequence[str] = ()) -> "Choic
 
 
 @lru_cache(maxsize=16384)
-def _parse_ground_truth(ground_truth: str, choices: tuple[str, ...]) -> "Choice | Polarity | Word":
-    text = plain_text(ground_truth)
+def _parse_ground_truth(ground_truth: str, choices: tuple[str, ...]) -> MatchingGold:
+    text, honest = plain_text(ground_truth), ground_truth.strip()
     if not text_key(text):
         raise GroundTruthError(f"the matching reward cannot read ground truth {ground_truth!r}: it is empty")
     if len(choices) > len(ascii_uppercase):
         raise GroundTruthError(f"{len(choices)} choices; the matching reward labels at most {len(ascii_uppercase)}")
     label = BARE_LABEL.fullmatch(text)
     letter = label[1].upper() if label else ""
-    if choices:
-        options = Options.of(choices)
+    if choices or letter:
+        letters = "".join(sorted({*ascii_uppercase[:8], letter}))
+        options = Options.of(choices) if choices else Options.lettered(letters)
         named = options.labels.get(letter) or options.named(text)
         if named is None:
             raise GroundTruthError(f"ground truth {ground_truth!r} is none of the {len(choices)} choices {choices!r}")
-        return Choice(options, named)
-    if letter:
-        return Choice(Options.lettered("".join(sorted({*ascii_uppercase[:8], letter}))), letter)
+        return MatchingGold(named, options.read, named, f"{len(choices)} options" if choices else "")
     polarity = polarity_of(text_key(text))
     if polarity:
-        return Polarity(polarity)
-    if len(text) > MAX_WORD_CHARS or ground_truth.strip()[0] in "[{":
+        return MatchingGold(polarity, read_polarity, honest, "polar")
+    if len(text) > MAX_WORD_CHARS or honest[0] in "[{":
         raise GroundTruthError(
             f"the matching reward cannot read ground truth {ground_truth!r}: it expects a letter, yes/no or a word"
         )
-    return Word(_word_key(text), parse_number(text))
-
-
-@dataclass(frozen=True)
-class Choice:
-    """A multiple-choice ground truth; `expected` is the label."""
-
-    options: Options
-    expected: str
-
-    def read(self, answer: str) -> tuple[str, str]:
-        """The label that the answer names, and why there is none."""
-        return self.options.read(answer)
-
-
-@dataclass(frozen=True)
-class Polarity:
-    """A yes/no ground truth; `expected` is `yes` or `no`."""
-
-    expected: str
-
-    def read(self, answer: str) -> tuple[str, str]:
-        """`yes` or `no` when the answer commits to one, and why it does not."""
-        polarity = polarity_of(answer)
-        return (polarity, "") if polarity else read_polarity(answer)
-
-
-@dataclass(frozen=True)
-class Word:
-    """A short ground truth that is neither letter nor yes/no: a word, a phrase or a count.
-
-    Attributes:
-        expected: its key.
-        number: its value, where it is a number.
-    """
-
-    expected: str
-    number: Number | None = None
-
-    def read(self, answer: str) -> tuple[str, str]:
-        """The expected key when the answer is the same word or number, else what it says instead."""
-        if self.number is not None:
-            return self._read_number(answer)
-        whole = _word_key(answer)
-        if whole == self.expected:
-            return whole, ""
-        distinct = list(dict.fromkeys(map(_word_key, said(answer, _word_key, self.expected))))
-        if len(distinct) == 1:
-            return distinct[0], ""
-        if distinct:
-            return "", SEVERAL
-        return (whole, "") if 0 < len(whole) <= MAX_WORD_CHARS else ("", NOTHING)
-
-    def _read_number(self, answer: str) -> tuple[str, str]:
-        numbers = offered_numbers(answer)
-        if len(numbers) != 1:
-            return "", SEVERAL if numbers else NOTHING
-        number = numbers[0]
-        assert self.number is not None
-        same = abs(number.value - self.number.value) <= 1e-9 * max(1.0, abs(self.number.value))
-        if same and number.percent == self.number.percent:
-            return self.expected, ""
-        return f"{number.value:.12g}{'%' if number.percent else ''}", ""
+    key, number = _word_key(text), parse_number(text)
+    return MatchingGold(key, partial(_read_number, key, number) if number else partial(_read_word, key), honest)
 
 
 def _word_key(text: str) -> str:
     return singular(text_key(text))
 
 
-def _parse(ground_truth: str, extra_info: Mapping[str, Any], scoring: Scoring) -> Gold:
-    choices = choices_of(extra_info)
-    gold = parse_ground_truth(ground_truth, choices)
-    honest = gold.expected if isinstance(gold, Choice) else ground_truth.strip()
-    form = f"{len(choices)} options" if choices else "polar" if isinstance(gold, Polarity) else ""
-    return plain_gold(honest, lambda answer: matching_reward(answer, ground_truth, choices=choices), form=form)
+def _read_word(expected: str, answer: str) -> tuple[str, str]:
+    whole = _word_key(answer)
+    if whole == expected:
+        return whole, ""
+    keys = {_word_key(text) for text in said(answer, _word_key, expected)}
+    if len(keys) > 1:
+        return "", SEVERAL
+    return (keys.pop(), "") if keys else (whole, "") if 0 < len(whole) <= MAX_WORD_CHARS else ("", NOTHING)
+
+
+def _read_number(expected: str, gold: Number, answer: str) -> tuple[str, str]:
+    numbers = offered_numbers(answer)
+    if len(numbers) != 1:
+        return "", SEVERAL if numbers else NOTHING
+    number = numbers[0]
+    if abs(number.value - gold.value) <= 1e-9 * max(1.0, abs(gold.value)) and number.percent == gold.percent:
+        return expected, ""
+    return f"{number.value:.12g}{'%' if number.percent else ''}", ""
 
 
 def _instruction(ground_truth: str, choices: Sequence[str]) -> str:
@@ -195,21 +165,23 @@ def _letters(target: Target) -> str:
     return ascii_uppercase[: max(len(target.choices), 4)]
 
 
-_CHEATS = (
-    say("first_option", "A"),
-    say("all_letters", lambda target: ", ".join(_letters(target))),
-    say("letters_in_a_row", _letters),
-    say("letters_with_or", lambda target: " or ".join(_letters(target))),
-    say("all_options", lambda target: "; ".join(target.choices) or "yes; no"),
-    say(
-        "listed_options",
-        lambda target: "\n".join(f"{a}. {text}" for a, text in zip(ascii_uppercase, target.choices, strict=False)),
+KIND = RewardKind(
+    "matching",
+    lambda ground_truth, extra_info, scoring: parse_ground_truth(ground_truth, choices_of(extra_info)),
+    _instruction,
+    columns=("choices",),
+    answers="closed",
+    cheats=(
+        say("first_option", "A"),
+        say("all_letters", lambda target: ", ".join(_letters(target))),
+        say("letters_in_a_row", _letters),
+        say("letters_with_or", lambda target: " or ".join(_letters(target))),
+        say("all_options", lambda target: "; ".join(target.choices) or "yes; no"),
+        say("listed_options", lambda target: "\n".join(map("{}. {}".format, _letters(target), target.choices))),
+        say("hedging", "It could be A, but B is also possible, and C or D cannot be ruled out."),
+        say("boxed_letters", lambda target: "".join(map("\\boxed{{{}}}".format, _letters(target)))),
+        say("prose_without_choice", "A dog is a nice animal, and no one knows why. I do not know."),
+        LABEL_CHEAT,
+        *CLOSED_CHEATS,
     ),
-    say("hedging", "It could be A, but B is also possible, and C or D cannot be ruled out."),
-    say("boxed_letters", lambda target: "".join(f"\\boxed{{{letter}}}" for letter in _letters(target))),
-    say("prose_without_choice", "A dog is a nice animal, and no one knows why. I do not know."),
-    *CLOSED_CHEATS,
-    LABEL_CHEAT,
 )
-
-KIND = RewardKind("matching", _parse, _instruction, columns=("choices",), answers="closed", cheats=_CHEATS)
