@@ -24,9 +24,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from mixed_r1_verl.plan import PlanError
 from mixed_r1_verl.plan.gpus import GIB, GPUS, Gpu
 from mixed_r1_verl.plan.plan import Plan, make_plan
-from mixed_r1_verl.plan.settings import PlanError, compose
+from mixed_r1_verl.plan.settings import compose
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from examples.demo.memory import PeakMemory

@@ -13,3 +13,9 @@
 | `plan.py` | all of that for one recipe, and what to change when it does not fit |
 | `cli.py` | the command and its table |
 """
+
+from mixed_r1_verl.core.config import ConfigError
+
+
+class PlanError(ConfigError):
+    """The recipe, the model, the data or the numbers cannot be planned with."""

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,18 +9,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from mixed_r1_verl.core.console import FAILED, OK, ReportFormat, command_errors
+from mixed_r1_verl.plan import PlanError
 from mixed_r1_verl.plan.gpus import GIB, GPUS
 from mixed_r1_verl.plan.plan import Plan, make_plan
-from mixed_r1_verl.plan.settings import PlanError, compose
-
-DOES_NOT_FIT, BAD_USAGE = 1, 2
-
-
-class Format(str, Enum):
-    """How the plan is printed."""
-
-    table = "table"
-    json = "json"
+from mixed_r1_verl.plan.settings import compose
 
 
 def plan_command(
@@ -37,7 +29,7 @@ def plan_command(
     response_tokens: Annotated[
         int | None, typer.Option(min=1, help="Mean length of a response; default: half of max_response_length.")
     ] = None,
-    format: Annotated[Format, typer.Option(help="How to print.")] = Format.table,
+    format: Annotated[ReportFormat, typer.Option(help="How to print.")] = ReportFormat.table,
 ) -> None:
     """Say what a recipe needs on your GPUs, whether it fits, and what to change where it does not.
 
@@ -45,7 +37,7 @@ def plan_command(
 
     Example: mixed-r1 plan --recipe mixed_r1 --gpus 8 --gpu A100-80GB --data data/chartqa.parquet
     """
-    try:
+    with command_errors():
         if gpu not in GPUS:
             raise PlanError(f"unknown GPU {gpu!r}; known: {', '.join(GPUS)}")
         kind = GPUS[gpu]
@@ -55,14 +47,11 @@ def plan_command(
             raise PlanError(f"{data} is not there")
         config = compose(recipe, gpus, overrides or [])
         plan = make_plan(config, kind, model=model, data=data, response_tokens=response_tokens)
-    except PlanError as error:
-        typer.echo(f"mixed-r1 plan: {error}", err=True)
-        raise typer.Exit(BAD_USAGE) from None
-    if format is Format.json:
+    if format is ReportFormat.json:
         typer.echo(json.dumps(as_json(recipe, plan), indent=2))
     else:
         show(recipe, plan, Console())
-    raise typer.Exit(0 if plan.fits else DOES_NOT_FIT)
+    raise typer.Exit(OK if plan.fits else FAILED)
 
 
 def as_json(recipe: str, plan: Plan) -> dict[str, Any]:

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from PIL import Image
 
 from mixed_r1_verl.core.families import ModelFamily
-from mixed_r1_verl.plan.settings import PlanError
+from mixed_r1_verl.core.rows import BadRecord, DataError, read_records
+from mixed_r1_verl.plan import PlanError
 
 CHARS_PER_TOKEN = 3.0
 """Characters of English text in one token, on the low side; used where the model's tokenizer is not at hand."""
@@ -48,7 +47,7 @@ class DataStatistics:
 
 
 def read_data(path: Path, family: ModelFamily, max_prompt: int, tokenizer_dir: Path | None = None) -> DataStatistics:
-    """Statistics of one parquet file in the project's schema; pictures are opened for their size only.
+    """Statistics of one file in the project's schema; pictures are opened for their size only.
 
     Raises:
         PlanError: naming the file, and the row and the picture that cannot be read.
@@ -62,26 +61,25 @@ def read_data(path: Path, family: ModelFamily, max_prompt: int, tokenizer_dir: P
     prompts: list[int] = []
     largest = 0
     try:
-        file = pq.ParquetFile(path)
-        columns = [name for name in ("prompt", "images") if name in file.schema_arrow.names]
-        if "prompt" not in columns:
-            raise PlanError(f"{path}: no column `prompt`")
-        for batch in file.iter_batches(batch_size=64, columns=columns):
-            for row in batch.to_pylist():
-                sizes = [
-                    _picture_tokens(cell, family, f"{path}: row {len(images)}: picture {number}")
-                    for number, cell in enumerate(row.get("images") or [])
-                ]
-                try:
-                    text = "\n".join(str(message["content"]) for message in row["prompt"])
-                except (TypeError, KeyError):
-                    raise PlanError(f"{path}: row {len(images)}: prompt is not a list of messages") from None
-                words = len(tokenizer.encode(text).ids) if tokenizer else math.ceil(len(text) / CHARS_PER_TOKEN)
-                images.append(sum(sizes))
-                prompts.append(words + TEMPLATE_TOKENS + sum(sizes) + 2 * len(sizes))
-                largest = max(largest, *sizes, 0)
-    except (OSError, pa.ArrowException) as error:
-        raise PlanError(f"{path}: {error}") from None
+        for number, record in read_records(path, ("prompt", "images")):
+            if isinstance(record, BadRecord):
+                raise PlanError(f"{path}: row {number}: {record.reason}")
+            if "prompt" not in record:
+                raise PlanError(f"{path}: no column `prompt`")
+            sizes = [
+                _picture_tokens(cell, family, f"{path}: row {number}: picture {place}")
+                for place, cell in enumerate(record.get("images") or [])
+            ]
+            try:
+                text = "\n".join(str(message["content"]) for message in record["prompt"])
+            except (TypeError, KeyError):
+                raise PlanError(f"{path}: row {number}: prompt is not a list of messages") from None
+            words = len(tokenizer.encode(text).ids) if tokenizer else math.ceil(len(text) / CHARS_PER_TOKEN)
+            images.append(sum(sizes))
+            prompts.append(words + TEMPLATE_TOKENS + sum(sizes) + 2 * len(sizes))
+            largest = max(largest, *sizes, 0)
+    except DataError as error:
+        raise PlanError(str(error)) from None
     if not images:
         raise PlanError(f"{path} holds no rows")
     return DataStatistics(

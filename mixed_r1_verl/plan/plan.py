@@ -7,13 +7,13 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from mixed_r1_verl.core.families import ModelFamily, get_family
-from mixed_r1_verl.plan.architecture import Architecture, ArchitectureError
+from mixed_r1_verl.plan.architecture import Architecture
 from mixed_r1_verl.plan.batch import Batch, broken_rules, plan_batch, remarks
 from mixed_r1_verl.plan.data import DataStatistics, processor_limits, read_data
 from mixed_r1_verl.plan.gpus import Gpu
 from mixed_r1_verl.plan.memory import Memory, plan_memory
 from mixed_r1_verl.plan.published import load_architecture
-from mixed_r1_verl.plan.settings import PlanError, Settings, read_settings
+from mixed_r1_verl.plan.settings import ACTOR, FSDP, MODEL, ROLLOUT, Settings, read_settings
 from mixed_r1_verl.plan.steptime import StepTime, plan_time
 from mixed_r1_verl.plugin.rules import refusals
 
@@ -84,10 +84,7 @@ def make_plan(
     """
     settings = read_settings(config)
     folder = model or Path(settings.model).expanduser()
-    try:
-        architecture = load_architecture(model or settings.model)
-    except ArchitectureError as error:
-        raise PlanError(str(error)) from None
+    architecture = load_architecture(model or settings.model)
     statistics = None
     if data is not None:
         statistics = read_data(data, _family(architecture, folder), settings.prompt_tokens, folder)
@@ -124,9 +121,6 @@ def _family(architecture: Architecture, folder: Path) -> ModelFamily:
     return family if limits is None else replace(family, min_pixels=limits[0], max_pixels=limits[1])
 
 
-ACTOR, ROLLOUT, MODEL = (f"actor_rollout_ref.{name}" for name in ("actor", "rollout", "model"))
-
-
 def _remedies(plan: Plan) -> list[list[str]]:
     """Changes worth trying, cheapest first; each a list of overrides."""
     s = plan.settings
@@ -135,7 +129,7 @@ def _remedies(plan: Plan) -> list[list[str]]:
     if not s.checkpointing:
         tried.append([f"{MODEL}.enable_gradient_checkpointing=true"])
     if s.deferred_gradients:
-        tried.append([f"{ACTOR}.fsdp_config.use_no_sync_for_gradient_accumulation=false"])
+        tried.append([f"{FSDP}.use_no_sync_for_gradient_accumulation=false"])
     smaller = math.ceil(longest / s.sequence_parallel)
     if s.micro is None and s.update_tokens > smaller:
         tried.append([f"{ACTOR}.ppo_max_token_len_per_gpu={smaller}"])
@@ -144,16 +138,16 @@ def _remedies(plan: Plan) -> list[list[str]]:
     if s.forward_micro is not None and s.forward_micro > 1:
         tried.append([f"{ROLLOUT}.log_prob_micro_batch_size_per_gpu=1"])
     if not s.optimizer_offload and not s.offload_policy:
-        tried.append([f"{ACTOR}.fsdp_config.optimizer_offload=true"])
+        tried.append([f"{FSDP}.optimizer_offload=true"])
     if not s.param_offload and not s.offload_policy:
-        tried.append([f"{ACTOR}.fsdp_config.param_offload=true"])
+        tried.append([f"{FSDP}.param_offload=true"])
     for utilization in (0.8, 0.5, 0.4, 0.3):
         tried.append([f"{ROLLOUT}.gpu_memory_utilization={utilization}"])
     for parallel in (2, 4, 8):
         if parallel > s.tensor_parallel and s.gpus % parallel == 0 and plan.architecture.decoder.heads % parallel == 0:
             tried.append([f"{ROLLOUT}.tensor_model_parallel_size={parallel}"])
     if s.strategy == "fsdp2" and not s.offload_policy:
-        tried.append([f"{ACTOR}.fsdp_config.offload_policy=true"])
+        tried.append([f"{FSDP}.offload_policy=true"])
     if not s.lora_rank:
         tried.append([f"{MODEL}.lora_rank=64", f"{MODEL}.lora_alpha=64"])
     return tried

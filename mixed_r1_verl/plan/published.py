@@ -12,7 +12,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from mixed_r1_verl.plan.architecture import Architecture, ArchitectureError, read_architecture
+from mixed_r1_verl.plan import PlanError
+from mixed_r1_verl.plan.architecture import Architecture, read_architecture
 
 
 def _qwen2_5_vl(
@@ -124,20 +125,20 @@ def load_architecture(model: str | Path) -> Architecture:
     """The architecture of a model directory, or of a hub id whose configuration comes with this package.
 
     Raises:
-        ArchitectureError: neither, or an unreadable configuration.
+        PlanError: neither, or an unreadable configuration.
     """
     if str(model) in PUBLISHED:
         return published_architecture(str(model))
     path = Path(model).expanduser() / "config.json"
     if not path.is_file():
-        raise ArchitectureError(
+        raise PlanError(
             f"{model} is neither a directory with a config.json nor a model whose configuration is known; "
             f"give --model DIR, or one of: {', '.join(PUBLISHED)}"
         )
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ArchitectureError(f"{path}: {error}") from None
+        raise PlanError(f"{path}: {error}") from None
     if not isinstance(config, dict):
-        raise ArchitectureError(f"{path} holds no object")
+        raise PlanError(f"{path} holds no object")
     return read_architecture(config)

@@ -1,19 +1,53 @@
 """What of a composed recipe decides memory and time."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from mixed_r1_verl.core.config import ConfigError
 from mixed_r1_verl.core.verl_config import compose as compose_verl
+from mixed_r1_verl.plan import PlanError
 
+ACTOR, ROLLOUT, MODEL = (f"actor_rollout_ref.{name}" for name in ("actor", "rollout", "model"))
+FSDP = f"{ACTOR}.fsdp_config"
 _BYTES = {"fp32": 4, "float32": 4, "bf16": 2, "bfloat16": 2, "fp16": 2, "float16": 2, "auto": 2}
 
 
-class PlanError(ValueError):
-    """The recipe, the model or the numbers cannot be planned with."""
+def _key(config: DictConfig, path: str, default: Any = None) -> Any:
+    """A value of the configuration; without a default there must be one."""
+    value = OmegaConf.select(config, path)
+    if value is None and default is None:
+        raise PlanError(f"{path} has no value")
+    return default if value is None else value
+
+
+def _whole(config: DictConfig, path: str, default: int | None = None, least: int = 1) -> int:
+    value = _key(config, path, default)
+    try:
+        number = int(value)
+    except (TypeError, ValueError):
+        number = least - 1
+    if number < least:
+        raise PlanError(f"{path}={value}: a whole number of at least {least} is needed")
+    return number
+
+
+def _width(config: DictConfig, path: str, default: str) -> int:
+    value = str(_key(config, path, default)).removeprefix("torch.")
+    if value not in _BYTES:
+        raise PlanError(f"{path}={value}: known are {', '.join(_BYTES)}")
+    return _BYTES[value]
+
+
+def _flag(config: DictConfig, *paths: str, default: bool = False) -> bool:
+    return any(bool(_key(config, path, default)) for path in paths)
+
+
+def _of(read: Callable[..., Any], *paths: str, **options: Any) -> Any:
+    """A field that is read from the configuration by itself."""
+    return field(metadata={"read": lambda config: read(config, *paths, **options)})
 
 
 @dataclass(frozen=True)
@@ -31,52 +65,51 @@ class Settings:
         forward_micro: the same for the log-probabilities.
         reference: a reference policy is asked for log-probabilities (KL).
         max_sequence: tokens that vLLM makes room for in one sequence.
-        image_patch_size: side in pixels, `data.image_patch_size`.
     """
 
-    model: str
     gpus: int
-    per_node: int
-    train_batch: int
-    rollouts: int
-    mini_batch: int
-    epochs: int
-    prompt_tokens: int
-    response_tokens: int
-    dynamic: bool
-    update_tokens: int
-    forward_tokens: int
+    max_sequence: int
     micro: int | None
     forward_micro: int | None
+    update_tokens: int
+    forward_tokens: int
     strategy: str
     shard: int
     sequence_parallel: int
-    model_bytes: int
-    compute_bytes: int
-    param_offload: bool
-    optimizer_offload: bool
     offload_policy: bool
-    deferred_gradients: bool
-    checkpointing: bool
-    activation_offload: bool
-    remove_padding: bool
-    fused_kernels: bool
-    chunked_entropy: bool
     lora_rank: int
     lora_exclude: str | Sequence[str] | None
-    lora_merge: bool
-    freeze_vision_tower: bool
-    reference: bool
-    rollout_bytes: int
-    tensor_parallel: int
     utilization: float
-    max_sequence: int
-    max_sequences: int
-    batched_tokens: int
-    eager: bool
-    sleep: bool
     bucket: int
-    image_patch_size: int
+    model: str = _of(_key, f"{MODEL}.path")
+    per_node: int = _of(_whole, "trainer.n_gpus_per_node")
+    train_batch: int = _of(_whole, "data.train_batch_size")
+    prompt_tokens: int = _of(_whole, "data.max_prompt_length")
+    response_tokens: int = _of(_whole, "data.max_response_length")
+    mini_batch: int = _of(_whole, f"{ACTOR}.ppo_mini_batch_size")
+    epochs: int = _of(_whole, f"{ACTOR}.ppo_epochs", default=1)
+    freeze_vision_tower: bool = _of(_flag, f"{ACTOR}.freeze_vision_tower")
+    chunked_entropy: bool = _of(
+        _flag, f"{ACTOR}.entropy_from_logits_with_chunking", f"{FSDP}.entropy_from_logits_with_chunking"
+    )
+    model_bytes: int = _of(_width, f"{FSDP}.model_dtype", default="fp32")
+    compute_bytes: int = _of(_width, f"{FSDP}.mixed_precision.param_dtype", default="bf16")
+    param_offload: bool = _of(_flag, f"{FSDP}.param_offload")
+    optimizer_offload: bool = _of(_flag, f"{FSDP}.optimizer_offload")
+    deferred_gradients: bool = _of(_flag, f"{FSDP}.use_no_sync_for_gradient_accumulation")
+    checkpointing: bool = _of(_flag, f"{MODEL}.enable_gradient_checkpointing")
+    activation_offload: bool = _of(_flag, f"{MODEL}.enable_activation_offload")
+    remove_padding: bool = _of(_flag, f"{MODEL}.use_remove_padding")
+    fused_kernels: bool = _of(_flag, f"{MODEL}.use_fused_kernels")
+    lora_merge: bool = _of(_flag, f"{MODEL}.lora.merge")
+    reference: bool = _of(_flag, f"{ACTOR}.use_kl_loss", "algorithm.use_kl_in_reward")
+    rollouts: int = _of(_whole, f"{ROLLOUT}.n")
+    rollout_bytes: int = _of(_width, f"{ROLLOUT}.dtype", default="bfloat16")
+    tensor_parallel: int = _of(_whole, f"{ROLLOUT}.tensor_model_parallel_size", default=1)
+    max_sequences: int = _of(_whole, f"{ROLLOUT}.max_num_seqs", default=256)
+    batched_tokens: int = _of(_whole, f"{ROLLOUT}.max_num_batched_tokens", default=8192)
+    eager: bool = _of(_flag, f"{ROLLOUT}.enforce_eager")
+    sleep: bool = _of(_flag, f"{ROLLOUT}.free_cache_engine", default=True)
 
     @property
     def data_parallel(self) -> int:
@@ -95,105 +128,55 @@ def read_settings(config: DictConfig) -> Settings:
     Raises:
         PlanError: naming a key that is missing or has an unknown value.
     """
-
-    def key(path: str, default: Any = None) -> Any:
-        value = OmegaConf.select(config, path)
-        return default if value is None else value
-
-    def needed(path: str) -> Any:
-        value = key(path)
-        if value is None:
-            raise PlanError(f"{path} has no value")
-        return value
-
-    def whole(path: str, default: int | None = None, least: int = 1) -> int:
-        value = needed(path) if default is None else key(path, default)
-        try:
-            number = int(value)
-        except (TypeError, ValueError):
-            number = least - 1
-        if number < least:
-            raise PlanError(f"{path}={value}: a whole number of at least {least} is needed")
-        return number
-
-    def width(path: str, default: str) -> int:
-        value = str(key(path, default)).removeprefix("torch.")
-        if value not in _BYTES:
-            raise PlanError(f"{path}={value}: known are {', '.join(_BYTES)}")
-        return _BYTES[value]
-
-    actor, rollout, model = (f"actor_rollout_ref.{name}" for name in ("actor", "rollout", "model"))
-    strategy = str(needed(f"{actor}.strategy"))
+    own = {f.name: f.metadata["read"](config) for f in fields(Settings) if f.metadata}
+    strategy = str(_key(config, f"{ACTOR}.strategy"))
     if strategy not in ("fsdp", "fsdp2"):
-        raise PlanError(f"{actor}.strategy={strategy}: planned for are fsdp and fsdp2")
-    per_node = whole("trainer.n_gpus_per_node")
-    gpus = per_node * whole("trainer.nnodes")
-    prompt, response = whole("data.max_prompt_length"), whole("data.max_response_length")
-    dynamic = bool(key(f"{actor}.use_dynamic_bsz", False))
-    micro = None if dynamic else whole(f"{actor}.ppo_micro_batch_size_per_gpu")
-    forward_dynamic = bool(key(f"{rollout}.log_prob_use_dynamic_bsz", False))
-    forward_micro = None if forward_dynamic else whole(f"{rollout}.log_prob_micro_batch_size_per_gpu")
-    sequence_parallel = max(
-        whole(f"{actor}.ulysses_sequence_parallel_size", 1),
-        whole(f"{actor}.fsdp_config.ulysses_sequence_parallel_size", 1),
+        raise PlanError(f"{ACTOR}.strategy={strategy}: planned for are fsdp and fsdp2")
+    gpus = own["per_node"] * _whole(config, "trainer.nnodes")
+    longest = own["prompt_tokens"] + own["response_tokens"]
+
+    def micro(dynamic: str, fixed: str, tokens: str) -> tuple[int | None, int]:
+        """Sequences of a micro batch where their number is fixed, and its tokens."""
+        if _flag(config, dynamic):
+            return None, _whole(config, tokens)
+        return (sequences := _whole(config, fixed)), sequences * longest
+
+    update, update_tokens = micro(
+        *(
+            f"{ACTOR}.{name}"
+            for name in ("use_dynamic_bsz", "ppo_micro_batch_size_per_gpu", "ppo_max_token_len_per_gpu")
+        )
     )
-    shard = whole(f"{actor}.fsdp_config.fsdp_size", -1, least=-1)
-    lora_rank = whole(f"{model}.lora.rank", 0, least=0) or whole(f"{model}.lora_rank", 0, least=0)
-    exclude = key(f"{model}.exclude_modules")
-    if lora_rank and key(f"{model}.target_modules", "all-linear") != "all-linear":
-        raise PlanError(f"{model}.target_modules: only all-linear is planned for")
-    utilization = needed(f"{rollout}.gpu_memory_utilization")
+    forward, forward_tokens = micro(
+        *(
+            f"{ROLLOUT}.log_prob_{name}"
+            for name in ("use_dynamic_bsz", "micro_batch_size_per_gpu", "max_token_len_per_gpu")
+        )
+    )
+    shard = _whole(config, f"{FSDP}.fsdp_size", -1, least=-1)
+    lora_rank = _whole(config, f"{MODEL}.lora.rank", 0, 0) or _whole(config, f"{MODEL}.lora_rank", 0, 0)
+    if lora_rank and _key(config, f"{MODEL}.target_modules", "all-linear") != "all-linear":
+        raise PlanError(f"{MODEL}.target_modules: only all-linear is planned for")
+    exclude = OmegaConf.select(config, f"{MODEL}.exclude_modules")
+    utilization = _key(config, f"{ROLLOUT}.gpu_memory_utilization")
     if not isinstance(utilization, int | float) or not 0 < utilization <= 1:
-        raise PlanError(f"{rollout}.gpu_memory_utilization={utilization}: a share between 0 and 1 is needed")
+        raise PlanError(f"{ROLLOUT}.gpu_memory_utilization={utilization}: a share between 0 and 1 is needed")
     return Settings(
-        model=str(needed(f"{model}.path")),
+        **own,
         gpus=gpus,
-        per_node=per_node,
-        train_batch=whole("data.train_batch_size"),
-        rollouts=whole(f"{rollout}.n"),
-        mini_batch=whole(f"{actor}.ppo_mini_batch_size"),
-        epochs=whole(f"{actor}.ppo_epochs", 1),
-        prompt_tokens=prompt,
-        response_tokens=response,
-        dynamic=dynamic,
-        update_tokens=whole(f"{actor}.ppo_max_token_len_per_gpu") if micro is None else micro * (prompt + response),
-        forward_tokens=(
-            whole(f"{rollout}.log_prob_max_token_len_per_gpu")
-            if forward_micro is None
-            else forward_micro * (prompt + response)
-        ),
-        micro=micro,
-        forward_micro=forward_micro,
+        max_sequence=_whole(config, f"{ROLLOUT}.max_model_len", longest),
+        micro=update,
+        forward_micro=forward,
+        update_tokens=update_tokens,
+        forward_tokens=forward_tokens,
         strategy=strategy,
         shard=gpus if shard <= 0 else min(shard, gpus),
-        sequence_parallel=sequence_parallel,
-        model_bytes=width(f"{actor}.fsdp_config.model_dtype", "fp32"),
-        compute_bytes=width(f"{actor}.fsdp_config.mixed_precision.param_dtype", "bf16"),
-        param_offload=bool(key(f"{actor}.fsdp_config.param_offload", False)),
-        optimizer_offload=bool(key(f"{actor}.fsdp_config.optimizer_offload", False)),
-        offload_policy=strategy == "fsdp2" and bool(key(f"{actor}.fsdp_config.offload_policy", False)),
-        deferred_gradients=bool(key(f"{actor}.fsdp_config.use_no_sync_for_gradient_accumulation", False)),
-        checkpointing=bool(key(f"{model}.enable_gradient_checkpointing", False)),
-        activation_offload=bool(key(f"{model}.enable_activation_offload", False)),
-        remove_padding=bool(key(f"{model}.use_remove_padding", False)),
-        fused_kernels=bool(key(f"{model}.use_fused_kernels", False)),
-        chunked_entropy=bool(key(f"{actor}.entropy_from_logits_with_chunking", False))
-        or bool(key(f"{actor}.fsdp_config.entropy_from_logits_with_chunking", False)),
+        sequence_parallel=max(_whole(config, f"{place}.ulysses_sequence_parallel_size", 1) for place in (ACTOR, FSDP)),
+        offload_policy=strategy == "fsdp2" and _flag(config, f"{FSDP}.offload_policy"),
         lora_rank=lora_rank,
         lora_exclude=exclude if exclude is None or isinstance(exclude, str) else list(exclude),
-        lora_merge=bool(key(f"{model}.lora.merge", False)),
-        freeze_vision_tower=bool(key(f"{actor}.freeze_vision_tower", False)),
-        reference=bool(key(f"{actor}.use_kl_loss", False)) or bool(key("algorithm.use_kl_in_reward", False)),
-        rollout_bytes=width(f"{rollout}.dtype", "bfloat16"),
-        tensor_parallel=whole(f"{rollout}.tensor_model_parallel_size", 1),
         utilization=utilization,
-        max_sequence=whole(f"{rollout}.max_model_len", prompt + response),
-        max_sequences=whole(f"{rollout}.max_num_seqs", 256),
-        batched_tokens=whole(f"{rollout}.max_num_batched_tokens", 8192),
-        eager=bool(key(f"{rollout}.enforce_eager", False)),
-        sleep=bool(key(f"{rollout}.free_cache_engine", True)),
-        bucket=whole(f"{rollout}.checkpoint_engine.update_weights_bucket_megabytes", 2048) * 2**20,
-        image_patch_size=whole("data.image_patch_size", 14),
+        bucket=_whole(config, f"{ROLLOUT}.checkpoint_engine.update_weights_bucket_megabytes", 2048) * 2**20,
     )
 
 

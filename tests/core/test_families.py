@@ -1,8 +1,10 @@
 """Model families against their own Hugging Face processors, and boxes there and back through each family's frame."""
 
+import io
 import random
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -129,6 +131,42 @@ def test_tokens_in_verl_are_those_of_fetch_image_and_processor() -> None:
         fetched = fetch_image({"image": picture}, image_patch_size=family.patch_size)
         patches = processor.get_number_of_image_patches(fetched.height, fetched.width, {})
         assert family.verl_image_tokens(width, height) == patches // 4
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_check_and_plan_count_the_image_tokens_of_verls_own_dataset(name: str, tmp_path: Path) -> None:
+    """verl fetches every family's pictures with qwen_vl_utils before the processor sees them, InternVL's too."""
+    import pyarrow.parquet as pq
+    from PIL import Image
+    from sound_rows import sound
+    from verl.utils.dataset.rl_dataset import RLHFDataset
+
+    from mixed_r1_verl.data.check import check_files
+    from mixed_r1_verl.data.schema import rows_to_table
+    from mixed_r1_verl.plan.data import read_data
+
+    family = get_family(name)
+    processor = internvl_processor() if name == "internvl" else qwen_processor(name)
+    per_patch = 256 if name == "internvl" else 1 / family.merge_size**2
+    rows, expected = [], []
+    for number, size in enumerate([(500, 10), (50, 60), (640, 480), *random_sizes(40, seed=7)]):
+        picture = Image.new("RGB", (min(size[0], 2000), min(size[1], 2000)))
+        data = io.BytesIO()
+        picture.save(data, "PNG")
+        messages = [{"role": "user", "content": [{"type": "image", "image": picture}]}]
+        (fetched,), _, _ = RLHFDataset._process_multi_modal_info(messages, family.patch_size, None)
+        patches = processor.get_number_of_image_patches(fetched.height, fetched.width, {})
+        expected.append(int(patches * per_patch))
+        assert family.verl_image_tokens(*picture.size) == expected[-1], picture.size
+        width, height = picture.size
+        images = [{"bytes": data.getvalue(), "path": ""}]
+        rows.append(sound(str(number), images=images, width=width, height=height))
+    pq.write_table(rows_to_table(rows), tmp_path / "rows.parquet")
+    planned = read_data(tmp_path / "rows.parquet", family, 1024)
+    assert planned.mean_image * len(rows) == pytest.approx(sum(expected))
+    checked = check_files([tmp_path / "rows.parquet"], family=name).statistics["image tokens"]
+    assert planned.image[-1] == checked[-1] == max(expected)
+    assert planned.image[0] == pytest.approx(checked[0], abs=1)
 
 
 # name, (width, height), resized, tokens: worked out by hand from each rule

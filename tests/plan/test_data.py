@@ -10,8 +10,8 @@ import pytest
 from examples.demo.data import build_demo
 from mixed_r1_verl.core.families import get_family
 from mixed_r1_verl.data.schema import row_schema
+from mixed_r1_verl.plan import PlanError
 from mixed_r1_verl.plan.data import processor_limits, read_data
-from mixed_r1_verl.plan.settings import PlanError
 
 
 @pytest.fixture(scope="module")
