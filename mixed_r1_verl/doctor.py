@@ -75,7 +75,7 @@ def has_gpu() -> bool:
 def check_verl() -> str:
     from mixed_r1_verl.plugin.versions import SUPPORTED_VERL, UnsupportedVersionError, require_supported_verl
 
-    advice = "pip install 'verl==0.9.1'"
+    advice = f"pip install 'verl{SUPPORTED_VERL}'"
     try:
         return f"{require_supported_verl()} (supported: {SUPPORTED_VERL})"
     except metadata.PackageNotFoundError:

@@ -283,7 +283,7 @@ _QWEN3_VL = replace(
     max_pixels=16384 * 32 * 32,
     default_system=None,
 )
-# verl 0.9.1 does not know its processor and strips its placeholders: `mixed_r1_verl.plugin.internvl`.
+# verl does not know its processor and strips its placeholders: `mixed_r1_verl.plugin.internvl`.
 _INTERNVL = ModelFamily(
     name="internvl",
     patch_size=14,

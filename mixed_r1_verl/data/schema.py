@@ -6,8 +6,8 @@ float), so every file of this package is written with the explicit Arrow types b
 The `images` column has two forms, one for a run:
 
 - `bytes`: `list<struct<bytes: binary, path: string>>`. verl opens the bytes; `path` is informative (where the picture
-  came from). A row of this form must have bytes: verl 0.9.1 opens whatever stands under that key, null included.
-- `path`: `list<struct<image: string>>` with absolute paths. verl 0.9.1 hands the struct to `qwen_vl_utils.fetch_image`,
+  came from). A row of this form must have bytes: verl opens whatever stands under that key, null included.
+- `path`: `list<struct<image: string>>` with absolute paths. verl hands the struct to `qwen_vl_utils.fetch_image`,
   which opens what stands under the key `image`. A struct with the key `path` alone would not work.
 """
 

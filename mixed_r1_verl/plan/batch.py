@@ -1,7 +1,7 @@
 """Batch arithmetic of verl's V1 trainer, and the rules by which it refuses or pads a batch.
 
 verl's own checks are asked by `plugin.rules`. What they leave to an assertion in a Ray worker, minutes after
-the start, is checked here, each rule with the place in verl 0.9.1 that it comes from.
+the start, is checked here, each rule with the place in verl that it comes from.
 """
 
 import math
@@ -79,7 +79,7 @@ def prompt_tokens(settings: Settings, data: DataStatistics | None) -> float:
 
 
 def broken_rules(settings: Settings, architecture: Architecture, data: DataStatistics | None = None) -> list[str]:
-    """Rules of verl 0.9.1 and vLLM that the run breaks, and on which it would stop; empty when it breaks none."""
+    """Rules of verl and vLLM that the run breaks, and on which it would stop; empty when it breaks none."""
     return list(_broken_rules(settings, architecture, data))
 
 
@@ -155,7 +155,7 @@ def remarks(settings: Settings, architecture: Architecture, data: DataStatistics
         )
     if settings.freeze_vision_tower:
         found.append(
-            "freeze_vision_tower=true freezes nothing: no engine of verl 0.9.1 reads the key. The vision tower trains "
+            "freeze_vision_tower=true freezes nothing: no engine of verl reads the key. The vision tower trains "
             "and is planned so"
         )
     if data is not None and data.too_long:

@@ -1,4 +1,4 @@
-"""Bytes on one GPU in each phase of a step of verl 0.9.1 with FSDP2 and vLLM on the same GPUs.
+"""Bytes on one GPU in each phase of a step of verl with FSDP2 and vLLM on the same GPUs.
 
 Parameters, gradients, optimizer state and the KV cache follow exactly from shapes. Activations follow from what the
 layers keep for the backward pass: with flash attention nothing grows with the square of the length, and a transformer
@@ -97,7 +97,7 @@ def actor_state(settings: Settings, architecture: Architecture) -> dict[str, flo
     """Bytes of parameters, gradients and AdamW's two moments on one GPU, as FSDP shards them.
 
     Adapters are in the base model's dtype (verl casts them). Gradients are reduced in fp32 and kept in the parameters'
-    dtype. verl 0.9.1 trains every parameter that is not LoRA's base: `freeze_vision_tower` is read nowhere in it.
+    dtype. verl trains every parameter that is not LoRA's base: `freeze_vision_tower` is read nowhere in it.
     """
     base = architecture.shard_parameters(settings.shard)
     trained = base

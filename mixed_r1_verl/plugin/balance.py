@@ -5,35 +5,27 @@ configured estimator has computed, in `PPOTrainer._compute_advantage`, for every
 """
 
 from collections.abc import Callable
-from types import ModuleType
 from typing import Any
 
 from mixed_r1_verl.core.config import ConfigError
 from mixed_r1_verl.core.verl_config import BLOCK, reward_config
-from mixed_r1_verl.metrics import balance_factors, gradient_signal
-from mixed_r1_verl.plugin.after_import import wrap_once
-from mixed_r1_verl.plugin.curves import reward_results
+from mixed_r1_verl.plugin.curves import batch_and_metrics, reward_results
+from mixed_r1_verl.plugin.metrics import balance_factors, gradient_signal
 from mixed_r1_verl.rewards.config import MixedRewardConfig
 
 
-def install(trainer_base: ModuleType) -> None:
-    """Add task balance to `verl.trainer.ppo.v1.trainer_base`. Safe to call again."""
-    wrap_once(trainer_base.PPOTrainer, "_compute_advantage", _with_balance)
+def add_balance(compute_advantage: Callable[..., Any], trainer: Any, args: Any, kwargs: Any) -> Any:
+    """Around `PPOTrainer._compute_advantage`: rescales what it computed where the reward block asks for it."""
+    _, metrics = batch_and_metrics(*args, **kwargs)
+    batch = compute_advantage(*args, **kwargs)
+    options = MixedRewardConfig.from_mapping(reward_config(trainer.config))
+    if options.task_balance == "samples":
+        loss_agg_mode = trainer.config.actor_rollout_ref.actor.loss_agg_mode
+        metrics.update(balance_advantages(batch, options.task_balance_limit, loss_agg_mode))
+    return batch
 
 
-def _with_balance(compute_advantage: Callable[..., Any]) -> Callable[..., Any]:
-    def compute_balanced_advantage(self: Any, batch: Any, metrics: dict[str, Any]) -> Any:
-        batch = compute_advantage(self, batch, metrics)
-        options = MixedRewardConfig.from_mapping(reward_config(self.config))
-        if options.task_balance == "samples":
-            loss_agg_mode = self.config.actor_rollout_ref.actor.loss_agg_mode
-            metrics.update(balance(batch, options.task_balance_limit, loss_agg_mode))
-        return batch
-
-    return compute_balanced_advantage
-
-
-def balance(batch: Any, limit: float, loss_agg_mode: str) -> dict[str, float]:
+def balance_advantages(batch: Any, limit: float, loss_agg_mode: str) -> dict[str, float]:
     """Rescale the advantages of a batch in TransferQueue, and return the factors as metrics.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Puts the curves of `mixed_r1_verl.metrics` among the metrics that verl's trainer logs at every step.
+"""Puts the curves of `plugin.metrics` among the metrics that verl's trainer logs at every step.
 
 verl's V1 trainers, whatever their mode, compute a step's metrics in `PPOTrainer._compute_metrics`, when the responses
 are still in TransferQueue and before the trackers are called. There the curves are added: every tracker gets them with
@@ -9,46 +9,40 @@ verl's own step number, and nothing else of the trainer is touched. A run whose 
 import logging
 import time
 from collections.abc import Callable, Sequence
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mixed_r1_verl.metrics import Rollouts, curves, gradient_signal
-from mixed_r1_verl.plugin.after_import import wrap_once
+from mixed_r1_verl.plugin.metrics import Rollouts, curves_of_step, gradient_signal
 
 logger = logging.getLogger(__name__)
 
 FIELDS = ["uid", "data_source", "extra_fields", "rm_scores", "response_mask", "advantages"]
 
 
-def install(trainer_base: ModuleType) -> None:
-    """Add the curves to `verl.trainer.ppo.v1.trainer_base`. Safe to call again."""
-    wrap_once(trainer_base.PPOTrainer, "_compute_metrics", _with_curves)
+def add_curves(compute_metrics: Callable[..., None], trainer: Any, args: Any, kwargs: Any) -> None:
+    """Around `PPOTrainer._compute_metrics`: adds the curves of the step to its metrics."""
+    batch, metrics = batch_and_metrics(*args, **kwargs)
+    compute_metrics(*args, **kwargs)
+    start = time.perf_counter()
+    try:
+        rollouts = read_rollouts(batch, trainer.config)
+        if rollouts is not None:
+            metrics.update(curves_of_step(rollouts))
+            metrics["mixed_r1/curves_s"] = time.perf_counter() - start
+    except Exception:  # curves are worth less than the run
+        if not getattr(trainer, "_mixed_r1_warned", False):
+            trainer._mixed_r1_warned = True
+            logger.warning(
+                "mixed_r1: the curves by source and reward cannot be computed; training goes on without them",
+                exc_info=True,
+            )
 
 
-def _with_curves(compute_metrics: Callable[..., None]) -> Callable[..., None]:
-    warned = False
-
-    def compute_metrics_and_curves(self: Any, batch: Any, metrics: dict[str, Any], *args: Any, **kwargs: Any) -> None:
-        nonlocal warned
-        compute_metrics(self, batch, metrics, *args, **kwargs)
-        start = time.perf_counter()
-        try:
-            rollouts = read_rollouts(batch, self.config)
-            if rollouts is not None:
-                metrics.update(curves(rollouts))
-                metrics["mixed_r1/curves_s"] = time.perf_counter() - start
-        except Exception:  # curves are worth less than the run
-            if not warned:
-                warned = True
-                logger.warning(
-                    "mixed_r1: the curves by source and reward cannot be computed; training goes on without them",
-                    exc_info=True,
-                )
-
-    return compute_metrics_and_curves
+def batch_and_metrics(batch: Any, metrics: dict[str, Any], *_: Any, **__: Any) -> tuple[Any, dict[str, Any]]:
+    """The first two arguments of a method of verl's trainer, however they are given."""
+    return batch, metrics
 
 
 def read_rollouts(batch: Any, config: Any) -> Rollouts | None:

@@ -1,4 +1,4 @@
-"""InternVL in Hugging Face format through verl 0.9.1.
+"""InternVL in Hugging Face format through verl.
 
 Two things stand in the way. `verl.utils.hf_processor` knows a fixed list of processor classes and answers None for
 InternVL's. And after generation verl decodes the prompt without special tokens, which removes the image placeholders,
@@ -7,28 +7,13 @@ and calls the processor again for the pixel values; InternVL's processor counts 
 InternVL numbers its positions in one dimension, so nothing of the rotary embedding has to be bound to the processor.
 """
 
-from functools import wraps
+from collections.abc import Callable
 from typing import Any
 
 
-def accept_internvl_processor() -> None:
-    """Make verl's `hf_processor` return InternVL processors, able to cope with stripped prompts. Safe to call again."""
-    import verl.utils
-    import verl.utils.tokenizer
-    from verl.utils.tokenizer import tokenizer as module
-
-    original = module.hf_processor
-    if getattr(original, "_mixed_r1", False):
-        return
-
-    @wraps(original)
-    def hf_processor(name_or_path: str, **kwargs: Any) -> Any:
-        return load_internvl_processor(name_or_path, **kwargs) or original(name_or_path, **kwargs)
-
-    hf_processor._mixed_r1 = True  # type: ignore[attr-defined]
-    # verl re-exports the function; modules that import it by name do so after plugins are loaded.
-    for namespace in (module, verl.utils.tokenizer, verl.utils):
-        vars(namespace)["hf_processor"] = hf_processor
+def load_processor(hf_processor: Callable[..., Any], instance: None, args: Any, kwargs: Any) -> Any:
+    """Around verl's `hf_processor`: InternVL's processor, able to cope with stripped prompts; any other as before."""
+    return load_internvl_processor(*args, **kwargs) or hf_processor(*args, **kwargs)
 
 
 def load_internvl_processor(name_or_path: str, **kwargs: Any) -> Any | None:

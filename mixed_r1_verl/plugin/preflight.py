@@ -4,6 +4,7 @@ A run that fails inside a Ray actor fails minutes later and with a long trace. S
 the model path and the data files first, and stops with one message.
 """
 
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,15 @@ class Preflight(Callback):
     """Hydra callback; in a recipe: `hydra.callbacks.mixed_r1._target_: mixed_r1_verl.plugin.preflight.Preflight`."""
 
     def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
-        problems = check(config)
+        try:
+            problems = check(config)
+        except Exception as error:  # which Hydra would turn into a warning, and the run would start unchecked
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            raise PreflightError(
+                f"mixed-r1: the checks before the start failed themselves, with {type(error).__name__}: {error} "
+                f"({Path(place.filename).name}, line {place.lineno}). Please report it; to start unchecked, add "
+                "'~hydra.callbacks.mixed_r1'"
+            ) from error
         if problems:
             raise PreflightError("mixed-r1: this run cannot start.\n" + "\n".join(f"  - {line}" for line in problems))
 

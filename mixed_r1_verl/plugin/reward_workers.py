@@ -1,14 +1,11 @@
 """A reward worker that is killed is started again, and the samples that it held are scored again.
 
-verl 0.9.1 starts its reward workers without restarts. When one dies, of memory for instance, every sample that is sent
+verl starts its reward workers without restarts. When one dies, of memory for instance, every sample that is sent
 to it fails from then on, its group is trained on without it or not at all, and the run goes on with what is left.
 """
 
 from collections.abc import Callable
-from types import ModuleType
 from typing import Any
-
-from mixed_r1_verl.plugin.after_import import wrap_once
 
 MAX_TASK_RETRIES = 3
 
@@ -41,21 +38,15 @@ class KeptArguments:
         return self.actor_class.remote(*references)
 
 
-def restart_killed_workers(reward_loop: ModuleType) -> None:
-    """Mend `verl.experimental.reward_loop.reward_loop` for the manager `mixed_r1`. Safe to call again.
+def make_restartable(init_workers: Callable[[], None], manager: Any, args: Any, kwargs: Any) -> None:
+    """Around `RewardLoopManager._init_reward_loop_workers`: the workers of the manager `mixed_r1` restart.
 
     Scoring is a pure function of the sample, so that a sample may be scored twice.
     """
+    if manager.config.reward.reward_manager.name == "mixed_r1":
+        import ray
+        from verl.experimental.reward_loop.reward_loop import RewardLoopWorker
 
-    def restartable(init_workers: Callable[[Any], None]) -> Callable[[Any], None]:
-        def init_restartable_workers(self: Any) -> None:
-            if self.config.reward.reward_manager.name == "mixed_r1":
-                import ray
-
-                remote = ray.remote(max_restarts=-1, max_task_retries=MAX_TASK_RETRIES)
-                self.reward_loop_workers_class = KeptArguments(remote(reward_loop.RewardLoopWorker))
-            init_workers(self)
-
-        return init_restartable_workers
-
-    wrap_once(reward_loop.RewardLoopManager, "_init_reward_loop_workers", restartable)
+        remote = ray.remote(max_restarts=-1, max_task_retries=MAX_TASK_RETRIES)
+        manager.reward_loop_workers_class = KeptArguments(remote(RewardLoopWorker))
+    init_workers(*args, **kwargs)

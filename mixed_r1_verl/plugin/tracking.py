@@ -11,17 +11,9 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-from mixed_r1_verl.plugin.after_import import wrap_once
-
-
-def install(tracking: ModuleType) -> None:
-    """Mend the two trackers of `verl.utils.tracking`. Safe to call again."""
-    wrap_once(tracking._TensorboardAdapter, "log", _log_events)
-    wrap_once(tracking.FileLogger, "__init__", _init_and_keep_lines)
-    wrap_once(tracking.FileLogger, "log", _log_after_kept_lines)
+from mixed_r1_verl.core.files import atomic
 
 
 def completed_steps(data: Mapping[str, Any], step: int) -> int:
@@ -33,45 +25,50 @@ def completed_steps(data: Mapping[str, Any], step: int) -> int:
     return step - 1 if "training/global_step" in data else step
 
 
-def _log_events(log: Callable[..., None]) -> Callable[..., None]:
-    def log_and_flush(self: Any, data: Mapping[str, Any], step: int) -> None:
-        if not hasattr(self, "_mixed_r1_started"):
-            from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+def log_events(log: Callable[..., None], adapter: Any, args: Any, kwargs: Any) -> None:
+    """Around `_TensorboardAdapter.log`: marks where this process goes on, and writes each step at once."""
+    if not hasattr(adapter, "_mixed_r1_started"):
+        from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 
-            self._mixed_r1_started = True
-            done = completed_steps(data, step)
-            # TensorBoard drops earlier events from the step of a START on; at 0 that is a former run altogether.
-            start = Event(session_log=SessionLog(status=SessionLog.START))
-            self.writer.file_writer.add_event(start, step=done + 1 if done else 0)
-        log(self, data, step)
-        self.writer.flush()
-
-    return log_and_flush
+        adapter._mixed_r1_started = True
+        done = completed_steps(*args, **kwargs)
+        # TensorBoard drops earlier events from the step of a START on; at 0 that is a former run altogether.
+        start = Event(session_log=SessionLog(status=SessionLog.START))
+        adapter.writer.file_writer.add_event(start, step=done + 1 if done else 0)
+    log(*args, **kwargs)
+    adapter.writer.flush()
 
 
-def _init_and_keep_lines(init: Callable[..., None]) -> Callable[..., None]:
-    def init_and_keep_lines(self: Any, project_name: str, experiment_name: str) -> None:
-        folder = Path(os.getenv("VERL_FILE_LOGGER_ROOT", ".")).expanduser() / project_name
-        path = Path(os.getenv("VERL_FILE_LOGGER_PATH") or folder / f"{experiment_name}.jsonl")
-        self._mixed_r1_earlier = path.read_bytes().splitlines(keepends=True) if path.is_file() else []
-        init(self, project_name, experiment_name)
-        self.fp.write(b"".join(self._mixed_r1_earlier))
+def open_file(init: Callable[..., None], logger: Any, args: Any, kwargs: Any) -> None:
+    """In place of `FileLogger.__init__`, which empties the file: opens it behind what it holds."""
+    logger.project_name, logger.experiment_name = _names(*args, **kwargs)
+    folder = Path(os.getenv("VERL_FILE_LOGGER_ROOT", ".")).expanduser() / logger.project_name
+    path = Path(os.getenv("VERL_FILE_LOGGER_PATH") or folder / f"{logger.experiment_name}.jsonl")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    logger.filepath = str(path)
+    logger.fp = path.open("ab", buffering=0)
+    logger._mixed_r1_started = False
 
-    return init_and_keep_lines
+
+def log_line(log: Callable[..., None], logger: Any, args: Any, kwargs: Any) -> None:
+    """Around `FileLogger.log`: before its first line, those of steps that are done again make way.
+
+    What stays is written to a new file that takes the name of the old one, so that a kill at any moment leaves one of
+    the two, whole.
+    """
+    if not logger._mixed_r1_started:
+        done, path = completed_steps(*args, **kwargs), Path(logger.filepath)
+        kept = [line for line in path.read_bytes().splitlines(keepends=True) if _step(line) <= done] if done else []
+        with atomic(path, "wb") as file:
+            file.write(b"".join(kept))
+        logger.fp.close()
+        logger.fp = path.open("ab", buffering=0)
+        logger._mixed_r1_started = True
+    log(*args, **kwargs)
 
 
-def _log_after_kept_lines(log: Callable[..., None]) -> Callable[..., None]:
-    def log_after_kept_lines(self: Any, data: Mapping[str, Any], step: int) -> None:
-        if self._mixed_r1_earlier is not None:
-            done = completed_steps(data, step)
-            self.fp.seek(0)
-            self.fp.truncate()
-            if done:
-                self.fp.write(b"".join(line for line in self._mixed_r1_earlier if _step(line) <= done))
-            self._mixed_r1_earlier = None
-        log(self, data, step)
-
-    return log_after_kept_lines
+def _names(project_name: str, experiment_name: str) -> tuple[str, str]:
+    return project_name, experiment_name
 
 
 def _step(line: bytes) -> float:

@@ -1,10 +1,12 @@
-"""The range of verl versions that this plugin is written for, and the check of it."""
+"""The range of verl versions that this package declares as its dependency, and the check of it."""
 
-from importlib.metadata import version
+from importlib.metadata import requires, version
 
-from packaging.specifiers import SpecifierSet
+from packaging.requirements import Requirement
 
-SUPPORTED_VERL = SpecifierSet(">=0.9.1,<0.10")
+SUPPORTED_VERL = next(
+    one.specifier for one in map(Requirement, requires("mixed-r1-verl") or ()) if one.name == "verl" and not one.marker
+)
 
 
 class UnsupportedVersionError(RuntimeError):
@@ -20,6 +22,7 @@ def require_supported_verl() -> str:
     installed = version("verl")
     if installed not in SUPPORTED_VERL:
         raise UnsupportedVersionError(
-            f"verl {installed} is installed, mixed-r1-verl supports verl {SUPPORTED_VERL}: pip install 'verl==0.9.1'"
+            f"verl {installed} is installed, mixed-r1-verl supports verl {SUPPORTED_VERL}: "
+            f"pip install 'verl{SUPPORTED_VERL}'"
         )
     return installed

@@ -34,7 +34,7 @@ class MixedRewardConfig:
         processes: scoring processes of each reward worker.
         max_chars: characters of a response that are read; a longer one scores 0.
         task_balance: `none` leaves the advantages as they are; `samples` gives each kind of reward the share of the
-            gradient signal that it has of the responses (`mixed_r1_verl.metrics.balance_factors`).
+            gradient signal that it has of the responses (`mixed_r1_verl.plugin.metrics.balance_factors`).
         task_balance_limit: a kind's advantages are multiplied by no more than this, and by no less than its inverse.
         options: configuration of the kinds by their names, a section each in the block; see `of`.
     """

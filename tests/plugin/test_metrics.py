@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mixed_r1_verl.metrics import Rollouts, balance_factors, curves, gradient_signal
+from mixed_r1_verl.plugin.metrics import Rollouts, balance_factors, curves_of_step, gradient_signal
 
 ROWS = [
     # source, reward, group, score, acc, format, error, timeout, length, truncated, advantage, signal
@@ -46,16 +46,16 @@ def step(rows: list[tuple]) -> Rollouts:
     ],
 )
 def test_a_step_by_hand(name: str, value: float) -> None:
-    assert curves(step(ROWS))[f"mixed_r1/{name}"] == pytest.approx(value)
+    assert curves_of_step(step(ROWS))[f"mixed_r1/{name}"] == pytest.approx(value)
 
 
 def test_what_is_absent_has_no_curve() -> None:
-    assert not any("matching" in name for name in curves(step(ROWS)))
+    assert not any("matching" in name for name in curves_of_step(step(ROWS)))
 
 
 def test_a_step_without_advantage_shares_nothing() -> None:
     rows = [(*row[:10], 0.0, 0.0) for row in ROWS]
-    assert curves(step(rows))["mixed_r1/reward/iou/gradient_share"] == 0.0
+    assert curves_of_step(step(rows))["mixed_r1/reward/iou/gradient_share"] == 0.0
 
 
 unit = st.floats(0, 1)
@@ -81,7 +81,7 @@ def steps(draw: st.DrawFn) -> Rollouts:
 
 @given(steps())
 def test_every_curve_is_finite_and_every_mean_is_of_its_source_alone(rollouts: Rollouts) -> None:
-    metrics = curves(rollouts)
+    metrics = curves_of_step(rollouts)
     assert all(isinstance(value, float) and np.isfinite(value) for value in metrics.values())
     for source in set(rollouts.source):
         own = rollouts.acc[rollouts.source == source]
@@ -98,7 +98,7 @@ def test_the_order_of_responses_does_not_matter(rollouts: Rollouts, random: obje
     order = list(range(len(rollouts.source)))
     random.shuffle(order)  # type: ignore[attr-defined]
     shuffled = Rollouts(*(column[order] for column in vars(rollouts).values()))
-    assert curves(shuffled) == pytest.approx(curves(rollouts))
+    assert curves_of_step(shuffled) == pytest.approx(curves_of_step(rollouts))
 
 
 @pytest.mark.parametrize("mode", ["token-mean", "token-sum", "seq-mean-token-sum", "seq-mean-token-mean"])

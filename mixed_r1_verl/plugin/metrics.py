@@ -64,7 +64,7 @@ def gradient_signal(advantages: NDArray, mask: NDArray, loss_agg_mode: str) -> N
         (responses,), non-negative.
 
     Raises:
-        ValueError: for a mode that verl 0.9.1 does not have.
+        ValueError: for a mode that verl does not have.
 
     >>> gradient_signal(np.array([[1.0, 1.0], [-1.0, 9.0]]), np.array([[1, 1], [1, 0]]), "token-mean").tolist()
     [2.0, 1.0]
@@ -79,14 +79,15 @@ def gradient_signal(advantages: NDArray, mask: NDArray, loss_agg_mode: str) -> N
     raise ValueError(f"loss_agg_mode {loss_agg_mode!r} is none of {', '.join(TOKEN_SUMS)}, seq-mean-token-mean")
 
 
-def curves(rollouts: Rollouts) -> dict[str, float]:
+def curves_of_step(rollouts: Rollouts) -> dict[str, float]:
     """All curves of a step, by `mixed_r1/source/<source>/…` and `mixed_r1/reward/<kind>/…`.
 
     A source or kind that is absent from the step has no entry: a mean over no samples is not 0.
 
     >>> one = np.ones(2)
     >>> step = Rollouts(np.array(["a", "b"]), np.array(["chart", "iou"]), np.array(["p", "q"]), *[one] * 9)
-    >>> curves(step)["mixed_r1/source/a/acc/mean"], curves(step)["mixed_r1/reward/iou/gradient_share"]
+    >>> step = curves_of_step(step)
+    >>> step["mixed_r1/source/a/acc/mean"], step["mixed_r1/reward/iou/gradient_share"]
     (1.0, 0.5)
     """
     metrics: dict[str, float] = {}

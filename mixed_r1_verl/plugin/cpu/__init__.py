@@ -1,0 +1,1 @@
+"""What is needed only without an accelerator; never imported beside one."""
