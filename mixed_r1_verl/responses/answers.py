@@ -1,14 +1,14 @@
 """Files of scored responses: one form of a row, which `mixed-r1 score` and `mixed-r1 report` read again.
 
-`AnswerWriter` writes a whole file at once. `Answers` appends JSON lines as responses come, so that an interrupted run
+`answer_writer` writes a whole file at once. `Answers` appends JSON lines as responses come, so that an interrupted run
 goes on: beside `NAME.jsonl` stands `NAME.settings.json` with what the answers were made with, and only a run with the
 same settings goes on with the file.
 """
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,49 +38,36 @@ def _json_lines(rows: Iterable[Row]) -> str:
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
-class AnswerWriter:
-    """Writes rows to JSON lines, or to parquet where the name says so; the file appears when all of it is there.
+@contextmanager
+def answer_writer(path: Path) -> Iterator[Callable[[Row], object]]:
+    """Gives a function that writes rows of `answer_row` to JSON lines, or to parquet where the name says so.
 
-    Used as a context manager: an exception leaves what stood there before.
+    The file appears when all of it is there; an exception leaves what stood there before.
     """
+    if path.suffix != ".parquet":
+        with atomic(path) as file:
+            yield lambda row: file.write(_json_lines([row]))
+        return
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
-    def __init__(self, path: Path):
-        self._path = path
-        self._rows: list[Row] = []
-        self._stack = ExitStack()
-        self._parquet: Any = None
+    rows: list[Row] = []
+    with atomic(path, "wb") as file, pq.ParquetWriter(file, _schema()) as writer:
 
-    def __enter__(self) -> "AnswerWriter":
-        is_parquet = self._path.suffix == ".parquet"
-        self._file = self._stack.enter_context(atomic(self._path, "wb" if is_parquet else "w"))
-        if is_parquet:
-            import pyarrow.parquet as pq
-
-            self._parquet = self._stack.enter_context(pq.ParquetWriter(self._file, _schema()))
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        with self._stack:
-            if error[0] is None:
-                self._flush()
-            self._stack.__exit__(*error)
-
-    def write(self, row: Row) -> None:
-        """Add one row of `answer_row`."""
-        self._rows.append(row)
-        if len(self._rows) >= BLOCK:
-            self._flush()
-
-    def _flush(self) -> None:
-        if self._parquet is None:
-            self._file.write(_json_lines(self._rows))
-        elif self._rows:
-            import pyarrow as pa
-
+        def flush() -> None:
             # Half of a surrogate pair, which JSON can hold, is no text for parquet.
-            rows = [{name: _encodable(value) for name, value in row.items()} for row in self._rows]
-            self._parquet.write_table(pa.Table.from_pylist(rows, schema=_schema()))
-        self._rows.clear()
+            plain = [{name: _encodable(value) for name, value in row.items()} for row in rows]
+            writer.write_table(pa.Table.from_pylist(plain, schema=_schema()))
+            rows.clear()
+
+        def write(row: Row) -> None:
+            rows.append(row)
+            if len(rows) >= BLOCK:
+                flush()
+
+        yield write
+        if rows:
+            flush()
 
 
 def _encodable(value: Any) -> Any:

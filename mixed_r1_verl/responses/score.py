@@ -15,7 +15,7 @@ from mixed_r1_verl.core.config import ConfigError
 from mixed_r1_verl.core.console import FAILED, OK, ReportFormat, command_errors, parse_settings, progress_bar
 from mixed_r1_verl.core.files import write_text
 from mixed_r1_verl.core.rows import DataError, count_records
-from mixed_r1_verl.responses.answers import AnswerWriter, answer_row
+from mixed_r1_verl.responses.answers import answer_row, answer_writer
 from mixed_r1_verl.responses.read import RESPONSE_COLUMNS, Response, Unreadable, read_responses
 from mixed_r1_verl.responses.scoring import score_responses
 from mixed_r1_verl.responses.summary import Group, Summary, print_summary
@@ -107,14 +107,14 @@ def _responses(
 def _score(responses: Iterator[Response], config: MixedRewardConfig, rows: int, output: Path | None) -> Summary:
     summary = Summary()
     with ExitStack() as stack:
-        writer = stack.enter_context(AnswerWriter(output)) if output is not None else None
+        write = stack.enter_context(answer_writer(output)) if output is not None else None
         progress = stack.enter_context(progress_bar(Console(stderr=True)))
         task = progress.add_task("scoring", total=rows or None)
         for response, result in score_responses(responses, config):
             row = answer_row(response, result)
             summary.add(row)
-            if writer is not None:
-                writer.write(row)
+            if write is not None:
+                write(row)
             if response.sample == 0:
                 progress.advance(task)
     return summary

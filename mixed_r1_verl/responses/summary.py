@@ -11,6 +11,7 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -129,6 +130,13 @@ class Group:
     def prompts(self) -> int:
         """How many."""
         return len(self.sizes)
+
+    @property
+    def differing(self) -> float:
+        """Share of the prompts whose responses do not all have the same score; GRPO learns from no others."""
+        ends = list(accumulate(self.sizes))
+        groups = [self.score[end - size : end] for end, size in zip(ends, self.sizes, strict=True)]
+        return sum(max(own) - min(own) > 1e-6 for own in groups) / max(1, len(groups))
 
     def mean(self, name: str) -> float:
         """Mean over all responses of one of `MEANS`; NaN where there are none.

@@ -87,5 +87,6 @@ def test_lines_by_source_and_reward() -> None:
     assert first.mean("truncated") == first.mean("error") == pytest.approx(1 / 3)
     assert (second.mean("acc"), second.estimate("acc").method) == (1.0, "wilson")
     assert total.mean("tokens") == 10
+    assert (first.differing, second.differing) == (0.5, 0.0)
     assert Summary().lines == []
     assert math.isnan(Group().mean("acc")) and math.isnan(Group().estimate("score").mean)

@@ -38,7 +38,8 @@ def evaluate(
         batch_size: rows answered at once.
 
     Returns:
-        For each row, for each sample: the result of `MixedReward.score` and the `response`.
+        For each row, for each sample: the result of `MixedReward.score` and the `response`, and where they belong: all
+        that `mixed_r1_verl.responses.summary` sums up.
     """
     import torch
 
@@ -58,32 +59,14 @@ def evaluate(
             output = generate(**inputs, max_new_tokens=MAX_NEW_TOKENS, num_return_sequences=samples, **sampling)
         decoded = processor.batch_decode(output[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
         for index, row in enumerate(chunk):
-            scored = []
-            for response in decoded[index * samples : (index + 1) * samples]:
-                result = reward.score("tiny", response, row["ground_truth"], row["extra_info"])
-                scored.append({**result, "response": response})
-            results.append(scored)
+            place = {"file": "", "row": start + index, "data_source": "tiny"}
+            results.append(
+                [
+                    place | reward.score("tiny", text, row["ground_truth"], row["extra_info"]) | {"response": text}
+                    for text in decoded[index * samples : (index + 1) * samples]
+                ]
+            )
     return results
-
-
-def summarise(rows: Sequence[Mapping[str, Any]], results: Sequence[Sequence[Mapping[str, Any]]]) -> dict[str, Any]:
-    """Means by reward kind.
-
-    Returns:
-        For each kind and for `all`: `acc`, `format`, `error`, `rows`, and with several samples `differing`, the share
-        of rows whose samples do not all have the same score.
-    """
-    summary: dict[str, Any] = {}
-    kinds = [row["kind"] for row in rows]
-    for kind in (*dict.fromkeys(kinds), "all"):
-        chosen = [group for group, own in zip(results, kinds, strict=True) if kind in (own, "all")]
-        flat = [result for group in chosen for result in group]
-        summary[kind] = {key: round(sum(r[key] for r in flat) / len(flat), 4) for key in ("acc", "format", "error")}
-        summary[kind]["rows"] = len(chosen)
-        if len(flat) > len(chosen):
-            differing = sum(max(r["score"] for r in g) - min(r["score"] for r in g) > 1e-6 for g in chosen)
-            summary[kind]["differing"] = round(differing / len(chosen), 4)
-    return summary
 
 
 def _chat_text(processor: "ProcessorMixin", prompt: str) -> str:
