@@ -25,22 +25,14 @@ MAX_ANSWER_CHARS = 2000
 _SUPERSCRIPTS = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺]+")
 _FRACTION_SIGNS = str.maketrans({c: f" {unicodedata.normalize('NFKC', c)} " for c in "½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞"})
 _SIGNS = str.maketrans(
-    {
-        **dict.fromkeys("−–—―‒‐‑﹣⁃", "-"),
-        **dict.fromkeys("‘’‚′`´", "'"),
-        **dict.fromkeys("“”„″«»「」『』《》", '"'),
-        **dict.fromkeys("【〔〖", "["),
-        **dict.fromkeys("】〕〗", "]"),
-        "⁄": "/",
-        "∕": "/",
-        "。": ". ",
-        "、": ", ",
-        "º": "°",
-        "✕": "×",
-        "∗": "*",
-        "⋅": "*",
-        "·": "*",
-        "∶": ":",
+    {"。": ". ", "、": ", "}
+    | {
+        character: plain
+        for plain, characters in (
+            *(("-", "−–—―‒‐‑﹣⁃"), ("'", "‘’‚′`´"), ('"', "“”„″«»「」『』《》"), ("[", "【〔〖"), ("]", "】〕〗")),
+            *(("/", "⁄∕"), ("°", "º"), ("×", "✕"), ("*", "∗⋅·"), (":", "∶")),
+        )
+        for character in characters
     }
 )
 _MARKUP = re.compile(r"[\\$*_`#>{}~]|^[ \t]*[-+][ \t]", re.MULTILINE)
@@ -86,31 +78,20 @@ def _strip_markdown(text: str) -> str:
 
 # --- keys -------------------------------------------------------------------------------------------------------------
 
-SMALL_NUMBERS = {
-    word: value
-    for value, word in enumerate(
-        (
-            "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-            "seventeen eighteen nineteen"
-        ).split()
-    )
-}
+_SMALL = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "eighteen nineteen"
+)
+SMALL_NUMBERS = {word: value for value, word in enumerate(_SMALL.split())}
 TENS = {
     word: 10 * value
     for value, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), start=2)
 }
-_ORDINALS = {
-    word: f"{value}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(value, 'th') }"
-    for value, word in enumerate(
-        "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth".split(), start=1
-    )
-}
-_SPELLINGS = {"grey": "gray", "colour": "color", "colours": "colors", "centre": "center", "metre": "meter"}
+_ORDINALS = "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth".split()
 _WORDS = {
     **{word: str(value) for word, value in {**SMALL_NUMBERS, **TENS}.items()},
-    **_ORDINALS,
-    **_SPELLINGS,
-    "&": "and",
+    **{word: f"{n}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(n, 'th') }" for n, word in enumerate(_ORDINALS, start=1)},
+    **{"grey": "gray", "colour": "color", "colours": "colors", "centre": "center", "metre": "meter", "&": "and"},
 }
 _ARTICLES = frozenset(("a", "an", "the"))
 _KEY_TOKEN = re.compile(
@@ -156,16 +137,10 @@ _RANGE = re.compile(r"(?<![\w])(\d[\d.]*) to (\d[\d.]*)(?![\w])")
 
 
 def _plain_number(digits: str) -> str:
-    digits = digits.replace(",", "")
-    if "." in digits:
-        digits = digits.rstrip("0").rstrip(".") or "0"
-        if digits[0] == ".":
-            digits = "0" + digits
-    return (
-        digits.lstrip("0")
-        if len(digits) > 1 and digits[0] == "0" and digits.isdigit() and digits.strip("0")
-        else digits
-    )
+    whole, point, decimals = digits.replace(",", "").partition(".")
+    if point or whole.strip("0"):
+        whole, decimals = whole.lstrip("0") or "0", decimals.rstrip("0")
+    return f"{whole}.{decimals}" if decimals else whole
 
 
 def text_key(text: str) -> str:
