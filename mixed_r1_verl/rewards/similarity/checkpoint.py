@@ -112,22 +112,16 @@ def find_input_embeddings(model_dir: Path) -> TensorOnDisk:
             files.update(dict.fromkeys(_read_header(path)[0], path))
     if not files:
         raise CheckpointError(f"{model_dir} holds no .safetensors file; the embedding table is read from one")
-    name = _pick_name(files)
-    if name is None:
-        raise CheckpointError(
-            f"none of the {len(files)} tensors in {model_dir} is an input-embedding table "
-            f"(looked for names that end in {', '.join(INPUT_EMBEDDING_SUFFIXES + TIED_HEAD_SUFFIXES)})"
-        )
-    return _locate(files[name], name)
-
-
-def _pick_name(names: dict[str, Path]) -> str | None:
     for suffix in INPUT_EMBEDDING_SUFFIXES + TIED_HEAD_SUFFIXES:
-        found = [name for name in names if name == suffix or name.endswith("." + suffix)]
+        found = [name for name in files if name == suffix or name.endswith("." + suffix)]
         if found:
             # The shortest name is the text model's own: draft heads and encoders nest deeper.
-            return min(found, key=lambda name: (len(name), name))
-    return None
+            name = min(found, key=lambda name: (len(name), name))
+            return _locate(files[name], name)
+    raise CheckpointError(
+        f"none of the {len(files)} tensors in {model_dir} is an input-embedding table "
+        f"(looked for names that end in {', '.join(INPUT_EMBEDDING_SUFFIXES + TIED_HEAD_SUFFIXES)})"
+    )
 
 
 def _read_header(path: Path) -> tuple[dict[str, Any], int]:
@@ -136,15 +130,13 @@ def _read_header(path: Path) -> tuple[dict[str, Any], int]:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
             if length > MAX_HEADER_BYTES:
-                raise CheckpointError(f"{path} is not a safetensors file: its header claims {length} bytes")
-            header = json.loads(file.read(length))
-        header.pop("__metadata__", None)
+                raise ValueError(f"its header claims {length} bytes")
+            header = dict(json.loads(file.read(length)))
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error}") from error
-    except (ValueError, TypeError, AttributeError) as error:
-        if isinstance(error, CheckpointError):
-            raise
+    except (ValueError, TypeError) as error:
         raise CheckpointError(f"{path} is not a safetensors file: {error}") from error
+    header.pop("__metadata__", None)
     return header, 8 + length
 
 
@@ -152,14 +144,12 @@ def _locate(path: Path, name: str) -> TensorOnDisk:
     header, data_start = _read_header(path)
     if name not in header:
         raise CheckpointError(f"{path} lacks the tensor {name} that the index promises")
-    entry = header[name]
-    dtype, shape = entry["dtype"], entry["shape"]
+    dtype, shape, (start, end) = (header[name][key] for key in ("dtype", "shape", "data_offsets"))
     if dtype not in STORAGE_TYPES or len(shape) != 2:
         raise CheckpointError(
             f"{name} in {path} is {dtype} of shape {shape}; the embedding table must be a matrix of "
             f"{', '.join(STORAGE_TYPES)} (quantised checkpoints do not carry one)"
         )
-    start, end = entry["data_offsets"]
     rows, dim = shape
     expected = rows * dim * np.dtype(STORAGE_TYPES[dtype]).itemsize
     if not expected or end - start != expected or path.stat().st_size < data_start + end:

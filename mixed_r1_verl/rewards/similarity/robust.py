@@ -7,7 +7,7 @@ import operator
 import threading
 from collections import Counter
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy.special import ndtri
@@ -21,6 +21,9 @@ from mixed_r1_verl.rewards.similarity.words import (
     stem,
     word_weight,
 )
+
+if TYPE_CHECKING:
+    from mixed_r1_verl.rewards.similarity.table import EmbeddingTable, Source
 
 # Similarity of two words of one stem, whatever the table says.
 STEM_SIMILARITY = 0.9
@@ -66,27 +69,7 @@ class WordFeatures(NamedTuple):
     groups: np.ndarray
 
 
-class WordSource(Protocol):
-    """Where vectors of words come from."""
-
-    def word_vector(self, word: str) -> np.ndarray:
-        """Prepared embedding of a word, float32 [width], of any length; zero when the source knows nothing of it."""
-
-    def word_rarity(self, word: str) -> float | None:
-        """How rare a word is, in [0, 1]; None when the source does not know."""
-
-    def background(self) -> np.ndarray:
-        """Prepared embeddings of everyday words, float32 [many, width]."""
-
-
-class WordTable(Protocol):
-    """A table that knows words; the one that is used is `table.EmbeddingTable`."""
-
-    def words(self, words: Sequence[str]) -> WordFeatures:
-        """Features of distinct words, in their order."""
-
-
-def robust(answer: str, reference: str, table: WordTable, limit: int) -> float:
+def robust(answer: str, reference: str, table: "EmbeddingTable", limit: int) -> float:
     """Matching of words in both directions that pays for content only; the default.
 
     It keeps the idea of BMAS and closes its holes. For distinct words a of the answer and b of the reference:
@@ -136,7 +119,7 @@ class _Side(NamedTuple):
     rhythm: float
 
 
-def _read(text: str, table: WordTable, limit: int) -> _Side | None:
+def _read(text: str, table: "EmbeddingTable", limit: int) -> _Side | None:
     sequence = split_words(text, limit)
     if not sequence:
         return None
@@ -255,7 +238,7 @@ class WordMemory:
         source: where vectors and rarities come from.
     """
 
-    def __init__(self, source: WordSource) -> None:
+    def __init__(self, source: "Source") -> None:
         self._source = source
         self._lock = threading.Lock()
         background = unit_rows(source.background())
@@ -300,23 +283,23 @@ class WordMemory:
 
     def _describe(self, words: Sequence[str]) -> WordFeatures:
         """All features but `generic`, which is 0."""
-        width = len(self._mean)
-        vectors = np.zeros((len(words), width), np.float32)
+        vectors = np.zeros((len(words), len(self._mean)), np.float32)
+        weights = np.zeros(len(words), np.float32)
         for place, word in enumerate(words):
-            vectors[place] = self._source.word_vector(word)
+            vectors[place], rarity = self._source.describe(word)
+            weights[place] = word_weight(word, rarity)
         vectors = unit_rows(vectors)
         mean = vectors @ self._mean
         variance = np.einsum("ij,ij->i", vectors @ self._second_moment, vectors) - mean * mean
-        groups = [exclusive_groups(word) for word in words]
         return WordFeatures(
             vectors=vectors,
-            weights=np.array([word_weight(word, self._source.word_rarity(word)) for word in words], np.float32),
+            weights=weights,
             chance_mean=mean,
             chance_spread=np.sqrt(np.maximum(variance, 0)),
             generic=np.zeros(len(words), np.float32),
             names=np.array([hash(word) for word in words], np.int64),
             stems=np.array([hash(stem(word)) for word in words], np.int64),
-            groups=np.array(groups, np.int8).reshape(len(words), 2),
+            groups=np.array([exclusive_groups(word) for word in words], np.int8).reshape(len(words), 2),
         )
 
 

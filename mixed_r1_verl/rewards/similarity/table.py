@@ -184,42 +184,38 @@ class ModelTable:
         return ids if max(ids, default=0) < self._tensor.rows else [i for i in ids if i < self._tensor.rows]
 
     def rows(self, tokens: Sequence[Token]) -> tuple[np.ndarray, np.ndarray]:
+        """Embeddings as stored, float32 [len(tokens), dim], and the inverse of their lengths, 0 for a row of zeros."""
         rows, inverse_lengths = self._exact
         ids = np.asarray(tokens, np.intp)
         return to_float32_apart(rows[ids]), inverse_lengths[ids]
 
-    def word_vector(self, word: str) -> np.ndarray:
-        ids = self._word_ids(word)
-        if not ids:
-            return np.zeros(self._reduced.shape[1], np.float32)
-        return self._reduced[ids].astype(np.float32).mean(axis=0)
-
-    def word_rarity(self, word: str) -> float | None:
+    def describe(self, word: str) -> tuple[np.ndarray, float | None]:
+        """Prepared embedding of a word, float32 [width], of any length, zero for one that the table does not know; and
+        how rare it is, in [0, 1], None where the vocabulary does not say."""
+        ids, entries = self._word_ids(word), self._tensor.rows
+        vector = self._reduced[ids].astype(np.float32).mean(axis=0) if ids else np.zeros(self._reduced.shape[1], "f4")
         if self._first_rank is None:
-            return None
-        ids = self._word_ids(word)
+            return vector, None
         # A word of several pieces is rarer than any piece.
-        rank = max(0, ids[0] - self._first_rank) if len(ids) == 1 else self._tensor.rows
-        return rank / (rank + COMMON_SHARE * self._tensor.rows)
+        rank = max(0, ids[0] - self._first_rank) if len(ids) == 1 else entries
+        return vector, rank / (rank + COMMON_SHARE * entries)
 
     def background(self) -> np.ndarray:
+        """Prepared embeddings of everyday words, float32 [many, width]."""
         first = self._first_rank or 0
         ids = [first + rank for rank in BACKGROUND_RANKS if first + rank < self._tensor.rows]
         return self._reduced[ids].astype(np.float32)
 
     def _word_ids(self, word: str) -> list[int]:
         # Vocabularies hold the words of running text with the space before them (GPT-2, Qwen: " dog") or add that mark
-        # themselves (BERT, SentencePiece); the form of fewer pieces is the one that the vocabulary means.
-        readable = word.encode("utf-8", "replace").decode("utf-8")
+        # themselves (BERT, SentencePiece); the form of fewer pieces is the one that the vocabulary means. The unknown
+        # token would make all words that the vocabulary lacks the same word.
+        rows, readable = self._tensor.rows, word.encode("utf-8", "replace").decode("utf-8")
         spaced, bare = (
-            [i for i in self._tokenizer.encode(form, add_special_tokens=False).ids if self._is_known(i)]
+            [i for i in self._tokenizer.encode(form, add_special_tokens=False).ids if i < rows and i != self._unknown]
             for form in (" " + readable, readable)
         )
         return spaced if len(spaced) <= len(bare) else bare
-
-    def _is_known(self, token: int) -> bool:
-        # The unknown token would make all words that the vocabulary lacks the same word.
-        return token < self._tensor.rows and token != self._unknown
 
     def _find_first_rank(self) -> int | None:
         """Id of the commonest word, if the vocabulary is sorted by frequency, as those of BPE and WordPiece are."""
@@ -240,21 +236,21 @@ class HashedLetters:
         return split_words(text, limit)
 
     def rows(self, tokens: Sequence[Token]) -> tuple[np.ndarray, np.ndarray]:
-        rows = np.array([self.word_vector(str(token)) for token in tokens], np.float32).reshape(-1, HASHED_DIM)
+        rows = np.array([self._vector(str(token)) for token in tokens], np.float32).reshape(-1, HASHED_DIM)
         lengths = np.linalg.norm(rows, axis=1)
         return rows, np.divide(1, lengths, out=np.zeros_like(lengths), where=lengths > 0)
 
-    def word_vector(self, word: str) -> np.ndarray:
+    def describe(self, word: str) -> tuple[np.ndarray, None]:
+        return self._vector(word), None
+
+    def background(self) -> np.ndarray:
+        return np.stack([self._vector(word) for word in sorted(COMMONPLACE_WORDS)])
+
+    def _vector(self, word: str) -> np.ndarray:
         marked = f"<{word}>"
         grams = {marked[i : i + n] for n in NGRAM_LENGTHS for i in range(len(marked) - n + 1)} | {marked}
         # sorted: float addition must not depend on the order of a set.
         return np.stack([_sign_vector(gram) for gram in sorted(grams)]).sum(axis=0)
-
-    def word_rarity(self, word: str) -> float | None:
-        return None
-
-    def background(self) -> np.ndarray:
-        return np.stack([self.word_vector(word) for word in sorted(COMMONPLACE_WORDS)])
 
 
 def _sign_vector(gram: str) -> np.ndarray:
@@ -262,5 +258,5 @@ def _sign_vector(gram: str) -> np.ndarray:
     return np.unpackbits(np.frombuffer(bits, np.uint8)).astype(np.float32) * 2 - 1
 
 
-# Where vectors come from; all that is asked of one stands in `HashedLetters`.
+# Where vectors come from.
 Source = ModelTable | HashedLetters
