@@ -37,15 +37,11 @@ class _CPUDeviceModule(ModuleType):
         """Resident memory of this process in bytes."""
         return psutil.Process().memory_info().rss
 
-    def memory_reserved(self, device: Any = None) -> int:
-        return self.memory_allocated()
-
     def max_memory_allocated(self, device: Any = None) -> int:
         """Peak resident memory of this process in bytes (Linux counts it in KiB)."""
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
-    def max_memory_reserved(self, device: Any = None) -> int:
-        return self.max_memory_allocated()
+    memory_reserved, max_memory_reserved = memory_allocated, max_memory_allocated
 
     def empty_cache(self) -> None:
         """PyTorch keeps no cache of host memory."""
@@ -78,23 +74,14 @@ class CPUPlatform(PlatformBase):
     def device_count(self) -> int:
         return 1
 
-    def set_device(self, device_index: Any) -> None:
-        """There is one CPU device."""
-
-    def synchronize(self, device_index: Any = None) -> None:
-        """CPU work is synchronous."""
-
     def manual_seed(self, seed: int) -> None:
         torch.manual_seed(seed)
 
-    def manual_seed_all(self, seed: int) -> None:
-        torch.manual_seed(seed)
+    def nothing(self, *args: Any, **kwargs: Any) -> None:
+        """There is one device, its work is synchronous, and it has neither a cache of memory nor a profiler."""
 
-    def set_allocator_settings(self, settings: str) -> None:
-        """The host allocator has none of the settings that verl asks for."""
-
-    def empty_cache(self) -> None:
-        """PyTorch keeps no cache of host memory."""
+    set_device = synchronize = set_allocator_settings = empty_cache = profiler_start = profiler_stop = nothing
+    manual_seed_all, cudart = manual_seed, nothing
 
     def get_device_capability(self, device_index: int = 0) -> tuple[int | None, int | None]:
         return None, None
@@ -109,12 +96,6 @@ class CPUPlatform(PlatformBase):
     def nvtx_range(self, msg: str) -> Iterator[None]:
         yield
 
-    def profiler_start(self) -> None:
-        """No device profiler."""
-
-    def profiler_stop(self) -> None:
-        """No device profiler."""
-
     def ray_resource_name(self) -> str:
         return "GPU"
 
@@ -124,9 +105,6 @@ class CPUPlatform(PlatformBase):
     def is_ipc_supported(self) -> bool:
         # Selects verl's shared-memory weight transfer.
         return False
-
-    def cudart(self) -> None:
-        return None
 
 
 class _VLLMAlias(metadata.DistributionFinder):
