@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from string import ascii_uppercase
 from typing import Any
 
 import numpy as np
@@ -223,8 +224,7 @@ def _example(row: Mapping[str, Any], reward: MixedReward) -> dict[str, Any]:
         "id": extra["id"],
         "question": _cut(extra["question"]),
         "choices": [
-            f"{letter}. {_cut(choice)}"
-            for letter, choice in zip("ABCDEFGHIJKLMNOPQRSTUVWXYZ", extra["choices"], strict=False)
+            f"{letter}. {_cut(choice)}" for letter, choice in zip(ascii_uppercase, extra["choices"], strict=False)
         ],
         "truth": _cut(gold.references[0] if gold.references else truth),
         "picture": picture,

@@ -111,6 +111,24 @@ class Number:
         known = _UNITS.get(self.unit)
         return (known[0], self.value * known[1]) if known else None
 
+    def in_one_unit(self, other: "Number") -> tuple[float, float] | None:
+        """Both values where their units agree or one has none; None when the units contradict each other.
+
+        >>> parse_number("2 km").in_one_unit(parse_number("500 m")), parse_number("$2").in_one_unit(parse_number("2%"))
+        ((2000.0, 500.0), None)
+        """
+        if self.currency and other.currency and self.currency != other.currency:
+            return None
+        ours, theirs = self.quantity(), other.quantity()
+        if ours and theirs:
+            return (ours[1], theirs[1]) if ours[0] == theirs[0] else None
+        nouns, others = ({word.rstrip("s") for word in number.unit.split()} for number in (self, other))
+        if nouns and others and not nouns & others:
+            return None
+        if (self.percent and (other.currency or other.unit)) or (other.percent and (self.currency or self.unit)):
+            return None
+        return self.value, other.value
+
 
 _DIGITS = r"\d{1,3}(?:,\d{2,3}){0,8},\d{3}(?!\d)(?:\.\d{1,30})?|\d{1,40}(?:\.\d{1,30})?|\.\d{1,30}"
 _SPACED = r"\d{1,3}(?:[ '’]\d{3}){1,8}(?!\d)(?:\.\d{1,30})?"

@@ -215,7 +215,7 @@ def is_year(number: Number, question: str) -> bool:
 def _same(answer: Number, gold: Number, question: str, tolerance: float) -> bool:
     if is_year(gold, question):
         return answer.value == gold.value and not answer.percent and not answer.currency
-    converted = _in_one_unit(answer, gold)
+    converted = answer.in_one_unit(gold)
     if converted is None:
         return False
     value, target = converted
@@ -233,21 +233,6 @@ def _same(answer: Number, gold: Number, question: str, tolerance: float) -> bool
 def _close(value: float, target: float, tolerance: float) -> bool:
     """|value - target| <= tolerance * |target|, with room for the rounding of binary fractions; exact at 0."""
     return abs(value - target) <= tolerance * abs(target) * (1 + 1e-9)
-
-
-def _in_one_unit(answer: Number, gold: Number) -> tuple[float, float] | None:
-    """Both values where their units agree or one has none; None when the units contradict each other."""
-    if answer.currency and gold.currency and answer.currency != gold.currency:
-        return None
-    ours, theirs = answer.quantity(), gold.quantity()
-    if ours and theirs:
-        return (ours[1], theirs[1]) if ours[0] == theirs[0] else None
-    nouns, gold_nouns = ({word.rstrip("s") for word in number.unit.split()} for number in (answer, gold))
-    if nouns and gold_nouns and not nouns & gold_nouns:
-        return None
-    if (answer.percent and (gold.currency or gold.unit)) or (gold.percent and (answer.currency or answer.unit)):
-        return None
-    return answer.value, gold.value
 
 
 # --- moments, labels --------------------------------------------------------------------------------------------------
