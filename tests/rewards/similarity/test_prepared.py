@@ -1,15 +1,18 @@
 """Prepared tables: the cache under attack, and the directions that it keeps."""
 
+import ast
+import inspect
 import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 from embedding_models import table_rows, write_model, write_safetensors
 
-from mixed_r1_verl.rewards.similarity import prepared
+from mixed_r1_verl.rewards.similarity import checkpoint, prepared
 from mixed_r1_verl.rewards.similarity.checkpoint import find_input_embeddings
 from mixed_r1_verl.rewards.similarity.prepared import CHECKSUMS, CacheError, is_intact, prepared_directory
 from mixed_r1_verl.rewards.similarity.table import EmbeddingTable
@@ -116,6 +119,28 @@ def test_another_checkpoint_gets_another_table(tmp_path: Path) -> None:
     assert not np.allclose(after.unit_rows([17]), kept)
     # The first table is a frozen copy: it does not follow the checkpoint.
     np.testing.assert_array_equal(before.unit_rows([17]), kept)
+
+
+@pytest.mark.parametrize("module", [prepared, checkpoint])
+def test_changed_code_prepares_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: ModuleType) -> None:
+    tensor = find_input_embeddings(write_model(tmp_path / "m"))
+    before = prepared.prepared_table(tensor, "reduced", tmp_path)
+    assert prepared.prepared_table(tensor, "reduced", tmp_path) == before
+    changed = tmp_path / "changed.py"
+    changed.write_text(Path(module.__file__).read_text() + "KEPT_DIRECTIONS = 50\n")
+    monkeypatch.setattr(module, "__file__", str(changed))
+    assert prepared.prepared_table(tensor, "reduced", tmp_path) != before
+
+
+def test_the_name_of_a_table_covers_the_code_of_this_room_that_prepares_it() -> None:
+    covered = {prepared.__name__, checkpoint.__name__}
+    for module in (prepared, checkpoint):
+        imports = [node for node in ast.walk(ast.parse(inspect.getsource(module))) if isinstance(node, ast.ImportFrom)]
+        names = {
+            name for node in imports for name in (node.module, *(f"{node.module}.{one.name}" for one in node.names))
+        }
+        loaded = {name for name in names if name in sys.modules and not hasattr(sys.modules[name], "__path__")}
+        assert {name for name in loaded if name.startswith("mixed_r1_verl.rewards")} <= covered
 
 
 def test_principal_directions_agree_with_a_full_decomposition(tmp_path: Path) -> None:
