@@ -37,7 +37,7 @@ from mixed_r1_verl.engine.cluster import Cluster, cluster
 from mixed_r1_verl.engine.config import BuildConfig, MixConfig
 from mixed_r1_verl.engine.convert import ConvertedSource, convert_sources
 from mixed_r1_verl.engine.rows import REJECTS, Outcome, count_by, write_rows
-from mixed_r1_verl.engine.store import Store, hash_value, reward_key
+from mixed_r1_verl.engine.store import Store, reward_key
 
 
 @dataclass(frozen=True)
@@ -47,28 +47,21 @@ class Step:
     Attributes:
         stage: its name.
         entered, kept: rows before and after.
-        folder: where `rows.parquet` and `rejects.parquet` are.
+        rejects: the rows that left.
+        path: file of the rows that go on.
         seconds: wall time since the stage before; near 0 when it had run before.
     """
 
     stage: str
     entered: int
     kept: int
-    folder: Path
+    rejects: pa.Table
+    path: Path = Path()
     seconds: float = 0.0
-
-    @property
-    def path(self) -> Path:
-        """The file of the rows that go on."""
-        return self.folder / "rows.parquet"
 
     def rows(self) -> pa.Table:
         """The rows that go on."""
         return pq.read_table(self.path)
-
-    def rejects(self) -> pa.Table:
-        """The rows that left."""
-        return pq.read_table(self.folder / "rejects.parquet")
 
 
 @dataclass
@@ -147,7 +140,7 @@ class _Build:
             config=config,
             reward=self.reward,
             sources=sources,
-            steps=[(s.stage, s.entered, s.kept, s.rejects()) for s in self.watch.steps],
+            steps=[(s.stage, s.entered, s.kept, s.rejects) for s in self.watch.steps],
             measured=measured,
             answers=answers.rows(),
             train=pq.read_table(train),
@@ -158,42 +151,34 @@ class _Build:
         )
         return self._card(facts)
 
-    def _done(self, stage: str, entered: int, kept: int, folder: Path) -> Step:
+    def _done(self, stage: str, entered: int, kept: int, rejects: pa.Table, path: Path = Path()) -> Step:
         """What every stage ends in."""
+        if entered != kept + rejects.num_rows:
+            raise AssertionError(f"{stage}: {entered} rows came, {kept} stay and {rejects.num_rows} leave")
         now = time.perf_counter()
-        step = Step(stage, entered, kept, folder, now - self.since)
+        step = self.watch.add(Step(stage, entered, kept, rejects, path, now - self.since))
         self.since = now
-        dropped = pq.read_metadata(folder / "rejects.parquet").num_rows
-        if entered != kept + dropped:
-            raise AssertionError(f"{stage}: {entered} rows came, {kept} stay and {dropped} leave")
-        self.watch.add(step)
         return step
 
     def _convert(self) -> tuple[list[ConvertedSource], Step]:
         sources = convert_sources(self.config, self.store, self.ray)
         rejects = pa.concat_tables([source.rejects() for source in sources])
-        read = sum(source.read for source in sources)
-        key = {"sources": [[source.config.name, source.content_hash, source.config.group] for source in sources]}
+        kept = sum(source.summary["read"] for source in sources)
         for stage in ("convert", "validate"):
             gone = rejects.filter(pc.equal(rejects["stage"], stage))
-
-            def keep(folder: Path, gone: pa.Table = gone) -> None:
-                write_rows(folder / "rejects.parquet", gone)
-
-            folder = self.store.stage(stage, __name__, {**key, "rejects": hash_value(gone.to_pylist())}, keep)
-            self._done(stage, read, read - gone.num_rows, folder)
-            read -= gone.num_rows
+            kept = self._done(stage, kept, kept - gone.num_rows, gone).kept
         table = describe.describe_sources(sources, self.config.reward, self.store, self.ray)
-        if table.num_rows != read:
-            raise AssertionError(f"{read} rows were converted, {table.num_rows} are described")
-
-        def make(folder: Path) -> None:
-            write_rows(folder / "rows.parquet", table)
-            write_rows(folder / "rejects.parquet", REJECTS.empty_table())
-
-        folder = self.store.stage("rows", describe.__name__, {**key, "reward": reward_key(self.config.reward)}, make)
+        if table.num_rows != kept:
+            raise AssertionError(f"{kept} rows were converted, {table.num_rows} are described")
+        key = {
+            "sources": [[source.config.name, source.content_hash, source.config.group] for source in sources],
+            "reward": reward_key(self.config.reward),
+        }
+        folder = self.store.stage(
+            "rows", describe.__name__, key, lambda folder: write_rows(folder / "rows.parquet", table)
+        )
         self.since = time.perf_counter()
-        return sources, Step("describe", read, read, folder)
+        return sources, Step("describe", kept, kept, REJECTS.empty_table(), folder / "rows.parquet")
 
     def _step(self, module: ModuleType, settings: Any, before: Step, function: Callable[[pa.Table], Outcome]) -> Step:
         """The stage of a module over the rows of another, unless it has run already."""
@@ -207,9 +192,10 @@ class _Build:
             write_rows(folder / "rejects.parquet", outcome.rejects)
 
         folder = self.store.stage(stage, module.__name__, key, make)
-        step = self._done(stage, before.kept, pq.read_metadata(folder / "rows.parquet").num_rows, folder)
+        rejects, path = pq.read_table(folder / "rejects.parquet"), folder / "rows.parquet"
+        step = self._done(stage, before.kept, pq.read_metadata(path).num_rows, rejects, path)
         if not step.kept:
-            reasons = "; ".join(f"{source}: {found}" for source, found in count_by(step.rejects()).items())
+            reasons = "; ".join(f"{source}: {found}" for source, found in count_by(step.rejects).items())
             raise DataError(f"stage {stage} leaves no row ({reasons}); loosen its settings")
         return step
 
@@ -255,7 +241,7 @@ class _Build:
         kept = [pq.read_metadata(path).num_rows for path in (train, validation)]
         if not kept[0]:
             raise DataError("no row is left for training; see mix.weights and validation")
-        self._done(mix.STAGE, before.kept, sum(kept), folder)
+        self._done(mix.STAGE, before.kept, sum(kept), pq.read_table(folder / "rejects.parquet"))
         return train, validation
 
     def _write(self, train: Path, validation: Path, sources: list[ConvertedSource]) -> Path:

@@ -70,7 +70,7 @@ def card_values(facts: Facts) -> dict[str, Any]:
         AssertionError: rows were lost or doubled on the way.
     """
     config = facts.config
-    read = sum(source.read for source in facts.sources)
+    read = sum(source.summary["read"] for source in facts.sources)
     train, validation = facts.train.num_rows, facts.validation.num_rows
     rejected = sum(rejects.num_rows for *_, rejects in facts.steps)
     if read != train + validation + rejected:
@@ -113,12 +113,12 @@ def _sources(facts: Facts) -> list[dict[str, Any]]:
             "name": source.config.name,
             "converter": source.config.converter,
             "split": source.config.split,
-            "licence": source.licence,
-            "origin": source.origin,
+            "licence": source.converter.licence,
+            "origin": source.converter.source,
             "input_hash": source.input_hash,
             "converted_hash": source.content_hash,
-            "read": source.read,
-            "converted": source.written,
+            "read": source.summary["read"],
+            "converted": source.summary["written"],
             "train": train[number],
             "validation": validation[number],
         }

@@ -12,8 +12,7 @@ from typing import Any
 
 from mixed_r1_verl.core.rows import DataError
 from mixed_r1_verl.engine.config import RayConfig
-
-Item = dict[str, Any]
+from mixed_r1_verl.engine.store import Item
 
 
 class Cluster:
@@ -55,14 +54,15 @@ class Cluster:
 
             ray.shutdown()
 
-    def run(self, task: Callable[[Item], Item], items: list[Item], *, cpus: int = 1) -> Iterator[Item]:
-        """Runs a function on each item; yields results as they come, in any order.
+    def run(self, task: Callable[[Item], Item], items: list[Item], *, cpus: int = 1) -> None:
+        """Runs a function on each item, in any order.
 
         Raises:
             DataError: a task returned an `error`.
         """
         if items:
-            yield from self._results(items, task, num_cpus=cpus)
+            for _ in self._results(items, task, num_cpus=cpus):
+                pass
 
     def run_actors(
         self, actor: type, arguments: Mapping[str, Any], items: list[Item], *, gpus: int = 1

@@ -6,6 +6,7 @@ the bytes do not depend on interruptions or on the number of processes.
 
 import json
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,10 @@ from mixed_r1_verl.data.convert import Options, convert_dataset, converter_code
 from mixed_r1_verl.data.converter import Converter
 from mixed_r1_verl.data.raw import RawFolder
 from mixed_r1_verl.data.registry import get_converter
-from mixed_r1_verl.engine.cluster import Cluster, Item
+from mixed_r1_verl.engine.cluster import Cluster
 from mixed_r1_verl.engine.config import BuildConfig, SourceConfig
 from mixed_r1_verl.engine.rows import REJECTS
-from mixed_r1_verl.engine.store import Store, hash_value
+from mixed_r1_verl.engine.store import Item, Store, hash_value
 
 
 @dataclass(frozen=True)
@@ -28,24 +29,30 @@ class ConvertedSource:
 
     Attributes:
         config: the source as configured.
+        converter: what converted it.
         folder: the converted files, with `summary.json` and `rejects.jsonl`.
-        licence, origin: as the converter states them.
         input_hash: hash of the raw files.
-        content_hash: hash of the converted files.
-        read, written, rejected: `read = written + rejected`.
-        files: the parquet files, in order.
     """
 
     config: SourceConfig
+    converter: Converter
     folder: Path
-    licence: str
-    origin: str
     input_hash: str
-    content_hash: str
-    read: int
-    written: int
-    rejected: int
-    files: tuple[Path, ...]
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """The counts and files, see `data.convert.Summary`."""
+        return json.loads((self.folder / "summary.json").read_text(encoding="utf-8"))  # type: ignore[no-any-return]
+
+    @property
+    def content_hash(self) -> str:
+        """Hash of the converted files."""
+        return hash_value([entry["sha256"] for entry in self.summary["files"]])
+
+    @cached_property
+    def files(self) -> list[Path]:
+        """The parquet files, in order."""
+        return [self.folder / entry["name"] for entry in self.summary["files"]]
 
     def rejects(self) -> pa.Table:
         """The rejects of the conversion, as the engine writes them."""
@@ -65,14 +72,12 @@ def convert_sources(config: BuildConfig, store: Store, cluster: Cluster) -> list
         DataError: a source cannot be used; the message names it.
     """
     # Code and raw folders are looked at before anything runs, so that a wrong name does not cost an hour.
-    plans = [_plan(config, source, store) for source in config.sources]
-    waiting = [plan for plan in plans if not (Path(plan["output"]) / "summary.json").is_file()]
+    found = [_look(config, source, store) for source in config.sources]
+    waiting = [item for source, item in found if not (source.folder / "summary.json").is_file()]
     # Without anything to do, Ray is not even started.
     workers = max(1, cluster.cpus // len(waiting)) if waiting else 1
-    items = [{**plan, "workers": workers} for plan in waiting]
-    for _ in cluster.run(_convert, items, cpus=workers):
-        pass
-    return [_converted(source, plan) for source, plan in zip(config.sources, plans, strict=True)]
+    cluster.run(_convert, [{**item, "workers": workers} for item in waiting], cpus=workers)
+    return [source for source, _ in found]
 
 
 def _raw_folder(source: SourceConfig, root: Path, converter: Converter) -> RawFolder:
@@ -87,8 +92,8 @@ def _raw_folder(source: SourceConfig, root: Path, converter: Converter) -> RawFo
     return RawFolder(path, roots)
 
 
-def _plan(config: BuildConfig, source: SourceConfig, store: Store) -> Item:
-    """What the task of a source needs, as plain values."""
+def _look(config: BuildConfig, source: SourceConfig, store: Store) -> tuple[ConvertedSource, Item]:
+    """A source as it will be converted, and what its task needs, as plain values."""
     try:
         converter = get_converter(source.converter)
         raw = _raw_folder(source, config.raw_folder, converter)
@@ -107,16 +112,17 @@ def _plan(config: BuildConfig, source: SourceConfig, store: Store) -> Item:
     input_hash = hash_value([raw.only, *(store.hash_folder(folder) for folder in (raw.root, *raw.image_roots))])
     code = converter_code(converter, config.reward.get("custom", {}))
     key = {"input": input_hash, "converter": converter.name, "options": asdict(options), "code": code}
-    return {
+    folder = store.folder(f"convert-{source.name}", __name__, key)
+    item = {
         "name": source.name,
         "converter": converter.name,
         "root": str(raw.root),
         "only": raw.only,
         "image_roots": [str(folder) for folder in raw.image_roots],
         "options": json.dumps(asdict(options)),
-        "output": str(store.folder(f"convert-{source.name}", __name__, key)),
-        "input_hash": input_hash,
+        "output": str(folder),
     }
+    return ConvertedSource(source, converter, folder, input_hash), item
 
 
 def _convert(plan: Item) -> Item:
@@ -130,21 +136,3 @@ def _convert(plan: Item) -> Item:
     except OSError as error:
         return {"error": f"source {plan['name']}: cannot write {plan['output']}: {error.strerror or error}"}
     return {"error": ""}
-
-
-def _converted(source: SourceConfig, plan: Item) -> ConvertedSource:
-    folder = Path(plan["output"])
-    summary: dict[str, Any] = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-    converter = get_converter(plan["converter"])
-    return ConvertedSource(
-        config=source,
-        folder=folder,
-        licence=converter.licence,
-        origin=converter.source,
-        input_hash=plan["input_hash"],
-        content_hash=hash_value([entry["sha256"] for entry in summary["files"]]),
-        read=summary["read"],
-        written=summary["written"],
-        rejected=summary["rejected"],
-        files=tuple(folder / entry["name"] for entry in summary["files"]),
-    )

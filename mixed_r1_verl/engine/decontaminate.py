@@ -6,6 +6,7 @@ the training set is free of it.
 """
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mixed_r1_verl.core.files import atomic
 from mixed_r1_verl.core.rows import BadRecord, DataError, RowError, read_records
 from mixed_r1_verl.data.images import read_image_file, store_image
 from mixed_r1_verl.data.raw import RawFolder
-from mixed_r1_verl.engine.cluster import Cluster, Item
+from mixed_r1_verl.engine.cluster import Cluster
 from mixed_r1_verl.engine.config import EvaluationConfig, NearConfig
 from mixed_r1_verl.engine.describe import describe_picture, hash_question
 from mixed_r1_verl.engine.near import NearIndex, same_colour
 from mixed_r1_verl.engine.rows import Drop, Outcome, drop_rows, list_column, numbers_of, write_rows
-from mixed_r1_verl.engine.store import Store
+from mixed_r1_verl.engine.store import Item, Store, Wanted
 from mixed_r1_verl.responses.read import parquet_columns
 
 STAGE = "decontaminate"
@@ -38,39 +40,32 @@ def describe_evaluation(
     Raises:
         DataError: a set cannot be read.
     """
-    folders, hashes, items = [], [], []
+    folders: list[Wanted] = []
     for entry in sets:
         path = Path(entry.path).expanduser().absolute()
         if not path.exists():
             raise DataError(f"evaluation: {path} is not there")
         root = Path(entry.image_root).expanduser().absolute() if entry.image_root else path.parent
-        hashes.append(store.hash_folder(path))
-        key: dict[str, Any] = {"content": hashes[-1]}
+        key = {"content": store.hash_folder(path)}
         if path.suffix in (".jsonl", ".json"):
             key["pictures"] = store.hash_folder(root)
-        folder = store.folder(f"evaluation-{path.stem}", __name__, key)
-        folders.append(folder)
-        if not folder.is_dir():
-            items.append({"path": str(path), "root": str(root), "folder": str(folder)})
-    for _ in cluster.run(_describe, items):
-        pass
-    tables = [pq.read_table(folder / "items.parquet") for folder in folders]
-    return list(zip(sets, tables, hashes, strict=True))
+        folders.append((f"evaluation-{path.stem}", key, [{"path": str(path), "root": str(root)}]))
+    files = store.filled(folders, __name__, partial(cluster.run, _describe))
+    found = zip(sets, folders, files, strict=True)
+    return [(entry, pq.read_table(*paths), key["content"]) for entry, (_, key, _), paths in found]
 
 
 def _describe(item: Item) -> Item:
     """Runs in a Ray worker."""
-    path, folder = Path(item["path"]), Path(item["folder"])
-    partial = folder.with_name(folder.name + ".partial")
+    path = Path(item["path"])
     try:
         items = pa.Table.from_pylist(list(_items(path, Path(item["root"]))), schema=ITEMS)
     except (RowError, OSError, pa.ArrowException) as error:
         return {"error": f"evaluation: {path}: {error}"}
     except DataError as error:
         return {"error": f"evaluation: {error}"}
-    partial.mkdir(exist_ok=True)
-    write_rows(partial / "items.parquet", items)
-    partial.rename(folder)
+    with atomic(Path(item["chunk"]), "wb") as file:
+        write_rows(file, items)
     return {"error": ""}
 
 

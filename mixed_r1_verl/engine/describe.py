@@ -10,6 +10,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,10 @@ from PIL import Image
 from mixed_r1_verl.core.files import atomic
 from mixed_r1_verl.data.images import READ_FORMATS
 from mixed_r1_verl.data.truth import reward_with
-from mixed_r1_verl.engine.cluster import Cluster, Item
+from mixed_r1_verl.engine.cluster import Cluster
 from mixed_r1_verl.engine.convert import ConvertedSource
 from mixed_r1_verl.engine.rows import ROWS, write_rows
-from mixed_r1_verl.engine.store import Store, reward_key
+from mixed_r1_verl.engine.store import Item, Store, Wanted, reward_key
 from mixed_r1_verl.rewards.mixed import MixedReward
 
 HASH_SIDE = 256
@@ -49,30 +50,17 @@ def describe_sources(
         settings: of the reward, see `BuildConfig.reward`.
         store, cluster: of the build.
     """
-    reward = reward_key(settings)
-    keys = [{"content": source.content_hash, "group": source.config.group, "reward": reward} for source in sources]
-    folders = [
-        store.folder(f"describe-{source.config.name}", __name__, key) for source, key in zip(sources, keys, strict=True)
-    ]
-    items: list[Item] = []
-    for source, folder in zip(sources, folders, strict=True):
-        if folder.is_dir():
-            continue
-        partial = folder.with_name(folder.name + ".partial")
-        partial.mkdir(exist_ok=True)
-        for number, path in enumerate(source.files):
-            chunk = partial / f"{number:05d}.parquet"
-            if not chunk.is_file():
-                task = {"path": str(path), "chunk": str(chunk), "file": number, "group": source.config.group}
-                items.append(task | {"reward": json.dumps(settings, default=dict)})
-    for _ in cluster.run(_describe_file, items):
-        pass
+    key, block = reward_key(settings), json.dumps(settings, default=dict)
+    folders: list[Wanted] = []
+    for source in sources:
+        group = source.config.group
+        paths = enumerate(map(str, source.files))
+        items = [{"path": path, "file": number, "group": group, "reward": block} for number, path in paths]
+        own = {"content": source.content_hash, "group": group, "reward": key}
+        folders.append((f"describe-{source.config.name}", own, items))
     tables = []
-    for number, (source, key) in enumerate(zip(sources, keys, strict=True)):
-        name = f"describe-{source.config.name}"
-        folder = store.stage(name, __name__, key, lambda folder: None)
-        chunks = [pq.read_table(path) for path in sorted(folder.glob("*.parquet"))]
-        rows = pa.concat_tables(chunks)
+    for number, files in enumerate(store.filled(folders, __name__, partial(cluster.run, _describe_file))):
+        rows = pa.concat_tables([pq.read_table(path) for path in files])
         tables.append(rows.set_column(0, ROWS.field("source"), pa.array([number] * rows.num_rows, pa.int32())))
     return pa.concat_tables(tables).combine_chunks()
 

@@ -22,11 +22,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mixed_r1_verl.engine import policy
-from mixed_r1_verl.engine.cluster import Cluster, Item
+from mixed_r1_verl.engine.cluster import Cluster
 from mixed_r1_verl.engine.config import BuildConfig, DifficultyConfig
 from mixed_r1_verl.engine.convert import ConvertedSource
 from mixed_r1_verl.engine.rows import ROWS, Drop, Outcome, drop_rows, numbers_of
-from mixed_r1_verl.engine.store import Store, hash_value, reward_key
+from mixed_r1_verl.engine.store import Item, Store, hash_value, reward_key
 
 STAGE = "difficulty"
 # What only chooses among scored rows is no part of a chunk's name.

@@ -18,9 +18,8 @@ from mixed_r1_verl.core.console import merge
 from mixed_r1_verl.core.files import atomic
 from mixed_r1_verl.core.rows import DataError, row_of
 from mixed_r1_verl.core.verl_config import compose, reward_config
-from mixed_r1_verl.engine.cluster import Item
 from mixed_r1_verl.engine.config import BuildConfig, DifficultyConfig
-from mixed_r1_verl.engine.store import draw
+from mixed_r1_verl.engine.store import Item, draw
 from mixed_r1_verl.responses.generate import Generator, Question, Refused, Sampling
 from mixed_r1_verl.responses.scoring import score_answers
 from mixed_r1_verl.rewards.config import MixedRewardConfig

@@ -9,7 +9,7 @@ left in the partial folder.
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import cache
@@ -21,6 +21,9 @@ from mixed_r1_verl.core.code import code_digest
 from mixed_r1_verl.core.files import Busy, lock, sha256_of, write_text
 from mixed_r1_verl.core.rows import DataError
 
+Item = dict[str, Any]
+"""What a task is given, and what it returns, through Ray."""
+Wanted = tuple[str, Mapping[str, Any], Sequence[Item]]
 LIBRARIES = ("mixed-r1-verl", "pyarrow", "pillow", "numpy", "imagehash")
 
 
@@ -68,6 +71,27 @@ class Store:
             sync(partial)
             partial.rename(folder)
         return folder
+
+    def filled(self, folders: Sequence[Wanted], module: str, run: Callable[[list[Item]], object]) -> list[list[Path]]:
+        """The files of stage folders that tasks fill, one for each item; what is there already is not made again.
+
+        Args:
+            folders: name, key and items of each.
+            module: name of the module with the code of the task.
+            run: does the missing items, which hold the path of their file as `chunk`.
+        """
+        missing = []
+        for name, key, items in folders:
+            folder = self.folder(name, module, key)
+            partial = folder.with_name(folder.name + ".partial")
+            if not folder.is_dir():
+                partial.mkdir(exist_ok=True)
+                chunks = [partial / f"{number:05d}.parquet" for number in range(len(items))]
+                pairs = zip(items, chunks, strict=True)
+                missing += [{**item, "chunk": str(chunk)} for item, chunk in pairs if not chunk.is_file()]
+        run(missing)
+        made = [self.stage(name, module, key, lambda folder: None) for name, key, _ in folders]
+        return [sorted(folder.glob("*.parquet")) for folder in made]
 
     def hash_folder(self, folder: Path) -> str:
         """SHA-256 over names and content of all files of a folder (or of one file).

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from mixed_r1_verl.core.rows import Reject
+from mixed_r1_verl.data.registry import get_converter
 from mixed_r1_verl.engine.config import SourceConfig
 from mixed_r1_verl.engine.convert import ConvertedSource
 
@@ -16,7 +17,7 @@ def test_rejects_may_hold_what_unicode_calls_the_end_of_a_line(tmp_path: Path) -
     ]
     lines = "".join(json.dumps(reject._asdict(), ensure_ascii=False) + "\n" for reject in rejects)
     (tmp_path / "rejects.jsonl").write_text(lines, encoding="utf-8")
-    source = ConvertedSource(SourceConfig("toy", name="mine"), tmp_path, "", "", "", "", 4, 0, 4, ())
+    source = ConvertedSource(SourceConfig("toy", name="mine"), get_converter("chartqa"), tmp_path, "")
     table = source.rejects().to_pylist()
     assert [row["row"] for row in table] == [reject.row for reject in rejects]
     assert [row["stage"] for row in table] == ["convert", "convert", "validate", "validate"]
@@ -25,4 +26,4 @@ def test_rejects_may_hold_what_unicode_calls_the_end_of_a_line(tmp_path: Path) -
 
 def test_a_conversion_without_rejects_has_none(tmp_path: Path) -> None:
     (tmp_path / "rejects.jsonl").write_text("", encoding="utf-8")
-    assert ConvertedSource(SourceConfig("toy"), tmp_path, "", "", "", "", 0, 0, 0, ()).rejects().num_rows == 0
+    assert ConvertedSource(SourceConfig("toy"), get_converter("chartqa"), tmp_path, "").rejects().num_rows == 0

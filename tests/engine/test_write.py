@@ -1,5 +1,6 @@
 """Whole rows in their final order, from many files, within bounded memory; options that change places."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mixed_r1_verl.data.convert import parquet_writer
+from mixed_r1_verl.data.registry import get_converter
 from mixed_r1_verl.data.schema import Example, build_row, row_schema, rows_to_table
 from mixed_r1_verl.data.truth import gold_acc, reward_with
 from mixed_r1_verl.engine import write
@@ -39,16 +41,18 @@ def sources(tmp_path: Path) -> list[ConvertedSource]:
     """Two sources of two files of two row groups of five rows."""
     found = []
     for source in range(2):
-        files = []
+        names = []
+        (tmp_path / f"s{source}").mkdir()
         for file in range(2):
-            path = tmp_path / f"{source}-{file}.parquet"
-            files.append(path)
+            path = tmp_path / f"s{source}" / f"{file}.parquet"
+            names.append({"name": path.name, "sha256": ""})
             with parquet_writer(path, "bytes") as writer:
                 for group in range(2):
                     first = source * 20 + file * 10 + group * 5
                     writer.write_table(rows_to_table([whole_row(first + row) for row in range(5)]))
         config = SourceConfig("toy", name=f"s{source}")
-        found.append(ConvertedSource(config, tmp_path, "", "", "", "", 20, 20, 0, tuple(files)))
+        (path.parent / "summary.json").write_text(json.dumps({"files": names}), encoding="utf-8")
+        found.append(ConvertedSource(config, get_converter("chartqa"), path.parent, ""))
     return found
 
 
