@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Gt, Interval
 
 from mixed_r1_verl.core.config import ConfigError, check_bounds, read_dataclass, suggestion
-from mixed_r1_verl.rewards.custom import custom_kind
 from mixed_r1_verl.rewards.kinds import KINDS
 
 __all__ = ["MixedRewardConfig"]
@@ -99,6 +98,8 @@ class MixedRewardConfig:
         custom = mapping.get("custom")
         custom = custom if isinstance(custom, Mapping) else {}
         for name in set(custom) & set(mapping):
+            from mixed_r1_verl.rewards.custom import custom_kind
+
             own = custom_kind(name, custom[name]).config
             if own is None:
                 raise ConfigError(f"{name}: the custom reward {custom[name]!r} has no options")

@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from mixed_r1_verl.core.boxes import Box
 from mixed_r1_verl.rewards.verdict import GroundTruthError, Verdict
 
 if TYPE_CHECKING:
+    from mixed_r1_verl.core.boxes import Box
     from mixed_r1_verl.rewards.cheats import Cheat
     from mixed_r1_verl.rewards.similarity.table import EmbeddingTable
 
@@ -35,7 +35,7 @@ class Gold:
 
     honest: str = ""
     form: str = ""
-    boxes: tuple[Box, ...] = ()
+    boxes: "tuple[Box, ...]" = ()
     references: tuple[str, ...] = ()
     extent: tuple[float, float] | None = None
 
@@ -43,7 +43,7 @@ class Gold:
         """The verdict on the text of an answer block, possibly empty; None when the kind abstains."""
         raise NotImplementedError
 
-    def boxes_of(self, answer: str, most: int) -> tuple[Box, ...]:
+    def boxes_of(self, answer: str, most: int) -> "tuple[Box, ...]":
         """At most so many boxes of an answer, in pixels of the original image; what is drawn beside `boxes`."""
         return ()
 

@@ -7,7 +7,6 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from mixed_r1_verl.rewards.config import MixedRewardConfig
-from mixed_r1_verl.rewards.custom import custom_kind
 from mixed_r1_verl.rewards.extraction import format_reward, parse_response
 from mixed_r1_verl.rewards.kind import Gold, RewardKind, Scoring
 from mixed_r1_verl.rewards.kinds import KINDS
@@ -40,6 +39,8 @@ class MixedReward:
     """
 
     def __init__(self, config: MixedRewardConfig | None = None):
+        from mixed_r1_verl.rewards.custom import custom_kind  # not at the import of `compute_score`
+
         self.config = config or MixedRewardConfig()
         self.kinds: Mapping[str, RewardKind] = {
             **KINDS,
