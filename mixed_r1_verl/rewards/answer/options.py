@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from string import ascii_uppercase
 
 from mixed_r1_verl.rewards.answer.numbers import Number, parse_number
@@ -127,18 +128,27 @@ class Options:
             return found.pop(), ""
         return "", SEVERAL if found else NOTHING
 
+    @cached_property
+    def _text_keys(self) -> dict[str, str]:
+        return {label: text_key(text) for label, text in self.texts.items()}
+
+    @cached_property
+    def _polar_labels(self) -> dict[str, str]:
+        """The labels of yes and no, where these two are the options."""
+        polar = {_POLARITIES[key]: label for key, label in self.keys.items() if key in _POLARITIES}
+        return polar if len(polar) == len(self.texts) == 2 else {}
+
     def _copied_out(self, text: str) -> bool:
         """Whether the answer writes several options out with their labels, as the question does."""
         key = f" {text_key(text)} "
-        return sum(f" {label.lower()} {text_key(option)} " in key for label, option in self.texts.items()) > 1
+        return sum(f" {label.lower()} {option} " in key for label, option in self._text_keys.items()) > 1
 
     def _polar(self, answer: str) -> str:
-        """The option yes or no, where these two are the options."""
-        polar = {_POLARITIES[key]: label for key, label in self.keys.items() if key in _POLARITIES}
-        if not len(polar) == len(self.texts) == 2:
+        """The option yes or no that the answer commits to."""
+        if not self._polar_labels:
             return ""
         polarity, reason = read_polarity(answer)
-        return polar[polarity] if polarity else reason if reason == SEVERAL else ""
+        return self._polar_labels[polarity] if polarity else reason if reason == SEVERAL else ""
 
     def _beside(self, pattern: re.Pattern[str], text: str) -> set[str]:
         """The options whose labels the pattern finds in the text."""
@@ -177,7 +187,7 @@ class Options:
     def _begins_with_other(self, rest: str, label: str) -> bool:
         """Whether another option's text follows directly: `dog - cat`."""
         key = text_key(_SEPARATORS.sub("", rest, count=1)) + " "
-        others = (text_key(text) for other, text in self.texts.items() if self.labels[other] != label)
+        others = (text for other, text in self._text_keys.items() if self.labels[other] != label)
         return any(option and key.startswith(f"{option} ") for option in others)
 
 
