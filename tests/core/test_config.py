@@ -13,17 +13,17 @@ from annotated_types import Ge, Gt, Le, Lt
 import mixed_r1_verl
 from mixed_r1_verl.core.config import ConfigError, bounds_of
 
-ROOMS = ("mixed_r1_verl.rewards.",)
+ROOMS = ("mixed_r1_verl.rewards.", "mixed_r1_verl.engine.config", "mixed_r1_verl.responses.")
 
 
 def configurations() -> list[type]:
-    """All frozen dataclasses of the package that are called Config, Settings or Sampling and can be made of nothing."""
+    """All frozen dataclasses of the package that are called Config or Sampling."""
     found = []
     for module in pkgutil.walk_packages(mixed_r1_verl.__path__, "mixed_r1_verl."):
         if not module.name.startswith(ROOMS):
             continue
         for value in vars(importlib.import_module(module.name)).values():
-            named = isinstance(value, type) and value.__name__.endswith(("Config", "Sampling", "Options"))
+            named = isinstance(value, type) and value.__name__.endswith(("Config", "Sampling"))
             if named and dataclasses.is_dataclass(value) and value not in found:
                 found.append(value)
     return found
