@@ -102,9 +102,9 @@ def test_verl_takes_it_on_every_number_of_gpus_that_it_allows(name: str, adapter
 def test_the_model_is_of_the_family_that_the_recipe_names(name: str) -> None:
     config = composed(name)
     block = config.reward.reward_kwargs.mixed_r1
-    family = get_family(block.of("iou").family)
+    family = get_family(block.iou.family)
     assert name.startswith(f"mixed_r1_{family.name}")
-    assert block.of("iou").box_frame == family.box_frame
+    assert block.iou.box_frame == family.box_frame
     assert config.data.image_patch_size == family.patch_size
     assert config.actor_rollout_ref.model.exclude_modules == family.vision_modules
     size = name.rpartition("_")[2]
