@@ -379,7 +379,7 @@ KIND = RewardKind(
         ground_truth, question=str(extra_info.get("question") or ""), config=scoring.options
     ),
     partial(letter_or, "Answer with a number or a short label."),
-    columns=("question",),
+    columns=("question", "answer_type"),
     config=ChartConfig,
     answers="closed",
     cheats=(

@@ -169,7 +169,7 @@ KIND = RewardKind(
     "matching",
     lambda ground_truth, extra_info, scoring: parse_ground_truth(ground_truth, choices_of(extra_info)),
     _instruction,
-    columns=("choices",),
+    columns=("choices", "answer_type"),
     answers="closed",
     cheats=(
         say("first_option", "A"),
