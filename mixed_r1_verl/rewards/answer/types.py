@@ -10,9 +10,11 @@ from mixed_r1_verl.rewards.answer.text import plain_text
 from mixed_r1_verl.rewards.verdict import GroundTruthError
 
 ANSWER_TYPES = ("choice", "yes_no", "number", "year", "date", "label", "list", "set", "expression")
-"""The types of a row; `list` is in order, `set` in any order, `date` is any moment: a time of day, a decade, a season."""
+"""The types of a row; `list` is in order, `set` in any; `date` is any moment: a time of day, a decade, a season."""
 
-_ASKED_WORD = r"(?:which|what|name|identify|give|tell|state|find|mention|determine|specify|report|indicate|provide|list)"
+_ASKED_WORD = (
+    r"(?:which|what|name|identify|give|tell|state|find|mention|determine|specify|report|indicate|provide|list)"
+)
 _NO_HEAD = r"(?!(?:of|in|for|at|on|by|from|did|does|do|has|have|had|with|between|over|per|that|this|each|every|both)\b)"
 _ASKS_YEAR = re.compile(
     rf"\b{_ASKED_WORD}(?:'s|\(s\))?\s+(?:(?:me|us)\s+)?(?:(?:is|are|was|were)\s+)?(?:{_NO_HEAD}[\w-]+\s+){{0,5}}"
@@ -52,7 +54,7 @@ def is_year(digits: str, question: str) -> bool:
 
     Without a question 1500-2100 is a year; a question for a quantity makes it none, one for a year takes 1000-2100.
 
-    >>> is_year("2008", ""), is_year("2616", ""), is_year("1680", "How many were sold?"), is_year("1066", "When was it?")
+    >>> is_year("2008", ""), is_year("2616", ""), is_year("1680", "How many?"), is_year("1066", "When was it?")
     (True, False, False, True)
     """
     if len(digits) != 4 or not digits.isdecimal() or not 1000 <= int(digits) <= 2100:
@@ -83,7 +85,12 @@ def guess_answer_type(ground_truth: str, question: str = "", choices: Sequence[s
         return "year"
     if _CODE.fullmatch(text):
         return "label"
-    if read_decades(text) or read_times(text) or read_dates(text) or re.fullmatch(r"\d{4}\s?[-/]\s?(?:\d\d){1,2}", text):
+    if (
+        read_decades(text)
+        or read_times(text)
+        or read_dates(text)
+        or re.fullmatch(r"\d{4}\s?[-/]\s?(?:\d\d){1,2}", text)
+    ):
         return "date"
     if parse_number(text) is not None:
         return "number"

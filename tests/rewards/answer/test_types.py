@@ -57,7 +57,7 @@ GUESSES = [
     ("a; b", "", "set"),
     ("Chile", "", "label"),
     ("C", "", "choice"),
-    (r"\frac{1}{2}x", "", "expression"),
+    (r"\frac{1}{2}x+1", "", "expression"),
 ]
 
 
