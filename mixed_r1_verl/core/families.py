@@ -273,8 +273,6 @@ _QWEN2_VL = ModelFamily(
     default_system="You are a helpful assistant.",
 )
 _QWEN2_5_VL = replace(_QWEN2_VL, name="qwen2_5_vl", box_frame="resized")
-# The template of the Thinking checkpoints ends the prompt with an opened <think>: the response then lacks the opening
-# tag, and the format reward with it. The recipes take the Instruct ones.
 _QWEN3_VL = replace(
     _QWEN2_VL,
     name="qwen3_vl",

@@ -244,8 +244,9 @@ class _Checker:
         for marker in ("<video>", "<audio>"):
             if marker in text:
                 yield "prompt", f"holds {marker}, but the row has no such column"
-        if not has_template(prompt):
-            yield "prompt", "does not ask for <think>…</think><answer>…</answer>"
+        if not has_template(prompt, self.reward.config.format):
+            asked = self.reward.config.format.reply("…", "…")
+            yield "prompt", f"does not ask for {asked}; --set format.style=… names the format of other prompts"
         if self.tokenizer is not None:
             text_tokens = len(self.tokenizer.encode(text.replace(IMAGE_MARKER, ""), add_special_tokens=False).ids)
             self._count("prompt tokens", text_tokens + self.values["image tokens"][-1] + 2 * images + TEMPLATE_TOKENS)

@@ -96,6 +96,7 @@ def convert_row(job: Job, index: int, row: Row, cache: ImageCache) -> dict[str, 
             height=height,
             ground_truth=ground_truth,
             kind=kind,
+            format=reward_with(job.options.reward).config.format,
         )
         # Whatever Arrow refuses must be found here, where it costs one row, and not when the row group is written.
         check_types(built)

@@ -1,4 +1,4 @@
-"""The R1 prompt template: the one place where a question becomes verl's `prompt` column.
+"""The prompt template: the one place where a question becomes verl's `prompt` column.
 
 A prompt is one user message: an `<image>` marker for each image, the question, the options (if any), and one or two
 short sentences that say what the answer looks like and in which tags thinking and answer belong. The fixed text is kept
@@ -7,15 +7,21 @@ short on purpose: the tiny models of this package are trained on it with a vocab
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
 from string import ascii_uppercase
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from mixed_r1_verl.core.config import ConfigError
+from mixed_r1_verl.rewards.formats import ResponseFormat
 from mixed_r1_verl.rewards.kind import RewardKind
 from mixed_r1_verl.rewards.kinds import KINDS
 
-IMAGE_MARKER = "<image>"
+if TYPE_CHECKING:
+    from jinja2 import Template
 
-FORMAT_INSTRUCTION = "Reply as <think>your reasoning</think><answer>your answer</answer>."
+IMAGE_MARKER = "<image>"
+_STANDARD = ResponseFormat()
 
 # What verl reads as a place for media, and the tags of the reply. Written by a dataset's author into a question they
 # would shift images to the wrong place or show the model a reply that is not one.
@@ -72,6 +78,7 @@ def build_prompt(
     choices: Sequence[str] = (),
     n_images: int = 1,
     answer: str | None = None,
+    format: ResponseFormat = _STANDARD,
 ) -> list[dict[str, str]]:
     """Builds verl's `prompt` column of one row.
 
@@ -81,11 +88,13 @@ def build_prompt(
         choices: the option texts in order A, B, C, ….
         n_images: number of images of the row; the prompt gets as many markers.
         answer: the gold answer. The kind may tell yes/no and true/false questions from others by it; it is never shown.
+        format: what the reply looks like; its template, if it has one, takes the place of what stands below.
 
     Returns:
-        One user message.
+        One user message, and before it the system message of the format, if it has one.
 
     Raises:
+        ConfigError: the template cannot be read, or leaves out a marker of an image.
         ValueError: an unknown reward, an empty question, more than 26 options or a negative number of images.
 
     Example:
@@ -105,9 +114,34 @@ def build_prompt(
         if reward not in KINDS:
             raise ValueError(f"no prompt template for reward {reward!r}; known: {', '.join(KINDS)}")
         reward = KINDS[reward]
-    lines = [IMAGE_MARKER * n_images] if n_images else []
-    lines += [text, *option_lines(choices), f"{reward.instruct(answer or '', choices)} {FORMAT_INSTRUCTION}"]
-    return [{"role": "user", "content": "\n".join(lines)}]
+    images, options, task = IMAGE_MARKER * n_images, option_lines(choices), reward.instruct(answer or "", choices)
+    lines = [text, *options, f"{task} {format.asks}"]
+    content = "\n".join([images, *lines] if n_images else lines)
+    if format.template:
+        values = {"images": images, "question": text, "options": options, "choices": choices, "task": task}
+        content = _rendered(format.template, {**values, "instruction": format.asks})
+        if content.count(IMAGE_MARKER) != n_images:
+            raise ConfigError(f"{format.template} must show {{{{ images }}}} once: {n_images} markers are expected")
+    system = [{"role": "system", "content": format.system}] if format.system else []
+    return [*system, {"role": "user", "content": content}]
+
+
+def _rendered(path: str, values: dict[str, Any]) -> str:
+    from jinja2 import TemplateError
+
+    try:
+        return _template(path).render(values)
+    except (OSError, UnicodeDecodeError, TemplateError) as error:
+        raise ConfigError(f"format.template {path}: {error}") from None
+
+
+@lru_cache(maxsize=4)
+def _template(path: str) -> "Template":
+    from jinja2 import StrictUndefined
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return environment.from_string(Path(path).read_text(encoding="utf-8").strip())
 
 
 def count_markers(prompt: Any) -> int:
@@ -121,12 +155,12 @@ def count_markers(prompt: Any) -> int:
     return sum(str(message.get("content") or "").count(IMAGE_MARKER) for message in messages)
 
 
-def has_template(prompt: Sequence[dict[str, str]]) -> bool:
-    """Whether a prompt asks for think and answer tags, in this package's words or in others.
+def has_template(prompt: Sequence[dict[str, str]], format: ResponseFormat = _STANDARD) -> bool:
+    """Whether a prompt shows the tags of a format, in this package's words or in others.
 
     Example:
         >>> has_template(build_prompt("Is it red?", "matching")), has_template([{"role": "user", "content": "Hi"}])
         (True, False)
     """
     text = "\n".join(message["content"] for message in prompt)
-    return all(tag in text for tag in ("<think>", "</think>", "<answer>", "</answer>"))
+    return all(tag in text for tag in format.tags_to_ask)

@@ -22,9 +22,11 @@ import pyarrow.parquet as pq
 
 from mixed_r1_verl.data.converter import Example
 from mixed_r1_verl.data.prompt import build_prompt
+from mixed_r1_verl.rewards.formats import ResponseFormat
 from mixed_r1_verl.rewards.kind import RewardKind
 
 ImageForm = Literal["bytes", "path"]
+_STANDARD = ResponseFormat()
 # verl cannot read a row group with more than 2 GiB of nested bytes; small groups also keep random access cheap.
 ROW_GROUP_BYTES = 32 << 20
 ROW_GROUP_ROWS = 256
@@ -109,6 +111,7 @@ def build_row(
     height: int,
     ground_truth: str,
     kind: RewardKind | None = None,
+    format: ResponseFormat = _STANDARD,
 ) -> dict[str, Any]:
     """Builds one row in the shape of `row_schema`.
 
@@ -121,6 +124,7 @@ def build_row(
         width, height: size in pixels of the first stored image, upright (EXIF rotation applied); 0 without an image.
         ground_truth: what the reward gets.
         kind: the reward kind of the example, where it is none of the built-in ones.
+        format: what the reply looks like.
 
     Raises:
         ValueError: the prompt cannot be built (unknown reward, empty question, too many options).
@@ -133,7 +137,12 @@ def build_row(
         ('toy/train/7', 'yes')
     """
     prompt = build_prompt(
-        example.question, kind or example.reward, choices=example.choices, n_images=len(images), answer=ground_truth
+        example.question,
+        kind or example.reward,
+        choices=example.choices,
+        n_images=len(images),
+        answer=ground_truth,
+        format=format,
     )
     return {
         "data_source": data_source,

@@ -6,7 +6,6 @@ from functools import lru_cache
 from typing import Any
 
 from mixed_r1_verl.rewards.config import MixedRewardConfig
-from mixed_r1_verl.rewards.extraction import parse_response
 from mixed_r1_verl.rewards.kind import Gold
 from mixed_r1_verl.rewards.mixed import ABSTAINED, UNSCORED, MixedReward
 from mixed_r1_verl.rewards.verdict import GroundTruthError
@@ -31,14 +30,7 @@ def _reward_with(settings: str) -> MixedReward:
     return MixedReward(MixedRewardConfig.from_mapping(json.loads(settings)))
 
 
-def gold_response(gold: Gold) -> str:
-    """The honest answer in the template's tags.
-
-    Example:
-        >>> gold_response(MixedReward().parse("matching", "B", {"choices": ["cat", "dog"]}))
-        '<think>This is the published answer.</think><answer>B</answer>'
-    """
-    return f"<think>This is the published answer.</think><answer>{gold.honest}</answer>"
+THOUGHT = "This is the published answer."
 
 
 def gold_acc(reward: MixedReward, kind: str, ground_truth: str, extra_info: Mapping[str, Any]) -> float:
@@ -61,15 +53,15 @@ def gold_acc(reward: MixedReward, kind: str, ground_truth: str, extra_info: Mapp
     if len(gold.references) > 1:
         # One of several is enough, so its own score decides; the others could only raise it.
         alone = json.dumps(gold.references[:1], ensure_ascii=False)
-        acc = _acc(reward.parse(kind, alone, extra_info))
+        acc = _acc(reward, reward.parse(kind, alone, extra_info))
         if acc >= GOLD_ACC:
             return acc
-    acc = _acc(gold, may_abstain=not reward.kinds[kind].exact)
+    acc = _acc(reward, gold, may_abstain=not reward.kinds[kind].exact)
     return acc if reward.kinds[kind].exact else 1.0
 
 
-def _acc(gold: Gold, *, may_abstain: bool = False) -> float:
-    response = parse_response(gold_response(gold))
+def _acc(reward: MixedReward, gold: Gold, *, may_abstain: bool = False) -> float:
+    response = reward.read(reward.config.format.reply(gold.honest, THOUGHT))
     verdict = gold.score(response.answer or "")
     if verdict is None:
         if not may_abstain:

@@ -255,7 +255,7 @@ class _Build:
             for path in (train, validation):
                 table = pq.read_table(path)
                 if table.num_rows:
-                    write.write_file(table, sources, self.reward.kinds, folder / path.name)
+                    write.write_file(table, sources, self.reward, folder / path.name)
             problems = quick_check(sorted(folder.glob("*.parquet")), self.reward.kinds)
             if problems:
                 raise AssertionError("; ".join(problems))

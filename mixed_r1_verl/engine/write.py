@@ -18,28 +18,26 @@ from mixed_r1_verl.data.prompt import build_prompt
 from mixed_r1_verl.data.schema import ROW_GROUP_BYTES, ROW_GROUP_ROWS, parquet_writer, row_schema
 from mixed_r1_verl.engine.convert import ConvertedSource
 from mixed_r1_verl.engine.rows import numbers_of
-from mixed_r1_verl.rewards.kind import RewardKind
-from mixed_r1_verl.rewards.kinds import KINDS
+from mixed_r1_verl.rewards.mixed import MixedReward
 
-Kinds = Mapping[str, RewardKind]
 STRETCH_BYTES = 256 << 20
 STRETCH_ROWS = 1 << 16
 TEXT_BYTES = 2048  # what a row takes beside its pictures, about
 
 
-def write_file(table: pa.Table, sources: list[ConvertedSource], kinds: Kinds, path: Path) -> None:
+def write_file(table: pa.Table, sources: list[ConvertedSource], reward: MixedReward, path: Path) -> None:
     """Writes the rows of a table, in its order, as one parquet file that verl reads.
 
     Args:
         table: rows.
         sources: all sources, converted.
-        kinds: the reward kinds by name.
+        reward: the reward of the training: its kinds and its format make the prompts of moved options.
         path: the file; spill files lie beside it meanwhile.
     """
     sizes = numbers_of(table, "bytes") + TEXT_BYTES
     stretches = list(_stretches(sizes, STRETCH_BYTES, STRETCH_ROWS))
     spills = [path.with_name(f"{path.name}.spill-{number:05d}") for number in range(len(stretches))]
-    _spill(whole_rows(table, sources, kinds), stretches, spills)
+    _spill(whole_rows(table, sources, reward), stretches, spills)
     with parquet_writer(path, "bytes") as writer:
         for (start, end), spill in zip(stretches, spills, strict=True):
             with pa.OSFile(str(spill)) as handle:
@@ -77,7 +75,9 @@ def _spill(found: Iterator[tuple[np.ndarray, pa.Table]], stretches: list[tuple[i
             writer.close()
 
 
-def whole_rows(table: pa.Table, sources: list[ConvertedSource], kinds: Kinds) -> Iterator[tuple[np.ndarray, pa.Table]]:
+def whole_rows(
+    table: pa.Table, sources: list[ConvertedSource], reward: MixedReward
+) -> Iterator[tuple[np.ndarray, pa.Table]]:
     """Row numbers of `table` and their whole rows, a converted row group at a time."""
     keys = [numbers_of(table, name) for name in ("source", "file", "row_group", "row")]
     order = np.lexsort(keys[::-1])
@@ -91,16 +91,16 @@ def whole_rows(table: pa.Table, sources: list[ConvertedSource], kinds: Kinds) ->
         with pq.ParquetFile(sources[source[start]].files[file[start]]) as opened:
             rows = opened.read_row_group(int(group[start])).take(row[start:end]).cast(row_schema("bytes"))
         positions = order[start:end]
-        yield positions, _with_swaps(rows, kinds, [swaps[position] for position in positions.tolist()])
+        yield positions, _with_swaps(rows, reward, [swaps[position] for position in positions.tolist()])
 
 
-def _with_swaps(rows: pa.Table, kinds: Kinds, swaps: list[int | None]) -> pa.Table:
+def _with_swaps(rows: pa.Table, reward: MixedReward, swaps: list[int | None]) -> pa.Table:
     if all(swap is None for swap in swaps):
         return rows
     # The pictures stay in Arrow; only the text columns of this row group become Python values.
     texts = rows.select(["prompt", "reward_model", "extra_info"])
     changed = [
-        row if swap is None else swap_answer(row, swap, kinds)
+        row if swap is None else swap_answer(row, swap, reward)
         for row, swap in zip(texts.to_pylist(), swaps, strict=True)
     ]
     columns = pa.Table.from_pylist(changed, schema=texts.schema)
@@ -109,14 +109,14 @@ def _with_swaps(rows: pa.Table, kinds: Kinds, swaps: list[int | None]) -> pa.Tab
     return rows
 
 
-def swap_answer(row: Mapping[str, Any], target: int, kinds: Kinds = KINDS) -> dict[str, Any]:
+def swap_answer(row: Mapping[str, Any], target: int, reward: MixedReward) -> dict[str, Any]:
     """A multiple-choice row in which the right option has changed places with option number `target`.
 
     Example:
         >>> extra = {"question": "What is it?", "reward": "matching", "choices": ["cat", "dog"]}
         >>> row = {"prompt": build_prompt("What is it?", "matching", choices=["cat", "dog"]),
         ...        "reward_model": {"style": "rule", "ground_truth": "A"}, "extra_info": extra}
-        >>> moved = swap_answer(row, 1)
+        >>> moved = swap_answer(row, 1, MixedReward())
         >>> moved["extra_info"]["choices"], moved["reward_model"]["ground_truth"]
         (['dog', 'cat'], 'B')
     """
@@ -128,7 +128,12 @@ def swap_answer(row: Mapping[str, Any], target: int, kinds: Kinds = KINDS) -> di
     images = sum(message["content"].count("<image>") for message in row["prompt"])
     return {
         "prompt": build_prompt(
-            extra["question"], kinds[extra["reward"]], choices=choices, n_images=images, answer=letter
+            extra["question"],
+            reward.kinds[extra["reward"]],
+            choices=choices,
+            n_images=images,
+            answer=letter,
+            format=reward.config.format,
         ),
         "reward_model": {**row["reward_model"], "ground_truth": letter},
         "extra_info": {**extra, "choices": choices},

@@ -14,7 +14,6 @@ from mixed_r1_verl.core.rows import DataRow
 from mixed_r1_verl.report.run import Rollout
 from mixed_r1_verl.responses.read import Response
 from mixed_r1_verl.responses.scoring import score_responses
-from mixed_r1_verl.rewards.extraction import parse_response
 from mixed_r1_verl.rewards.kind import Gold
 from mixed_r1_verl.rewards.mixed import MixedReward
 
@@ -82,8 +81,8 @@ def gold_boxes(gold: Gold | None, extra: Mapping[str, Any]) -> list[list[int]]:
     return [] if gold is None else _fractions(gold.boxes, extra)
 
 
-def predicted_boxes(gold: Gold | None, response: str, extra: Mapping[str, Any]) -> list[list[int]]:
-    """The boxes of a response's answer in 1/10,000 of the picture's sides, as the reward reads them.
+def predicted_boxes(gold: Gold | None, answer: str | None, extra: Mapping[str, Any]) -> list[list[int]]:
+    """The boxes of an answer in 1/10,000 of the picture's sides, as the reward reads them.
 
     A list of numbers that is no box is left out; at most `MAX_BOXES` are given.
 
@@ -91,10 +90,9 @@ def predicted_boxes(gold: Gold | None, response: str, extra: Mapping[str, Any]) 
         >>> from mixed_r1_verl.rewards.mixed import MixedReward
         >>> size = {"width": 40, "height": 80}
         >>> gold = MixedReward().parse("iou", "[[10, 20, 30, 40]]", size)
-        >>> predicted_boxes(gold, "<think>.</think><answer>[10, 20, 30, 60]</answer>", size)
+        >>> predicted_boxes(gold, "[10, 20, 30, 60]", size)
         [[2500, 2500, 7500, 7500]]
     """
-    answer = parse_response(response).answer if gold else None
     return _fractions(gold.boxes_of(answer, MAX_BOXES), extra) if gold and answer else []
 
 

@@ -158,12 +158,16 @@ def _blobs(title: str, runs: Sequence[LoadedRun], rows: Sequence[DataRow], pictu
             "response": [rollout.response for _, rollout in block],
             "prediction": [rollout.texts.get("prediction", "") for _, rollout in block],
             "boxes": [
-                predicted_boxes(gold, rollout.response[: runs[number].reward.config.max_chars], rollout.extra)
+                predicted_boxes(gold, _answer(rollout, runs[number].reward) if gold else None, rollout.extra)
                 for (number, rollout), gold in zip(block, golds[start:], strict=False)
             ],
         }
         blobs[f"texts-{start // BLOCK_ROWS}"] = _pack(texts)
     return blobs
+
+
+def _answer(rollout: Rollout, reward: MixedReward) -> str | None:
+    return reward.read(rollout.response[: reward.config.max_chars]).answer
 
 
 _FIRST = {"acc": 0, "format": 1, "error": 2}

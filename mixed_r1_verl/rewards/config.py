@@ -8,10 +8,12 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Gt, Interval
 
 from mixed_r1_verl.core.config import ConfigError, check_bounds, read_dataclass, suggestion
+from mixed_r1_verl.rewards.formats import ResponseFormat
 from mixed_r1_verl.rewards.kinds import KINDS
 
 __all__ = ["MixedRewardConfig"]
 
+_STANDARD = ResponseFormat()
 Share = Annotated[float, Interval(ge=0, le=1)]
 
 
@@ -22,6 +24,7 @@ class MixedRewardConfig:
     The score of a sample of kind k is `(1 - format_weight) * weights[k] * acc + format_weight * format`.
 
     Attributes:
+        format: what a response looks like, and how a prompt asks for it.
         format_weight: share of the format reward in the score, in [0, 1].
         weights: weight in [0, 1] of each kind's task reward; 1 for those that are not named.
         routes: `data_source` to reward kind, for rows whose extra_info names no reward.
@@ -38,6 +41,7 @@ class MixedRewardConfig:
         options: configuration of the kinds by their names, a section each in the block; see `of`.
     """
 
+    format: ResponseFormat = _STANDARD
     format_weight: Share = 0.1
     weights: Mapping[str, Share] = field(default_factory=dict)
     routes: Mapping[str, str] = field(default_factory=dict)

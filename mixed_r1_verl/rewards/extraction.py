@@ -1,6 +1,6 @@
 """What a response says: its thinking, its answer, and whether it kept the format. The stage before any comparison.
 
-Rules for what a response may do to its tags:
+Rules for what a response may do to its tags, here those of `think_answer`; the others of `ResponseFormat` follow suit:
 
 - A text segment is *thinking* when it follows a `<think>` or stands before a `</think>`, so an answer block within
   unfinished, nested or prefilled thinking is not the answer.
@@ -12,9 +12,11 @@ Every step is one pass over the text, whatever the text is.
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mixed_r1_verl.core.families import FAMILIES
+from mixed_r1_verl.rewards.formats import ResponseFormat
 
 _FURTHER_END_TOKENS = (
     "</s>",
@@ -33,8 +35,10 @@ END_TOKENS = tuple(
 )
 """Special tokens that may trail a decoded response; they are no part of it."""
 
-_TAG = re.compile(r"</?(?:think|answer)>")
-_TAG_LIKE = re.compile(r"<[\s/]*(?:think|answer)\b", re.IGNORECASE)
+_STANDARD = ResponseFormat()
+_BRACE = re.compile(r"\\boxed\s?\{|\\[{}]|[{}]")
+# The answer of GLM's thinking models, within what follows the thinking.
+_GLM_BOX = ("<|begin_of_box|>", "<|end_of_box|>")
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class ParsedResponse:
         answer: the text of the only answer block outside thinking, stripped, possibly empty; None when there is none
             or more than one. The only text that a task reward sees.
         well_formed: exactly one non-empty `<think>…</think>`, then exactly one non-empty `<answer>…</answer>`, and
-            nothing but white space around and between.
+            nothing but white space around and between; or what another format asks for.
         reason: why the response is not well formed, as a short snake_case code; empty when it is.
     """
 
@@ -56,7 +60,7 @@ class ParsedResponse:
     reason: str = ""
 
 
-def parse_response(solution_str: str) -> ParsedResponse:
+def parse_response(solution_str: str, format: ResponseFormat = _STANDARD) -> ParsedResponse:
     """Take a decoded response apart. Linear in its length; never raises.
 
     >>> parse_response("<think>2 + 2</think>\\n<answer>\\n4\\n</answer><|im_end|>")
@@ -65,10 +69,14 @@ def parse_response(solution_str: str) -> ParsedResponse:
     ParsedResponse(think='x', answer=None, well_formed=False, reason='several_answers')
     >>> parse_response("<think>I say <answer>3</answer></think> 4").answer is None
     True
+    >>> parse_response("2 + 2 is four.</think> 4", ResponseFormat("native_think")).answer
+    '4'
     """
     text = strip_end_tokens(solution_str)
-    parsed = _parse_regular(text)
-    return parsed if parsed is not None else _parse_irregular(text)
+    if format.opened and not text.startswith(format.think_tags[0]):
+        text = format.think_tags[0] + text
+    parsed = _parse_regular(text, format)
+    return parsed if parsed is not None else _parse_irregular(text, format)
 
 
 def strip_end_tokens(text: str) -> str:
@@ -86,79 +94,137 @@ def strip_end_tokens(text: str) -> str:
     return text[:end]
 
 
-def _parse_regular(text: str) -> ParsedResponse | None:
-    """The common case, by searches alone: four tags, each once, in order. None sends it to the slow path."""
-    if not text.startswith("<think>") or not text.endswith("</answer>"):
-        return None
-    think_end = text.find("</think>")
-    answer_start = text.find("<answer>", think_end + 1)
-    if think_end < 0 or answer_start < 0 or text[think_end + 8 : answer_start].strip():
-        return None
-    think = text[7:think_end].strip()
-    answer = text[answer_start + 8 : -9].strip()
-    if _TAG_LIKE.search(think) or _TAG_LIKE.search(answer) or not _visible(think) or not _visible(answer):
+def _parse_regular(text: str, format: ResponseFormat) -> ParsedResponse | None:
+    """The common case, by searches alone: each tag once, in order. None sends it to the slow path."""
+    think, rest = "", text
+    if format.think_tags:
+        opening, closing = format.think_tags
+        think_end = text.find(closing)
+        if not text.startswith(opening) or think_end < 0:
+            return None
+        think, rest = text[len(opening) : think_end].strip(), text[think_end + len(closing) :].strip()
+        if not visible(think) or format.tag_like.search(think):
+            return None
+    answer = rest
+    if format.style == "boxed":
+        found = list(_boxes(text, [(len(text) - len(rest), len(text))]))
+        answer = found[0] if len(found) == 1 and found[0] is not None else ""
+    elif format.answer_tags:
+        opening, closing = format.answer_tags
+        if not rest.startswith(opening) or not rest.endswith(closing) or len(rest) < len(opening) + len(closing):
+            return None
+        answer = rest = rest[len(opening) : -len(closing)].strip()
+    else:
+        answer = _unboxed(rest)
+    if not visible(answer) or format.tag_like.search(rest):
         return None
     return ParsedResponse(think, answer, True)
 
 
-def _parse_irregular(text: str) -> ParsedResponse:
+def _parse_irregular(text: str, format: ResponseFormat) -> ParsedResponse:
     """Anything that is not well formed: find the one think and the one answer block, if there are such, and say why."""
-    thinks = opened = closed = 0  # think blocks; answer tags outside thinking
-    think: str | None = None
-    answer: str | None = None
-    previous, start = "", 0  # the think tag before this segment, and where the segment begins
-    opens = closes = 0  # answer tags of this segment
-    answer_start = answer_end = 0
-    for match in _TAG.finditer(text):
-        tag = match[0]
-        if tag == "<answer>":
-            opens, answer_start = opens + 1, match.end()
-        elif tag == "</answer>":
-            closes, answer_end = closes + 1, match.start()
-        else:
-            if previous != "<think>" and tag == "<think>":
-                opened, closed = opened + opens, closed + closes
-                answer = _only_answer(text, opens, closes, answer_start, answer_end, answer)
-            elif previous == "<think>" and tag == "</think>":
-                thinks += 1
-                think = text[start : match.start()].strip() if thinks == 1 else None
-            previous, start = tag, match.end()
-            opens = closes = 0
-    if previous != "<think>":
+    thinks, outside = _segments(text, format)
+    answer: str | None
+    if format.style == "boxed":
+        boxes = list(_boxes(text, outside))
+        opened, closed = len(boxes), sum(box is not None for box in boxes)
+        answer = boxes[0] if opened == 1 else None
+    elif format.answer_tags:
+        opened, closed, answer = _tagged(text, outside, *format.answer_tags)
+    else:
+        opened = closed = int(bool(outside) and outside[-1][1] == len(text) and len(thinks) == bool(format.think_tags))
+        answer = _unboxed(text[slice(*outside[-1])].strip()) if opened else None
+    think = thinks[0] if len(thinks) == 1 else None
+    return ParsedResponse(think, answer, False, _complaint(text, format, think, answer, opened, closed))
+
+
+def _segments(text: str, format: ResponseFormat) -> tuple[list[str], list[tuple[int, int]]]:
+    """The think blocks, and where the text outside thinking stands."""
+    if not format.think_tags:
+        return [], [(0, len(text))]
+    opening, closing = format.think_tags
+    thinks, outside = [], []
+    previous, start = "", 0
+    for match in re.finditer(f"{re.escape(opening)}|{re.escape(closing)}", text):
+        if previous == opening and match[0] == closing:
+            thinks.append(text[start : match.start()].strip())
+        elif previous != opening and match[0] == opening:
+            outside.append((start, match.start()))
+        previous, start = match[0], match.end()
+    if previous != opening:
+        outside.append((start, len(text)))
+    return thinks, outside
+
+
+def _tagged(text: str, spans: list[tuple[int, int]], opening: str, closing: str) -> tuple[int, int, str | None]:
+    """How many opening and closing answer tags stand there, and the one answer block, if there is one."""
+    opened = closed = 0
+    answer = None
+    for start, end in spans:
+        opens, closes = text.count(opening, start, end), text.count(closing, start, end)
         opened, closed = opened + opens, closed + closes
-        answer = _only_answer(text, opens, closes, answer_start, answer_end, answer)
-    if not opened == closed == 1:
-        answer = None
-    return ParsedResponse(think, answer, False, _complaint(text, think, answer, opened, closed))
+        if opens == closes == 1:
+            begin, stop = text.find(opening, start, end) + len(opening), text.find(closing, start, end)
+            answer = text[begin:stop].strip() if begin <= stop else answer
+    return opened, closed, answer if opened == closed == 1 else None
 
 
-def _only_answer(text: str, opens: int, closes: int, start: int, end: int, otherwise: str | None) -> str | None:
-    """The answer block of a segment with these tags, if it has exactly one."""
-    return text[start:end].strip() if opens == closes == 1 and start <= end else otherwise
+def _boxes(text: str, spans: list[tuple[int, int]]) -> Iterator[str | None]:
+    r"""What stands in each outermost `\boxed{…}`; None for one that is not closed."""
+    for start, end in spans:
+        depth, begin = 0, -1
+        for match in _BRACE.finditer(text[start:end]):
+            if begin < 0:
+                if match[0].startswith("\\boxed"):
+                    depth, begin = 1, start + match.end()
+            elif match[0] == "}":
+                depth -= 1
+                if not depth:
+                    yield text[begin : start + match.start()].strip()
+                    begin = -1
+            elif not match[0].startswith("\\") or match[0].startswith("\\boxed"):
+                depth += 1
+        if begin >= 0:
+            yield None
 
 
-def _complaint(text: str, think: str | None, answer: str | None, opened: int, closed: int) -> str:
+def _unboxed(text: str) -> str:
+    """What stands in the one box of a GLM model; the text where there is no such box."""
+    opening, closing = _GLM_BOX
+    begin, stop = text.find(opening), text.find(closing)
+    if text.count(opening) == text.count(closing) == 1 and begin < stop:
+        return text[begin + len(opening) : stop].strip()
+    return text
+
+
+def _complaint(
+    text: str, format: ResponseFormat, think: str | None, answer: str | None, opened: int, closed: int
+) -> str:
     """Why this text, known not to be well formed, is not."""
     if answer is None:
         if not opened or not closed:
             return "answer_not_closed" if opened else "no_answer"
         return "several_answers" if opened > 1 else "stray_answer_tag"
-    if text.count("<think>") > 1 or text.count("</think>") > 1:
-        return "several_thinks"
-    if think is None:
-        return "no_think"
-    if not _visible(think):
-        return "empty_think"
-    if not _visible(answer):
+    if format.think_tags:
+        opening, closing = format.think_tags
+        if text.count(opening) > 1 or text.count(closing) > 1:
+            return "several_thinks"
+        if think is None:
+            return "no_think"
+        if not visible(think):
+            return "empty_think"
+    if not visible(answer):
         return "empty_answer"
-    if text.find("<answer>") < text.find("</think>"):
-        return "answer_in_think" if text.find("<answer>") > text.find("<think>") else "answer_before_think"
-    if _TAG_LIKE.search(think) or _TAG_LIKE.search(answer):
+    if format.think_tags and format.answer_tags:
+        begin = text.find(format.answer_tags[0])
+        if begin < text.find(closing):
+            return "answer_in_think" if begin > text.find(opening) else "answer_before_think"
+    if format.tag_like.search(think or "") or format.tag_like.search(answer):
         return "smuggled_tag"
     return "text_outside_tags"
 
 
-def _visible(text: str) -> bool:
+def visible(text: str) -> bool:
     """Whether a reader would see anything: a zero-width space is neither a thought nor an answer."""
     if text.isascii():
         return bool(text)

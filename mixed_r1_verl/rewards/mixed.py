@@ -7,7 +7,7 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from mixed_r1_verl.rewards.config import MixedRewardConfig
-from mixed_r1_verl.rewards.extraction import format_reward, parse_response
+from mixed_r1_verl.rewards.extraction import ParsedResponse, format_reward, parse_response
 from mixed_r1_verl.rewards.kind import Gold, RewardKind, Scoring
 from mixed_r1_verl.rewards.kinds import KINDS
 from mixed_r1_verl.rewards.verdict import GroundTruthError, Verdict
@@ -82,6 +82,10 @@ class MixedReward:
             raise GroundTruthError(f"ground_truth is {type(ground_truth).__name__}, not a string")
         return self.kinds[kind].parse(ground_truth, extra_info, self._scoring[kind])
 
+    def read(self, response: str) -> ParsedResponse:
+        """A response taken apart, in the format of the configuration."""
+        return parse_response(response, self.config.format)
+
     def score(
         self, data_source: str, solution_str: str, ground_truth: str, extra_info: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
@@ -98,7 +102,7 @@ class MixedReward:
             kind = self.route(data_source, extra_info)
             if len(solution_str) > self.config.max_chars:
                 return result(kind, reason="too_long")
-            response = parse_response(solution_str)
+            response = self.read(solution_str)
             # A broken row is reported as such whatever the response, so the kind reads and scores in any case.
             verdict = self.parse(kind, ground_truth, extra_info).score(response.answer or "")
             if response.answer is None:

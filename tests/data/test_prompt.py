@@ -4,8 +4,8 @@ import re
 
 import pytest
 
+from mixed_r1_verl.core.config import ConfigError
 from mixed_r1_verl.data.prompt import (
-    FORMAT_INSTRUCTION,
     build_prompt,
     count_markers,
     has_template,
@@ -13,6 +13,7 @@ from mixed_r1_verl.data.prompt import (
     option_lines,
 )
 from mixed_r1_verl.rewards.custom import function_kind
+from mixed_r1_verl.rewards.formats import ResponseFormat
 from mixed_r1_verl.rewards.kind import LETTER_INSTRUCTION, RewardKind
 from mixed_r1_verl.rewards.kinds import KINDS
 
@@ -89,7 +90,7 @@ def test_raw_text_cannot_add_markers_or_tags(question):
     text = content(question, "matching", choices=[question, "other"], n_images=1)
     assert text.count("<image>") == 1
     assert len(re.findall(r"<(?:video|audio)>", text)) == 0
-    assert text.count("<answer>") == FORMAT_INSTRUCTION.count("<answer>")
+    assert text.count("<answer>") == ResponseFormat().asks.count("<answer>")
     assert "<|" not in text
 
 
@@ -120,3 +121,41 @@ def test_count_markers_counts_all_messages():
 def test_refuses(kwargs, message):
     with pytest.raises(ValueError, match=message):
         build_prompt(**kwargs)
+
+
+@pytest.mark.parametrize("style", ["think_answer", "boxed", "native_think", "answer_only"])
+def test_a_prompt_asks_for_its_format_and_check_sees_another(style):
+    format = ResponseFormat(style, system="You are careful.")
+    prompt = build_prompt("Which?", "matching", choices=["cat", "dog"], format=format)
+    assert prompt[0] == {"role": "system", "content": "You are careful."}
+    assert prompt[1]["content"].endswith(f"{LETTER_INSTRUCTION} {format.asks}") and has_template(prompt, format)
+    if style in ("think_answer", "boxed"):
+        other = ResponseFormat("boxed" if style == "think_answer" else "think_answer")
+        assert not has_template(prompt, other)
+
+
+def test_a_template_of_ones_own(tmp_path):
+    path = tmp_path / "prompt.jinja"
+    path.write_text("{{ images }}Q: {{ question }}\n{% for line in options %}\n{{ line }};\n{% endfor %}\n{{ task }}\n")
+    format = ResponseFormat("custom", answer=("[[", "]]"), template=str(path))
+    assert content("<think>?", "matching", choices=["cat", "dog"], n_images=2, format=format) == (
+        f"<image><image>Q: [think]?\nA. cat;\nB. dog;\n{LETTER_INSTRUCTION}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{{ question }}", "must show {{ images }} once"),
+        ("{{ images }}{{ qestion }}", "'qestion' is undefined"),
+        ("{% for %}", "prompt.jinja: "),
+        ("{{ images }}{{ question.__class__.__mro__ }}", "prompt.jinja: |unsafe"),
+        (None, "No such file"),
+    ],
+)
+def test_a_template_that_cannot_be_used_is_named(tmp_path, text, message):
+    path = tmp_path / "prompt.jinja"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        content("Q?", "matching", n_images=1, format=ResponseFormat("custom", template=str(path)))

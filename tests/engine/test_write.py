@@ -17,7 +17,6 @@ from mixed_r1_verl.engine import write
 from mixed_r1_verl.engine.config import SourceConfig
 from mixed_r1_verl.engine.convert import ConvertedSource
 from mixed_r1_verl.rewards.config import MixedRewardConfig
-from mixed_r1_verl.rewards.kinds import KINDS
 from mixed_r1_verl.rewards.mixed import MixedReward
 
 
@@ -83,7 +82,7 @@ def test_rows_come_in_the_order_asked_for(
     monkeypatch.setattr(write, "STRETCH_BYTES", stretch)
     order = [(number * 7) % 40 for number in range(40) if number % 3]
     path = tmp_path / "out.parquet"
-    write.write_file(places(table_of, order), sources, KINDS, path)
+    write.write_file(places(table_of, order), sources, MixedReward(), path)
     table = pq.read_table(path)
     assert table.schema.equals(row_schema("bytes"))
     rows = table.to_pylist()
@@ -96,7 +95,7 @@ def test_swapped_options_are_the_same_question(
     tmp_path: Path, table_of: Callable[..., pa.Table], sources: list[ConvertedSource]
 ) -> None:
     path = tmp_path / "out.parquet"
-    write.write_file(places(table_of, [3, 25], swap=2), sources, KINDS, path)
+    write.write_file(places(table_of, [3, 25], swap=2), sources, MixedReward(), path)
     for row in pq.read_table(path).to_pylist():
         assert row["extra_info"]["choices"] == ["cat", "owl", "dog"]
         assert row["reward_model"]["ground_truth"] == "C"
@@ -110,14 +109,14 @@ def test_row_groups_are_small(
 ) -> None:
     monkeypatch.setattr(write, "ROW_GROUP_ROWS", 8)
     path = tmp_path / "out.parquet"
-    write.write_file(places(table_of, list(range(20))), sources, KINDS, path)
+    write.write_file(places(table_of, list(range(20))), sources, MixedReward(), path)
     metadata = pq.read_metadata(path)
     assert [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)] == [8, 8, 4]
 
 
 def test_options_of_a_custom_kind_change_places() -> None:
-    kinds = MixedReward(MixedRewardConfig(custom={"mine": "hostile_rewards:obey"})).kinds
+    reward = MixedReward(MixedRewardConfig(custom={"mine": "hostile_rewards:obey"}))
     row = whole_row(1) | {"extra_info": {**whole_row(1)["extra_info"], "reward": "mine"}}
-    moved = write.swap_answer(row, 2, kinds)
+    moved = write.swap_answer(row, 2, reward)
     assert (moved["reward_model"]["ground_truth"], moved["extra_info"]["choices"]) == ("C", ["cat", "owl", "dog"])
-    assert kinds["mine"].instruct("C", ["cat", "owl", "dog"]) in moved["prompt"][0]["content"]
+    assert reward.kinds["mine"].instruct("C", ["cat", "owl", "dog"]) in moved["prompt"][0]["content"]

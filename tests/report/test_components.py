@@ -41,7 +41,7 @@ def test_missing_components_are_those_that_make_the_recorded_score() -> None:
 def test_predicted_boxes(answer: str, frame: str, boxes: list[list[int]]) -> None:
     one = rollout("[[0,0,10,10]]", width=100, height=50, box_frame=frame)
     gold = gold_of(one, MixedReward())
-    assert predicted_boxes(gold, RESPONSE.format(answer), one.extra) == boxes
+    assert predicted_boxes(gold, answer, one.extra) == boxes
 
 
 def rollout(truth: str, kind: str = "iou", **extra: object) -> Rollout:

@@ -78,7 +78,7 @@ def test_recipe_lists_every_key_at_its_default() -> None:
         """Keys with a dataclass below them are followed; mappings that users fill are leaves."""
         found: dict[str, Any] = {}
         for key, value in tree.items():
-            sections = prefix + key in (*KINDS, "open_ended.judge")
+            sections = prefix + key in (*KINDS, "format", "open_ended.judge")
             found |= leaves(value, f"{prefix}{key}.") if sections else {prefix + key: value}
         return found
 
