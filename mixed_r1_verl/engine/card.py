@@ -207,7 +207,7 @@ def _pictures(facts: Facts) -> dict[str, list[dict[str, Any]]]:
     numbers = [row for rows in chosen.values() for row in rows]
     whole: dict[int, dict[str, Any]] = {}
     if numbers:
-        for positions, rows in whole_rows(table.take(numbers), facts.sources, facts.reward.kinds):
+        for positions, rows in whole_rows(table.take(numbers), facts.sources, facts.reward):
             whole.update(zip(positions.tolist(), rows.to_pylist(), strict=True))
     means = table["mean"].to_pylist()
     shown: dict[str, list[dict[str, Any]]] = {}
