@@ -8,15 +8,27 @@ from collections.abc import Callable
 from typing import Any
 
 from mixed_r1_verl.core.config import ConfigError
-from mixed_r1_verl.core.verl_config import BLOCK, reward_config
-from mixed_r1_verl.plugin.curves import batch_and_metrics, reward_results
+from mixed_r1_verl.core.verl_config import BLOCK, reward_config, select
+from mixed_r1_verl.plugin.curves import batch_and_metrics, read_batch
 from mixed_r1_verl.plugin.metrics import balance_factors, gradient_signal
 from mixed_r1_verl.rewards.config import MixedRewardConfig
+from mixed_r1_verl.rewards.verdict import NOT_STARTED
 
 
 def add_balance(compute_advantage: Callable[..., Any], trainer: Any, args: Any, kwargs: Any) -> Any:
-    """Around `PPOTrainer._compute_advantage`: rescales what it computed where the reward block asks for it."""
-    _, metrics = batch_and_metrics(*args, **kwargs)
+    """Around `PPOTrainer._compute_advantage`: rescales what it computed where the reward block asks for it.
+
+    Raises:
+        RuntimeError: scoring has ended, so that the step would train on zeros. A reward that raises does not end a run
+            of verl, so it is ended here.
+    """
+    batch, metrics = batch_and_metrics(*args, **kwargs)
+    if select(trainer.config, "reward.reward_manager.name") == "mixed_r1":
+        reasons = [result["reason"] for result in read_batch(batch, ["extra_fields"])[2] or ()]
+        if ended := [reason for reason in reasons if reason.startswith(NOT_STARTED)]:
+            raise RuntimeError(
+                f"mixed_r1: {ended[0]}; {len(ended)} of {len(reasons)} samples of this step are unscored"
+            )
     batch = compute_advantage(*args, **kwargs)
     options = MixedRewardConfig.from_mapping(reward_config(trainer.config))
     if options.task_balance == "samples":
@@ -35,11 +47,7 @@ def balance_advantages(batch: Any, limit: float, loss_agg_mode: str) -> dict[str
     import transfer_queue as tq
     from tensordict import TensorDict
 
-    keys = [key for key, tag in zip(batch.keys, batch.tags, strict=True) if not tag.get("is_padding", False)]
-    data = tq.kv_batch_get(
-        keys=keys, partition_id=batch.partition_id, select_fields=["extra_fields", "response_mask", "advantages"]
-    )
-    results = reward_results(data)
+    keys, data, results = read_batch(batch, ["extra_fields", "response_mask", "advantages"])
     if results is None:
         raise ConfigError(f"{BLOCK}.task_balance needs rewards that return `reward_kind`, as mixed_r1's do")
     kinds = [str(result["reward_kind"]) for result in results]

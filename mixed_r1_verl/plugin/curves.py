@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixed_r1_verl.plugin.metrics import Rollouts, curves_of_step, gradient_signal
+from mixed_r1_verl.rewards.verdict import SHORTENED
 
 logger = logging.getLogger(__name__)
 
@@ -55,13 +56,7 @@ def read_rollouts(batch: Any, config: Any) -> Rollouts | None:
         batch: verl's `KVBatchMeta`, keys of the form `{uid}_{session}_{output}`.
         config: the trainer's configuration.
     """
-    import transfer_queue as tq
-
-    keys = [key for key, tag in zip(batch.keys, batch.tags, strict=True) if not tag.get("is_padding", False)]
-    if not keys:
-        return None
-    data = tq.kv_batch_get(keys=keys, partition_id=batch.partition_id, select_fields=FIELDS)
-    results = reward_results(data)
+    keys, data, results = read_batch(batch, FIELDS)
     if results is None:
         return None
     mask = data["response_mask"].to_padded_tensor(0).numpy()
@@ -82,11 +77,23 @@ def read_rollouts(batch: Any, config: Any) -> Rollouts | None:
         format=column("format"),
         error=column("error"),
         timeout=np.array([results[row]["reason"].startswith("timeout") for row in last]),
+        shortened=np.array([SHORTENED in results[row]["reason"] for row in last]),
         length=length[last],
         truncated=length[last] >= config.data.max_response_length,
         advantage=gradient_signal(advantages, mask, "seq-mean-token-mean")[last],
         signal=np.bincount(session, signal),
     )
+
+
+def read_batch(batch: Any, fields: Sequence[str]) -> tuple[list[str], Any, list[dict[str, Any]] | None]:
+    """Keys, fields and results of the step's responses, without verl's padding; see `reward_results`."""
+    import transfer_queue as tq
+
+    keys = [key for key, tag in zip(batch.keys, batch.tags, strict=True) if not tag.get("is_padding", False)]
+    if not keys:
+        return [], None, None
+    data = tq.kv_batch_get(keys=keys, partition_id=batch.partition_id, select_fields=list(fields))
+    return keys, data, reward_results(data)
 
 
 def reward_results(data: Any) -> list[dict[str, Any]] | None:

@@ -27,6 +27,7 @@ class Rollouts:
         score, acc, format: in [0, 1].
         error: 1 where the sample could not be scored, else 0.
         timeout: whether scoring ran out of time.
+        shortened: whether of a time that had been shortened, because others of its kind hung.
         length: tokens of the response.
         truncated: whether the response reached the length limit.
         advantage: mean |A| over the tokens that are trained on.
@@ -41,6 +42,7 @@ class Rollouts:
     format: NDArray
     error: NDArray
     timeout: NDArray
+    shortened: NDArray
     length: NDArray
     truncated: NDArray
     advantage: NDArray
@@ -85,7 +87,7 @@ def curves_of_step(rollouts: Rollouts) -> dict[str, float]:
     A source or kind that is absent from the step has no entry: a mean over no samples is not 0.
 
     >>> one = np.ones(2)
-    >>> step = Rollouts(np.array(["a", "b"]), np.array(["chart", "iou"]), np.array(["p", "q"]), *[one] * 9)
+    >>> step = Rollouts(np.array(["a", "b"]), np.array(["chart", "iou"]), np.array(["p", "q"]), *[one] * 10)
     >>> step = curves_of_step(step)
     >>> step["mixed_r1/source/a/acc/mean"], step["mixed_r1/reward/iou/gradient_share"]
     (1.0, 0.5)
@@ -128,6 +130,7 @@ def _curves_of(rollouts: Rollouts, part: NDArray, varied: NDArray, spread: NDArr
         "malformed": (rollouts.format[part] < 1.0).mean(),
         "error": rollouts.error[part].mean(),
         "timeout": rollouts.timeout[part].mean(),
+        "timeout_shortened": rollouts.shortened[part].mean(),
         "response_length/mean": rollouts.length[part].mean(),
         "response_length/std": rollouts.length[part].std(),
         "truncated": rollouts.truncated[part].mean(),

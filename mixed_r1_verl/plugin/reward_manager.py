@@ -13,7 +13,7 @@ from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 from mixed_r1_verl.core.verl_config import reward_config, select
 from mixed_r1_verl.rewards.config import MixedRewardConfig
 from mixed_r1_verl.rewards.kinds.open_ended import with_router
-from mixed_r1_verl.rewards.mixed import MixedReward
+from mixed_r1_verl.rewards.mixed import MixedReward, failure
 from mixed_r1_verl.rewards.pool import ScoringPool
 
 logger = logging.getLogger(__name__)
@@ -65,7 +65,10 @@ class MixedRewardManager(RewardManagerBase):
         extra_info = row.get("extra_info")
         extra_info = extra_info if isinstance(extra_info, Mapping) else {}
         source = str(row.get("data_source") or "")
-        result = await self.pool.score(source, solution, ground_truth, _plain(extra_info, self.columns))
+        try:
+            result = await self.pool.score(source, solution, ground_truth, _plain(extra_info, self.columns))
+        except RuntimeError as error:  # scoring has ended; verl would go on, so `balance.add_balance` ends the run
+            result = failure(str(extra_info.get("reward") or ""), str(error))
         result["id"] = str(extra_info.get("id") or "")
         if result["error"]:
             self._report(result, source)

@@ -9,22 +9,30 @@ commonest bombs do not even end a scoring process.
 
 Samples that wait travel together, because a trip of its own costs more than most samples do. Results come back one by
 one, so that the thread knows which sample is in progress and since when: the time limit holds for each sample, and the
-samples behind one that was killed go back to the front of the queue.
+samples behind one that was killed go back to the front of the queue. Time in the queue counts against nobody.
+
+A policy may find a response that hangs and repeat it in every group. So the samples of one kind have a budget of
+hanging time (`Patience`), after which their limit is short: honest samples take milliseconds and are scored still.
+
+A process that cannot be started again ends the pool, and with it the run: everything would score 0.
 """
 
 import asyncio
 import contextlib
 import pickle
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, InvalidStateError
+from importlib import import_module
 from typing import Any, NamedTuple
 
 from mixed_r1_verl.rewards.config import MixedRewardConfig
 from mixed_r1_verl.rewards.kinds import KINDS
 from mixed_r1_verl.rewards.mixed import MixedReward, failure
-from mixed_r1_verl.rewards.process import STARTUP_S, Answer, Died, Late, NotStarted, Process
+from mixed_r1_verl.rewards.process import Answer, Died, Late, NotStarted, Process
+from mixed_r1_verl.rewards.verdict import NOT_STARTED, SHORTENED
 
 BATCH = 64
 """Samples that travel to a process at once, at most."""
@@ -41,6 +49,38 @@ class Sample(NamedTuple):
     extra_info: Mapping[str, Any]
 
 
+class Patience:
+    """How long each kind's samples may hang: five limits at once, and a tenth of the time that passes.
+
+    >>> patience = Patience(limit_s=10.0)
+    >>> patience.spend("math", 45.0)
+    >>> round(patience.limit("math")), patience.limit("iou")
+    (5, 10.0)
+    >>> patience.spend("math", 5.0)
+    >>> patience.limit("math")
+    0.2
+    """
+
+    HANGS, SHARE, SHORTEST_S = 5, 0.1, 0.2
+
+    def __init__(self, limit_s: float):
+        self.limit_s = limit_s
+        self._left: dict[str, tuple[float, float]] = {}  # of each kind that has hung: seconds, and when
+
+    def limit(self, kind: str) -> float:
+        """Seconds that the next sample of a kind may take."""
+        return min(self.limit_s, max(self._now(kind), self.SHORTEST_S))
+
+    def spend(self, kind: str, seconds: float) -> None:
+        """A sample hung for so long."""
+        self._left[kind] = (max(0.0, self._now(kind) - seconds), time.monotonic())
+
+    def _now(self, kind: str) -> float:
+        most = self.HANGS * self.limit_s
+        left, then = self._left.get(kind, (most, 0.0))
+        return min(most, left + self.SHARE * (time.monotonic() - then))
+
+
 class _Task(NamedTuple):
     """A sample on its way: the reward that it asks for, known or not, its pickle, and where the result goes."""
 
@@ -54,6 +94,10 @@ class _Task(NamedTuple):
 
     def fail(self, reason: str) -> None:
         self.finish(failure(self.kind, reason))
+
+    def give_up(self, reason: str) -> None:
+        with contextlib.suppress(InvalidStateError):
+            self.future.set_exception(RuntimeError(reason))
 
 
 class ScoringPool:
@@ -74,9 +118,11 @@ class ScoringPool:
 
     def __init__(self, config: MixedRewardConfig):
         self.config = config
+        self._patience = Patience(config.time_limit_s)
         self._waiting: deque[_Task] = deque()
         self._changed = threading.Condition()
         self._closed = False
+        self._trouble = ""
         self._processes = [Process(prepare_scoring, config) for _ in range(config.processes)]
         try:
             for process in self._processes:
@@ -86,7 +132,7 @@ class ScoringPool:
                 process.wait_until_ready()
         except NotStarted as error:
             self.close()
-            raise RuntimeError(f"the scoring processes do not start: {error}") from error
+            raise RuntimeError(f"{NOT_STARTED}: {error}") from error
         except BaseException:
             self.close()
             raise
@@ -101,11 +147,15 @@ class ScoringPool:
     async def score(
         self, data_source: str, solution_str: str, ground_truth: str | None, extra_info: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """Score one response without blocking the event loop; never raises, same keys as `MixedReward.score`."""
+        """Score one response without blocking the event loop; same keys as `MixedReward.score`.
+
+        Raises:
+            RuntimeError: scoring processes died and cannot be started again; never because of a sample.
+        """
         return await asyncio.wrap_future(self.submit(Sample(data_source, solution_str, ground_truth, extra_info)))
 
     def submit(self, sample: Sample) -> "Future[dict[str, Any]]":
-        """Queue one sample; the future's result has the keys of `MixedReward.score`, and it never has an exception."""
+        """Queue one sample; the future gives what `score` returns or raises."""
         kind = str(sample.extra_info.get("reward") or self.config.routes.get(sample.data_source) or "")
         future: Future[dict[str, Any]] = Future()
         try:
@@ -114,11 +164,10 @@ class ScoringPool:
             future.set_result(failure(kind, f"{type(error).__name__}: {error}"))
             return future
         with self._changed:
-            if self._closed:
-                task.fail(CLOSED)
-            else:
-                self._waiting.append(task)
-                self._changed.notify()
+            self._waiting.append(task)
+            self._changed.notify()
+        if self._closed:
+            self._drain()
         return future
 
     def close(self) -> None:
@@ -128,11 +177,15 @@ class ScoringPool:
             self._changed.notify_all()
         for process in self._processes:
             process.close()
+        self._drain()
+
+    def _drain(self) -> None:
+        """Nobody will score what waits."""
         with self._changed:
             left = list(self._waiting)
             self._waiting.clear()
         for task in left:
-            task.fail(CLOSED)
+            task.give_up(self._trouble) if self._trouble else task.fail(CLOSED)
 
     def _next_batch(self) -> deque[_Task]:
         """The samples to send next: a fair share of those that wait. Empty when the pool is closed."""
@@ -143,32 +196,34 @@ class ScoringPool:
 
     def _feed(self, process: Process) -> None:
         """Main loop of the thread of one process."""
-        compares = 0  # the process that has compared expressions
         while tasks := self._next_batch():
             try:
+                if any(task.kind == "math" for task in tasks):
+                    process.first = _COMPARE  # waits for SymPy to be imported
                 process.wait_until_ready()
-                if process.pid != compares and any(task.kind == "math" for task in tasks):
-                    # The first expression waits for SymPy to be imported, which is not its own fault.
-                    list(process.run([_COMPARE], STARTUP_S))
-                    compares = process.pid
-                for result in process.run([task.payload for task in tasks], self.config.time_limit_s):
+                limits = [self._patience.limit(task.kind) for task in tasks]
+                for result in process.run([task.payload for task in tasks], limits):
+                    if result["reason"] == NOT_STARTED:
+                        raise NotStarted("those that compare expressions")
                     tasks.popleft().finish(result)
                 continue
             except Late:
-                trouble = f"timeout: scoring took more than {self.config.time_limit_s} s"
+                limit = limits[-len(tasks)]
+                self._patience.spend(tasks[0].kind, limit)
+                trouble = f"timeout: scoring took more than {limit:.3g} s"
+                trouble += f", {SHORTENED}" if limit < self.config.time_limit_s else ""
             except Died as error:
                 trouble = f"crash: the scoring process died with exit code {error.exit_code}"
             except NotStarted as error:
-                trouble = f"crash: the scoring processes do not start: {error}"
+                with self._changed:
+                    self._trouble = self._trouble if self._closed else f"{NOT_STARTED}: {error}"
+                    self._closed = True
             with self._changed:
-                closed = self._closed
-                if not closed:
+                if not self._closed:
                     tasks.popleft().fail(trouble)
-                    self._waiting.extendleft(reversed(tasks))
-                    self._changed.notify()
-            if closed:
-                for task in tasks:
-                    task.fail(CLOSED)
+                self._waiting.extendleft(reversed(tasks))
+                self._changed.notify_all()
+        self.close()
 
 
 def _packed(sample: Sample) -> bytes:
@@ -180,7 +235,8 @@ _COMPARE = _packed(Sample("", "<think>x</think><answer>x + 1</answer>", "1 + x",
 
 def prepare_scoring(config: MixedRewardConfig) -> Callable[[], Answer]:
     """What scoring processes answer with. Whatever may start a thread, as models do, is loaded in the fork."""
-    list(KINDS.values())  # imports them, once for all forks
+    list(KINDS.values())  # imports them, once for all forks, and what takes longest
+    import_module("mixed_r1_verl.rewards.similarity.table")
 
     def begin() -> Answer:
         reward = MixedReward(config)

@@ -13,6 +13,8 @@ do so runs in a process like this one:
   processes in every process that it starts. It has one thread, so that it can fork.
 - Nothing outlives its caller: the keeper sees the control pipe close, however the caller ended, and kills its fork; a
   fork whose keeper was killed is ended by the kernel.
+- A death from outside (the kernel out of memory, an operator) costs nobody anything: what was in progress is sent once
+  more to the next fork, and a start that was killed is repeated.
 """
 
 import contextlib
@@ -34,8 +36,16 @@ from typing import Any
 STARTUP_S = 600.0
 """Seconds that a process may take to start; another process may just be preparing a large embedding table."""
 
+RESTARTS_S = (0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0, 1.0, 1.0, 1.0)
+"""Pauses between starts that fail; after the last of them the process is given up."""
+
+_KILLED = "exit code -"
+
 REPLY_S = 10.0
 """Seconds that a keeper may take to replace its fork; one that takes longer is replaced itself."""
+
+LOOK_S = 0.2
+"""Seconds between two looks of a keeper that is starting whether its caller lives."""
 
 MAX_WAIT_MS = 2**31 - 1
 """The longest time that the kernel waits; a longer limit on the clock is no limit."""
@@ -56,11 +66,19 @@ Prepare = Callable[..., Callable[[], Answer]]
 
 
 class Late(TimeoutError):
-    """A request took longer than it may, on the clock or of the processor. Its process has been killed."""
+    """A request took longer than it may, on the clock or of the processor. Its process has been killed.
+
+    Attributes:
+        on_clock: whether it was the clock, which a busy machine does not stop.
+    """
+
+    def __init__(self, on_clock: bool):
+        super().__init__("on the clock" if on_clock else "of the processor")
+        self.on_clock = on_clock
 
 
 class Died(RuntimeError):
-    """The process ended while a request was in progress, with `exit_code` (minus the signal, as in subprocess)."""
+    """The process ended twice during one request, with `exit_code` (minus the signal, as in subprocess)."""
 
     def __init__(self, exit_code: int):
         super().__init__(f"the process ended with exit code {exit_code}")
@@ -79,6 +97,10 @@ class Process:
         arguments: arguments of `prepare`.
         quiet: throw away what the process prints.
 
+    Attributes:
+        pid: of the fork, as soon as it is ready; 0 before.
+        first: a request that every fork is asked before all others, without a limit: what it imports is nobody's fault.
+
     >>> process = Process(echo)
     >>> list(process.run([pickle.dumps((1,)), pickle.dumps((2,))], clock_s=60.0))
     [1, 2]
@@ -86,17 +108,19 @@ class Process:
     """
 
     def __init__(self, prepare: Prepare, *arguments: Any, quiet: bool = False):
-        self.pid = 0  # of the fork, as soon as it is ready
+        self.pid = self._pid_warm = 0
+        self.first: bytes | None = None
         self._first_message = (prepare, arguments)
         self._output = subprocess.DEVNULL if quiet else None
         self._lock = threading.Lock()
-        self._closed = False
+        self._closed = threading.Event()
+        self._has_run = False
         self._keeper: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start the process, unless it runs; it gets ready while the caller goes on."""
         with self._lock:
-            if self._keeper is None and not self._closed:
+            if self._keeper is None and not self._closed.is_set():
                 self._start_keeper()
 
     def _start_keeper(self) -> None:
@@ -116,7 +140,7 @@ class Process:
             self._ask_for_fork()
 
     def _ask_for_fork(self) -> None:
-        self.pid = 0
+        self.pid = self._pid_warm = 0
         self._connection, theirs = Pipe()
         self._poll = select.poll()  # one for all requests: to make one, as Connection.poll does, costs more than to ask
         self._poll.register(self._connection.fileno(), select.POLLIN)
@@ -124,69 +148,96 @@ class Process:
             reduction.send_handle(self._control, theirs.fileno(), None)
 
     def wait_until_ready(self) -> None:
-        """Wait for the process to have prepared itself.
+        """Wait for the process to have prepared itself; a start is repeated that was killed, or worked before.
 
         Raises:
-            NotStarted: when it does not get there, with the reason. It may be tried again.
+            NotStarted: when it does not get there, with the reason.
         """
+        for pause in (*RESTARTS_S, None):
+            trouble = self._start_once()
+            if not trouble:
+                self._has_run = True
+                return
+            if pause is None or self._closed.is_set() or not (self._has_run or trouble.startswith(_KILLED)):
+                raise NotStarted(trouble)
+            self._closed.wait(pause)
+
+    def _start_once(self) -> str:
+        """Why the process is not ready, or empty."""
         try:
             self.start()
         except OSError as error:  # no memory, or no more processes
-            raise NotStarted(str(error)) from error
-        if self.pid:
-            return
-        if self._closed:
-            raise NotStarted("closed")
+            return str(error)
+        if self._closed.is_set():
+            return "closed"
+        trouble = ""
         try:
-            reason = f"no sign of life in {STARTUP_S:.0f} s"
-            if self._poll.poll(1e3 * STARTUP_S):
-                message = self._connection.recv()
-                if isinstance(message, int):
-                    self.pid = message
-                    return
-                reason = message
-            self._replace()
+            if not self.pid:
+                message = self._receive_within(STARTUP_S)
+                self.pid = message if isinstance(message, int) else 0
+                trouble = "" if self.pid else str(message)
+            if self.pid and self._pid_warm != self.pid and self.first is not None:
+                self._connection.send_bytes(pickle.dumps((0.0, [self.first])))
+                self._receive_within(STARTUP_S)
+                self._pid_warm = self.pid
+        except TimeoutError:
+            trouble = f"no sign of life in {STARTUP_S:.0f} s"
         except (OSError, EOFError):
-            reason = f"exit code {self._replace()}"
-        raise NotStarted(reason)
+            return f"exit code {self._replace()}"
+        if trouble:
+            self._replace()
+        return trouble
 
-    def run(self, requests: Sequence[bytes], clock_s: float, processor_s: float = 0.0) -> Iterator[Any]:
+    def _receive_within(self, seconds: float) -> Any:
+        if not self._poll.poll(min(1e3 * seconds, MAX_WAIT_MS)):
+            raise Late(on_clock=True)
+        return self._connection.recv()
+
+    def run(
+        self, requests: Sequence[bytes], clock_s: float | Sequence[float], processor_s: float = 0.0
+    ) -> Iterator[Any]:
         """Answers requests in order, each as soon as there is one. They travel together, which is cheaper.
 
         Args:
             requests: pickled tuples of arguments.
-            clock_s: seconds on the clock that each may take.
+            clock_s: seconds on the clock that each may take, or those of each.
             processor_s: seconds of processor time that each may take; 0 for no such limit.
 
         Raises:
             Late: when the next request took longer than that; the process has been replaced.
-            Died: when the process ended during the next request; it has been replaced.
-            NotStarted: when there is no process; nothing was sent.
+            Died: when the process ended during the next request, and then another; it has been replaced.
+            NotStarted: when there is no process; the next request was not answered, and is not to blame.
         """
-        self.wait_until_ready()
-        late = False
-        try:
-            self._connection.send_bytes(pickle.dumps((processor_s, requests), pickle.HIGHEST_PROTOCOL))
-            for _ in requests:
-                # From here the next request is in progress: the one before it is done, and messages do not wait.
-                if not self._poll.poll(min(1e3 * clock_s, MAX_WAIT_MS)):
-                    late = True
-                    break
-                yield self._connection.recv()
-            else:
+        clocks = [clock_s] * len(requests) if isinstance(clock_s, int | float) else clock_s
+        answered = died = 0
+        while answered < len(requests):
+            self.wait_until_ready()
+            late = sent = False
+            try:
+                message = pickle.dumps((processor_s, requests[answered:]), pickle.HIGHEST_PROTOCOL)
+                self._connection.send_bytes(message)
+                sent = True
+                while answered < len(requests):
+                    # From here the next request is in progress: the one before is done, and messages do not wait.
+                    answer = self._receive_within(clocks[answered])
+                    answered, died = answered + 1, 0
+                    yield answer
                 return
-        except (OSError, EOFError):
-            pass
-        exit_code = self._replace()
-        if late or exit_code == -signal.SIGPROF:
-            raise Late
-        raise Died(exit_code)
+            except Late:
+                late = True
+            except (OSError, EOFError):
+                died += sent
+            exit_code = self._replace()
+            if late or exit_code == -signal.SIGPROF:
+                raise Late(on_clock=late)
+            if died > 1:
+                raise Died(exit_code)
 
     def _replace(self) -> int:
         """Kill the fork, if it lives, and ask for the next. Returns how the old one ended, or its keeper."""
         with self._lock:
             self._connection.close()
-            if self._closed or self._keeper is None:
+            if self._closed.is_set() or self._keeper is None:
                 return -signal.SIGKILL
             with contextlib.suppress(OSError, EOFError):
                 self._ask_for_fork()
@@ -199,17 +250,16 @@ class Process:
             return exit_code
 
     def close(self) -> None:
-        """End the process for good; what is in progress ends with `Died`. May be called from any thread, and twice."""
+        """End the process at once and for good; `run` then raises. May be called from any thread, and twice."""
+        self._closed.set()
         with self._lock:
-            self._closed = True
             if self._keeper is None:
                 return
+            if self.pid:  # while the keeper lives this is its child, or what is left of it, and no other process
+                _kill_group(self.pid)
+            self._keeper.kill()
+            self._keeper.wait()
             self._control.close()
-            try:
-                self._keeper.wait(REPLY_S)
-            except subprocess.TimeoutExpired:
-                self._keeper.kill()
-                self._keeper.wait()
             self._keeper = None
 
 
@@ -227,7 +277,8 @@ def serve(descriptor: str) -> None:
     prepare, arguments = control.recv()
     begin, trouble = None, ""
     try:
-        begin = prepare(*arguments)
+        with _ending_with_caller(control):
+            begin = prepare(*arguments)
     except Exception as error:
         trouble = f"{type(error).__name__}: {error}"
     gc.freeze()  # a fork that collects garbage need not touch, and so copy, what it shares with its keeper
@@ -249,10 +300,33 @@ def serve(descriptor: str) -> None:
     os._exit(0)
 
 
-def _end(fork: int) -> int:
-    """Kill a fork and what it started, if they live, and return how it ended."""
+@contextlib.contextmanager
+def _ending_with_caller(control: Connection) -> Iterator[None]:
+    """Until it listens, a keeper looks every now and then whether its caller lives; what it imports may hang."""
+    poll = select.poll()
+    poll.register(control.fileno(), 0)  # tells of hang-ups whether asked or not
+
+    def look(*_: object) -> None:
+        if poll.poll(0):
+            os._exit(0)
+
+    signal.signal(signal.SIGALRM, look)
+    signal.setitimer(signal.ITIMER_REAL, LOOK_S, LOOK_S)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+
+
+def _kill_group(fork: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS refuses to signal a zombie
         os.killpg(fork, signal.SIGKILL)
+
+
+def _end(fork: int) -> int:
+    """Kill a fork and what it started, if they live, and return how it ended."""
+    _kill_group(fork)
     return os.waitstatus_to_exitcode(os.waitpid(fork, 0)[1])
 
 

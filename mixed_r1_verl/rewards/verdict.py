@@ -2,6 +2,12 @@
 
 from typing import NamedTuple
 
+NOT_STARTED = "the scoring processes do not start"
+"""The reason of samples that wait for processes in vain; a scoring pool ends with it."""
+
+SHORTENED = "the limit while samples of this kind hang"
+"""Stands in the reason of samples that met a time limit which had been shortened."""
+
 
 class Verdict(NamedTuple):
     """The judgement of one answer by one task reward.

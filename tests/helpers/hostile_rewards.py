@@ -8,7 +8,7 @@ from mixed_r1_verl.rewards.verdict import Verdict
 
 
 def obey(answer: str, ground_truth: str, *, choices: list[str]) -> Verdict:
-    """Does what the ground truth says: hang, spin, exit, segfault, devour, slow; anything else is paid."""
+    """Does what the ground truth says: hang, spin, exit, segfault, devour, slow, brief; anything else is paid."""
     if ground_truth == "hang":
         time.sleep(3600)
     if ground_truth == "spin":
@@ -22,4 +22,6 @@ def obey(answer: str, ground_truth: str, *, choices: list[str]) -> Verdict:
         return Verdict(float(len(bytes(6 << 30))))
     if ground_truth == "slow":
         time.sleep(0.1)
+    if ground_truth == "brief":
+        time.sleep(0.02)
     return Verdict(1.0, answer)

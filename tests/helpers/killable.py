@@ -34,6 +34,11 @@ def cannot_import() -> Callable[[], Answer]:
     raise ImportError("No module named 'sympy'")
 
 
+def hangs() -> Callable[[], Answer]:
+    time.sleep(600.0)
+    return prepare()
+
+
 def cannot_begin() -> Callable[[], Answer]:
     def begin() -> Answer:
         raise ValueError("no such table")

@@ -15,13 +15,17 @@ from verl.utils.tensordict_utils import list_of_dict_to_tensordict
 
 from mixed_r1_verl.core.config import ConfigError
 from mixed_r1_verl.rewards.mixed import failure, result
+from mixed_r1_verl.rewards.verdict import NOT_STARTED, SHORTENED
 
 pytestmark = [pytest.mark.verl, pytest.mark.usefixtures("queue")]
 
 STEP = {
     # prompt: source, responses as (result, length)
     "p": ("a/charts", [(result("chart", 1.0, 1.0, 1.0), 4), (result("chart", 0.1, 0.0, 1.0), 6)]),
-    "q": ("a/charts", [(failure("chart", "timeout: scoring took more than 1 s"), 8), (result("chart"), 3)]),
+    "q": (
+        "a/charts",
+        [(failure("chart", f"timeout: more than 1 s, {SHORTENED}"), 8), (result("chart"), 3)],
+    ),
     "r": ("boxes", [(result("iou", 0.9, 0.9, 1.0), 2), (result("iou", 0.5, 0.5, 1.0), 2)]),
 }
 """Three groups of two; the second has no variance, one of its responses reached the limit of 8 tokens."""
@@ -57,7 +61,9 @@ def row(uid: str, source: str, score: dict, length: int) -> dict[str, Any]:
     }
 
 
-def trainer(cls: type = PPOTrainerSync, mixed_r1: dict[str, Any] | None = None, **algorithm: Any) -> Any:
+def trainer(
+    cls: type = PPOTrainerSync, mixed_r1: dict[str, Any] | None = None, name: str = "dapo", **algorithm: Any
+) -> Any:
     """A trainer with the configuration that these methods read, and nothing started."""
     self = object.__new__(cls)
     self.config = OmegaConf.create(
@@ -69,7 +75,7 @@ def trainer(cls: type = PPOTrainerSync, mixed_r1: dict[str, Any] | None = None, 
                 "model": {},
             },
             "data": {"max_response_length": 8},
-            "reward": {"reward_kwargs": {"mixed_r1": mixed_r1 or {}}},
+            "reward": {"reward_manager": {"name": name}, "reward_kwargs": {"mixed_r1": mixed_r1 or {}}},
         }
     )
     self.use_critic = False
@@ -104,6 +110,7 @@ def test_every_trainer_mode_has_the_curves_beside_verls_own(batch: KVBatchMeta, 
         "reward/chart/malformed": 0.5,
         "reward/chart/error": 0.25,
         "reward/chart/timeout": 0.25,
+        "reward/chart/timeout_shortened": 0.25,
         "reward/chart/truncated": 0.25,
         "reward/chart/response_length/mean": 21 / 4,
         "reward/iou/advantage_share": 0.5,  # two of four responses with an advantage of the same size
@@ -179,3 +186,12 @@ def test_balance_without_known_tasks_stops_with_one_message(batch: KVBatchMeta) 
     tq.kv_batch_put(keys=batch.keys, partition_id="train", fields=other)
     with pytest.raises(ConfigError, match=r"reward_kwargs\.mixed_r1\.task_balance needs rewards"):
         metrics_of(trainer(mixed_r1={"task_balance": "samples"}), batch)
+
+
+def test_a_run_whose_scoring_has_ended_ends_before_it_trains_on_it() -> None:
+    batch = put({"p": ("a", [(result("chart"), 4), (failure("chart", f"{NOT_STARTED}: exit code 7"), 4)])})
+    try:
+        with pytest.raises(RuntimeError, match="do not start: exit code 7; 1 of 2 samples of this step are unscored"):
+            metrics_of(trainer(name="mixed_r1"), batch)
+    finally:
+        tq.kv_clear(keys=batch.keys, partition_id="train")

@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 from mixed_r1_verl.plugin.metrics import Rollouts, balance_factors, curves_of_step, gradient_signal
 
 ROWS = [
-    # source, reward, group, score, acc, format, error, timeout, length, truncated, advantage, signal
-    ("chartqa", "chart", "p", 1.0, 1.0, 1.0, 0.0, False, 10, False, 1.5, 15.0),
-    ("chartqa", "chart", "p", 0.1, 0.0, 1.0, 0.0, False, 20, False, 0.5, 10.0),
-    ("chartqa", "chart", "q", 0.0, 0.0, 0.0, 1.0, True, 48, True, 0.0, 0.0),
-    ("chartqa", "chart", "q", 0.0, 0.0, 0.5, 0.0, False, 30, False, 0.0, 0.0),
-    ("voc", "iou", "r", 0.9, 0.9, 1.0, 0.0, False, 12, False, 1.0, 12.0),
-    ("voc", "iou", "r", 0.5, 0.5, 1.0, 0.0, False, 13, False, 1.0, 13.0),
+    # source, reward, group, score, acc, format, error, timeout, shortened, length, truncated, advantage, signal
+    ("chartqa", "chart", "p", 1.0, 1.0, 1.0, 0.0, False, False, 10, False, 1.5, 15.0),
+    ("chartqa", "chart", "p", 0.1, 0.0, 1.0, 0.0, False, False, 20, False, 0.5, 10.0),
+    ("chartqa", "chart", "q", 0.0, 0.0, 0.0, 1.0, True, True, 48, True, 0.0, 0.0),
+    ("chartqa", "chart", "q", 0.0, 0.0, 0.5, 0.0, False, False, 30, False, 0.0, 0.0),
+    ("voc", "iou", "r", 0.9, 0.9, 1.0, 0.0, False, False, 12, False, 1.0, 12.0),
+    ("voc", "iou", "r", 0.5, 0.5, 1.0, 0.0, False, False, 13, False, 1.0, 13.0),
 ]
 
 
@@ -38,6 +38,7 @@ def step(rows: list[tuple]) -> Rollouts:
         ("source/chartqa/malformed", 0.5),
         ("reward/chart/error", 0.25),
         ("reward/chart/timeout", 0.25),
+        ("reward/chart/timeout_shortened", 0.25),
         ("reward/chart/response_length/mean", 27.0),
         ("reward/chart/truncated", 0.25),
         ("reward/chart/advantage_share", 0.5),
@@ -54,7 +55,7 @@ def test_what_is_absent_has_no_curve() -> None:
 
 
 def test_a_step_without_advantage_shares_nothing() -> None:
-    rows = [(*row[:10], 0.0, 0.0) for row in ROWS]
+    rows = [(*row[:11], 0.0, 0.0) for row in ROWS]
     assert curves_of_step(step(rows))["mixed_r1/reward/iou/gradient_share"] == 0.0
 
 
@@ -70,6 +71,7 @@ def steps(draw: st.DrawFn) -> Rollouts:
             weight = draw(st.floats(0, 10))
             counts = (
                 draw(st.sampled_from([0.0, 1.0])),
+                draw(st.booleans()),
                 draw(st.booleans()),
                 draw(st.integers(1, 99)),
                 draw(st.booleans()),

@@ -73,6 +73,18 @@ def test_broken_rows_score_0_with_error_1_and_are_logged(manager, broken: dict, 
     assert "could not be scored" in caplog.text
 
 
+def test_scoring_that_has_ended_is_said_in_the_result(manager, monkeypatch) -> None:
+    """Of what a reward manager raises, verl loses the sample without a word."""
+
+    async def score(*_: object) -> dict:
+        raise RuntimeError("the scoring processes do not start: exit code 7")
+
+    monkeypatch.setattr(manager.pool, "score", score)
+    info = asyncio.run(manager.run_single(proto(manager.tokenizer, "x", row("chart", "7"))))["reward_extra_info"]
+    assert list(info) == KEYS
+    assert info["error"] == 1.0 and info["reason"] == "the scoring processes do not start: exit code 7"
+
+
 def test_only_the_last_sequence_counts(manager) -> None:
     truth = row("matching", "yes")
     first, last = (

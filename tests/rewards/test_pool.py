@@ -1,10 +1,13 @@
 """Scoring processes: hanging and crashing samples end, and those beside and after them are scored."""
 
 import asyncio
+import contextlib
+import random
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import psutil
 import pytest
@@ -12,13 +15,14 @@ import pytest
 from mixed_r1_verl.rewards.config import MixedRewardConfig
 from mixed_r1_verl.rewards.kinds.math import MathConfig
 from mixed_r1_verl.rewards.pool import Sample, ScoringPool
+from mixed_r1_verl.rewards.verdict import SHORTENED
 
 LIMIT_S = 1.0
 
 
 @pytest.fixture(scope="module")
 def pool() -> Iterator[ScoringPool]:
-    pool = ScoringPool(MixedRewardConfig(custom={"hostile": "hostile_rewards:obey"}, time_limit_s=LIMIT_S, processes=2))
+    pool = hostile_pool(time_limit_s=LIMIT_S, processes=2)
     yield pool
     pool.close()
 
@@ -73,8 +77,74 @@ def test_the_time_limit_holds_for_each_sample_of_a_batch(pool: ScoringPool) -> N
     assert [i for i, result in enumerate(results) if result["error"]] == [12]
 
 
+def test_time_in_the_queue_counts_against_nobody(pool: ScoringPool) -> None:
+    assert not any(result["error"] for result in score(pool, ["slow"] * 30))  # 1.5 s in two processes
+
+
+def hostile_pool(**options: Any) -> ScoringPool:
+    return ScoringPool(MixedRewardConfig(custom={"hostile": "hostile_rewards:obey"}, **options))
+
+
+@pytest.mark.parametrize(
+    ("hanging", "honest", "limit_s", "within_s"),
+    [(20, 60, 0.4, 15.0), pytest.param(500, 2000, 2.0, 240.0, marks=pytest.mark.slow)],
+)
+def test_hanging_samples_of_a_kind_share_a_budget_and_no_honest_one_pays(
+    hanging: int, honest: int, limit_s: float, within_s: float
+) -> None:
+    """At their full limit they would take `hanging * limit_s`; a step would wait for them."""
+    orders = ["hang"] * hanging + ["fine"] * honest
+    random.Random(0).shuffle(orders)
+    pool = hostile_pool(time_limit_s=limit_s)
+    start = time.monotonic()
+    results = score(pool, orders)
+    seconds = time.monotonic() - start
+    pool.close()
+    print(f"{hanging} hanging among {honest} honest at a limit of {limit_s} s: {seconds:.1f} s")
+    assert [result["error"] for result in results] == [float(order == "hang") for order in orders]
+    late = [result["reason"] for result in results if result["error"]]
+    assert all(reason.startswith("timeout: scoring took more than") for reason in late)
+    assert sum(SHORTENED in reason for reason in late) >= hanging - 8
+    assert seconds < within_s
+
+
+@pytest.mark.parametrize("kills", [12, pytest.param(200, marks=pytest.mark.slow)])
+def test_no_honest_sample_is_lost_to_kills_from_outside(kills: int) -> None:
+    """Of any process at any moment: those that score, those that compare, and those that are starting."""
+    pool = hostile_pool(processes=2)
+    sample = Sample("s", RESPONSE, "brief", {"reward": "hostile"})
+    sum_of = [Sample("s", f"<think>x</think><answer>x+{i}</answer>", f"{i}+x", {"reward": "math"}) for i in range(40)]
+    draw, killed, futures = random.Random(1), 0, []
+    while killed < kills:
+        futures += [pool.submit(one) for one in (*[sample] * 40, *sum_of)]
+        while killed < kills and not all(future.done() for future in futures[-20:]):
+            time.sleep(draw.uniform(0.0, 0.5))
+            children = psutil.Process().children(recursive=True)
+            if children:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    draw.choice(children).kill()
+                    killed += 1
+    results = [future.result(120) for future in futures]
+    pool.close()
+    print(f"{killed} kills, {len(results)} samples, {sum(result['error'] for result in results):.0f} lost")
+    assert [result["reason"] for result in results if result["acc"] != 1.0] == []
+
+
+def test_a_pool_whose_processes_cannot_start_again_ends_with_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = hostile_pool()
+    monkeypatch.setattr("mixed_r1_verl.rewards.process.RESTARTS_S", (0.1,))
+    monkeypatch.setattr("mixed_r1_verl.rewards.process._SERVE", "import sys; sys.exit(7)")
+    for process in psutil.Process().children():
+        process.kill()
+    sample = Sample("s", RESPONSE, "fine", {"reward": "hostile"})
+    futures = [pool.submit(sample) for _ in range(20)]
+    for future in [*futures, pool.submit(sample)]:
+        with pytest.raises(RuntimeError, match="the scoring processes do not start: exit code 7"):
+            future.result(30)
+
+
 def test_what_waits_when_the_pool_is_closed_is_an_error() -> None:
-    pool = ScoringPool(MixedRewardConfig(custom={"hostile": "hostile_rewards:obey"}))
+    pool = hostile_pool()
     futures = [pool.submit(Sample("s", RESPONSE, order, {"reward": "hostile"})) for order in ["hang", "fine", "fine"]]
     pool.close()
     assert [future.result(10)["error"] for future in futures] == [1.0, 1.0, 1.0]

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import psutil
 import pytest
@@ -65,13 +66,31 @@ def test_a_process_that_ends_says_how(process: Process, order: tuple, exit_code:
     assert run(process, ("give", 1)) == [1]
 
 
-def test_a_process_that_was_killed_is_replaced(process: Process) -> None:
-    keeper = run(process, ("parent",))[0]
-    os.kill(process.pid, signal.SIGKILL)
-    with pytest.raises(Died) as died:
-        run(process, ("give", 1))
-    assert died.value.exit_code == -signal.SIGKILL
+def test_a_process_that_was_killed_is_replaced_and_asked_again(process: Process) -> None:
+    keeper, first = run(process, ("parent",))[0], process.pid
+    os.kill(first, signal.SIGKILL)
     assert run(process, ("parent",)) == [keeper]
+    threading.Timer(0.3, os.kill, (process.pid, signal.SIGKILL)).start()
+    assert run(process, ("give", 1), ("sleep", 1.0), ("parent",)) == [1, 1.0, keeper]
+    assert process.pid != first
+
+
+def test_what_dies_twice_is_to_blame(process: Process) -> None:
+    process.wait_until_ready()
+    stop = threading.Event()
+
+    def kill_all() -> None:
+        while not stop.wait(0.1):
+            if process.pid:
+                os.kill(process.pid, signal.SIGKILL)
+
+    killer = threading.Thread(target=kill_all)
+    killer.start()
+    with pytest.raises(Died) as died:
+        run(process, ("sleep", 60.0))
+    stop.set()
+    killer.join()
+    assert died.value.exit_code == -signal.SIGKILL
 
 
 def test_a_keeper_that_was_killed_takes_its_fork_along_and_is_replaced(process: Process) -> None:
@@ -79,9 +98,53 @@ def test_a_keeper_that_was_killed_takes_its_fork_along_and_is_replaced(process: 
     fork = process.pid
     os.kill(keeper, signal.SIGKILL)
     assert gone(fork)
-    with pytest.raises(Died):
-        run(process, ("give", 1))
     assert run(process, ("parent",)) != [keeper]
+
+
+def test_a_start_that_is_killed_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waits meanwhile is not told."""
+    process, kills = Process(prepare), 0
+    start = subprocess.Popen
+
+    def start_and_kill(*arguments: Any, **options: Any) -> Any:
+        nonlocal kills
+        keeper = start(*arguments, **options)
+        kills += 1
+        if kills < 5:
+            keeper.kill()
+        return keeper
+
+    monkeypatch.setattr(subprocess, "Popen", start_and_kill)
+    assert run(process, ("give", 1)) == [1]
+    assert kills == 5
+    process.close()
+
+
+def test_what_ran_before_and_cannot_start_again_is_given_up_with_the_reason(
+    process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [keeper], fork = run(process, ("parent",)), process.pid
+    monkeypatch.setattr("mixed_r1_verl.rewards.process.RESTARTS_S", (0.0, 0.1))
+    monkeypatch.setattr("mixed_r1_verl.rewards.process._SERVE", "import sys; sys.exit(7)")
+    os.kill(keeper, signal.SIGKILL)
+    assert gone(fork)
+    with pytest.raises(NotStarted, match="exit code 7"):
+        run(process, ("give", 1))
+
+
+def test_every_fork_is_asked_first_what_takes_long_once(process: Process) -> None:
+    process.first = pickle.dumps(("sleep", 0.5))
+    assert run(process, ("give", 1), clock_s=0.3) == [1]
+    os.kill(process.pid, signal.SIGKILL)
+    assert run(process, ("give", 2), clock_s=0.3) == [2]
+
+
+def test_each_request_may_have_a_limit_of_its_own(process: Process) -> None:
+    requests = [pickle.dumps(("sleep", seconds)) for seconds in (0.5, 0.5)]
+    answers = process.run(requests, [5.0, 0.1])
+    assert next(answers) == 0.5
+    with pytest.raises(Late):
+        next(answers)
 
 
 def test_what_a_request_started_ends_with_it(process: Process) -> None:
@@ -118,10 +181,10 @@ def test_closing_ends_what_is_in_progress(process: Process) -> None:
     process.wait_until_ready()
     fork = process.pid
     threading.Timer(0.3, process.close).start()
-    with pytest.raises(Died):
+    with pytest.raises(NotStarted, match="closed"):
         run(process, ("sleep", 600.0))
     assert gone(fork)
-    with pytest.raises((Died, NotStarted)):
+    with pytest.raises(NotStarted, match="closed"):
         run(process, ("give", 1))
     process.close()
 
@@ -151,3 +214,27 @@ def test_a_process_ends_with_its_caller(order: str, end: str) -> None:
         if end == "kill":
             caller.kill()
     assert gone(pid)
+
+
+@pytest.mark.parametrize("end", ["kill", "close"])
+def test_a_process_that_hangs_while_it_starts_ends_at_once(end: str) -> None:
+    code = (
+        "import killable, sys\n"
+        "from mixed_r1_verl.rewards.process import Process\n"
+        "process = Process(killable.hangs)\n"
+        "process.start()\n"
+        "print(process._keeper.pid, flush=True)\n"
+        "sys.stdin.readline()\n"
+        "process.close()\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    ) as caller:
+        assert caller.stdout is not None
+        pid = int(caller.stdout.readline())
+        time.sleep(1.0)
+        assert not gone(pid, 0.0)
+        if end == "kill":
+            caller.kill()
+    assert gone(pid, 2.0)

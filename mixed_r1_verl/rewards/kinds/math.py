@@ -35,7 +35,7 @@ from mixed_r1_verl.rewards.cheats import CLOSED_CHEATS, NUMBER_CHEATS, say
 from mixed_r1_verl.rewards.kind import Gold, RewardKind, letter_or
 from mixed_r1_verl.rewards.kinds import matching
 from mixed_r1_verl.rewards.process import Died, Late, NotStarted, Process
-from mixed_r1_verl.rewards.verdict import GroundTruthError, Verdict
+from mixed_r1_verl.rewards.verdict import NOT_STARTED, GroundTruthError, Verdict
 
 
 @dataclass(frozen=True)
@@ -306,10 +306,12 @@ def _compare(gold: str, answer: str, config: MathConfig) -> str:
     try:
         [reason] = process.run([request], config.timeout_s + _GRACE_S, config.timeout_s)
         return str(reason)
-    except Late:
-        return "timeout"
-    except (Died, NotStarted):
+    except Late as late:  # on the clock: no fault of the expression, and no verdict on a ground truth
+        return "comparison_failed" if late.on_clock else "timeout"
+    except Died:
         return "comparison_failed"
+    except NotStarted:
+        return NOT_STARTED
     finally:
         free.put(process)
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable
 from functools import partial
@@ -99,9 +100,17 @@ def is_intact(directory: Path) -> bool:
         return False
 
 
+def _reserved(path: Path, dtype: np.dtype | type, shape: tuple[int, int]) -> np.memmap:
+    """An array in a new file that has its room: on a full disk, writing through a map would end us with SIGBUS."""
+    rows = np.lib.format.open_memmap(path, "w+", dtype, shape)
+    with path.open("rb+") as file:
+        os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return rows
+
+
 def prepare_exact(tensor: TensorOnDisk, directory: Path) -> None:
     """Writes `rows.npy` (as stored) and `inverse_lengths.npy` (float32 [rows], 0 for zero and non-finite rows)."""
-    stored = np.lib.format.open_memmap(directory / "rows.npy", "w+", tensor.map().dtype, (tensor.rows, tensor.dim))
+    stored = _reserved(directory / "rows.npy", tensor.map().dtype, (tensor.rows, tensor.dim))
     inverse = np.zeros(tensor.rows, np.float32)
     start = 0
     for block in tensor.blocks():
@@ -125,7 +134,7 @@ def prepare_reduced(tensor: TensorOnDisk, directory: Path) -> None:
     """
     mean, directions = principal_directions(tensor)
     kept = directions[:, REMOVED_DIRECTIONS:] if directions.shape[1] > REMOVED_DIRECTIONS else directions
-    reduced = np.lib.format.open_memmap(directory / "rows.npy", "w+", np.float16, (tensor.rows, kept.shape[1]))
+    reduced = _reserved(directory / "rows.npy", np.float16, (tensor.rows, kept.shape[1]))
     start = 0
     for block in tensor.blocks():
         rows = _finite(to_float32(block))

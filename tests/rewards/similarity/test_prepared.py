@@ -110,6 +110,30 @@ def test_cache_that_cannot_be_written_says_so(tmp_path: Path) -> None:
         EmbeddingTable.load(str(write_model(tmp_path / "m")), str(tmp_path / "file" / "cache"))
 
 
+@pytest.mark.parametrize("form", ["exact", "reduced"])
+def test_a_full_disk_is_an_error_that_leaves_nothing_behind(tmp_path: Path, form: str) -> None:
+    """On a file system of its own, which is too small; written through a map, the table would end it with SIGBUS."""
+    rows = np.random.default_rng(0).integers(-8, 9, (20_000, 64)).astype(np.float32)
+    write_safetensors(tmp_path / "model.safetensors", {"model.embed_tokens.weight": ("F32", rows)})
+    program = (
+        "import sys; from pathlib import Path; from mixed_r1_verl.rewards.similarity import checkpoint, prepared\n"
+        "tensor, cache = checkpoint.find_input_embeddings(Path(sys.argv[1])), Path(sys.argv[2])\n"
+        "try: prepared.prepared_table(tensor, sys.argv[3], cache)\n"
+        "except prepared.CacheError as error: print(error, sorted(path.suffix for path in cache.iterdir()))\n"
+    )
+    small = tmp_path / "small"
+    small.mkdir()
+    inside = f'mount -t tmpfs -o size=1m tmpfs "{small}" && exec "$@"'
+    command = [sys.executable, "-c", program, str(tmp_path), str(small), form]
+    try:
+        subprocess.run(["unshare", "-rm", "sh", "-c", inside, "sh", "true"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("no file system can be mounted here")
+    ran = subprocess.run(["unshare", "-rm", "sh", "-c", inside, "sh", *command], capture_output=True, text=True)
+    assert ran.returncode == 0, ran
+    assert "No space left on device; set cache_dir to a place with room ['.lock']" in ran.stdout
+
+
 def test_another_checkpoint_gets_another_table(tmp_path: Path) -> None:
     model, cache = write_model(tmp_path / "m"), str(tmp_path / "cache")
     before = EmbeddingTable.load(str(model), cache)
