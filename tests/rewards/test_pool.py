@@ -134,8 +134,11 @@ def test_a_pool_whose_processes_cannot_start_again_ends_with_one_message(monkeyp
     pool = hostile_pool()
     monkeypatch.setattr("mixed_r1_verl.rewards.process.RESTARTS_S", (0.1,))
     monkeypatch.setattr("mixed_r1_verl.rewards.process._SERVE", "import sys; sys.exit(7)")
-    for process in psutil.Process().children():
+    fork = psutil.Process(pool.pids[0])
+    for process in (fork.parent(), fork):
+        assert process is not None
         process.kill()
+    psutil.wait_procs([fork], timeout=10)
     sample = Sample("s", RESPONSE, "fine", {"reward": "hostile"})
     futures = [pool.submit(sample) for _ in range(20)]
     for future in [*futures, pool.submit(sample)]:
