@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from mixed_rows import with_every_shape
 from training import Run
 
 from examples.demo.data import build_demo
@@ -25,13 +26,18 @@ KINDS = {"matching", "chart", "iou", "open_ended"}
 PEARSON = "training/rollout_actor_probs_pearson_corr"
 # Random weights never earn a reward; pushing the entropy down changes them, and makes the policy decided enough for a
 # correlation of probabilities to mean something.
+# One row a micro batch in the update: some have no picture. Log-probabilities are of mixed micro batches.
+MIXED = ("data.shuffle=false", "actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu=1")
 DECIDE = ("actor_rollout_ref.actor.entropy_coeff=-0.5", "actor_rollout_ref.actor.optim.lr=1e-2")
 
 
 @pytest.fixture(scope="module")
 def demo_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo set, and in `mixed_*.parquet` the same with rows of text, of two pictures and of 2000×20 pixels."""
     folder = tmp_path_factory.mktemp("data")
     build_demo(folder, rows=64, val_rows=16)
+    for name in ("train", "val"):
+        with_every_shape(folder / f"{name}.parquet", folder / f"mixed_{name}.parquet")
     return folder
 
 
@@ -52,9 +58,10 @@ def test_qwen2_5_vl_trains_saves_and_resumes_with_hostile_samples(
     run = Run(
         tmp_path,
         (
-            f"data.train_files={with_hostile_rows(demo_data / 'train.parquet', tmp_path / 'train.parquet')}",
-            f"data.val_files={with_hostile_rows(demo_data / 'val.parquet', tmp_path / 'val.parquet')}",
+            f"data.train_files={with_hostile_rows(demo_data / 'mixed_train.parquet', tmp_path / 'train.parquet')}",
+            f"data.val_files={with_hostile_rows(demo_data / 'mixed_val.parquet', tmp_path / 'val.parquet')}",
             f"actor_rollout_ref.model.path={warm_model}",
+            *MIXED,
             "actor_rollout_ref.actor.optim.lr=1e-3",  # large, so that stale weights in vLLM would show
             "+reward.reward_kwargs.mixed_r1.custom.hostile=hostile_rewards:obey",
             "reward.reward_kwargs.mixed_r1.time_limit_s=1.0",
@@ -98,9 +105,10 @@ def test_a_family_trains_three_steps_through_its_own_recipe(
     run = Run(
         tmp_path,
         (
-            f"data.train_files={demo_data}/train.parquet",
-            f"data.val_files={demo_data}/val.parquet",
+            f"data.train_files={demo_data}/mixed_train.parquet",
+            f"data.val_files={demo_data}/mixed_val.parquet",
             f"actor_rollout_ref.model.path={tiny_models / family}",
+            *MIXED,
             *DECIDE,
             "trainer.save_freq=1",
         ),
@@ -110,6 +118,8 @@ def test_a_family_trains_three_steps_through_its_own_recipe(
     assert {row["reward_kind"] for row in run.validation(0)} == KINDS
     assert all(row["error"] == 0 for row in run.validation(0))
     assert sorted(run.scalars("critic/score/mean")) == [1, 2, 3]
+    samples = [run.scalars(f"mixed_r1/reward/{kind}/samples") for kind in KINDS]
+    assert [sum(curve[step] for curve in samples) for step in (1, 2, 3)] == [32, 32, 32]
     before, after = run.weights(2), run.weights(3)
     assert any(not torch.equal(before[name], after[name]) for name in before)
     # The rollout of step 3 was sampled with the weights of step 2: the actor agrees with them, so vLLM has them.

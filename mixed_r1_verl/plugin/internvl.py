@@ -18,24 +18,27 @@ def load_processor(hf_processor: Callable[..., Any], instance: None, args: Any, 
 
 def load_internvl_processor(name_or_path: str, **kwargs: Any) -> Any | None:
     """The processor of an InternVL checkpoint in Hugging Face format; None for every other checkpoint."""
-    from transformers import AutoConfig, AutoProcessor
+    from transformers import AutoConfig, AutoProcessor, PretrainedConfig
 
     try:
-        config = AutoConfig.from_pretrained(name_or_path, **kwargs)
+        content, _ = PretrainedConfig.get_config_dict(name_or_path, **kwargs)  # one small file, for every model
     except (OSError, ValueError):
         return None  # verl's own loader says what is wrong with the path
-    if config.model_type != "internvl":
+    if content.get("model_type") != "internvl":
         return None
-    processor = AutoProcessor.from_pretrained(name_or_path, **kwargs)
+    processor = restore_placeholders(AutoProcessor.from_pretrained(name_or_path, **kwargs))
+    processor.config = AutoConfig.from_pretrained(name_or_path, **kwargs)
+    return processor
+
+
+def restore_placeholders(processor: Any) -> Any:
+    """The processor itself, of a class that puts back the image placeholders which a prompt has lost."""
     processor.__class__ = _restoring_placeholders(type(processor))
-    processor.config = config
     return processor
 
 
 def _restoring_placeholders(processor_class: type[Any]) -> type[Any]:
-    """A subclass that puts back the image placeholders which a prompt has lost.
-
-    Only pixel values are taken from such a call, and their order is that of the images, so where in the text the
+    """Only pixel values are taken from such a call, and their order is that of the images, so where in the text the
     placeholders stand does not matter.
     """
 
@@ -45,4 +48,9 @@ def _restoring_placeholders(processor_class: type[Any]) -> type[Any]:
             text = [self.image_token * missing + text[0]]
         return processor_class.__call__(self, images=images, text=text, **kwargs)
 
-    return type(processor_class.__name__, (processor_class,), {"__call__": call})
+    def reduce(self: Any) -> Any:  # the class is nowhere to be found by its name
+        plain = processor_class.__new__(processor_class)
+        plain.__dict__.update(self.__dict__)
+        return restore_placeholders, (plain,)
+
+    return type(processor_class.__name__, (processor_class,), {"__call__": call, "__reduce__": reduce})

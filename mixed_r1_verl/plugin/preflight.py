@@ -4,6 +4,7 @@ A run that fails inside a Ray actor fails minutes later and with a long trace. S
 the model path and the data files first, and stops with one message.
 """
 
+import os
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from mixed_r1_verl.core.config import ConfigError
 from mixed_r1_verl.core.verl_config import BLOCK, reward_config
+from mixed_r1_verl.plugin import rules
 
 if TYPE_CHECKING:
     from mixed_r1_verl.rewards.mixed import MixedReward
@@ -61,6 +63,7 @@ def check(config: DictConfig) -> list[str]:
     model_problems = _check_model(config)
     problems += model_problems or _check_family(config, reward)
     problems += _check_data(config, reward)
+    problems += rules.silent_failures(config, _cpus(config))
     if not problems and reward:
         try:
             reward.prepare()
@@ -68,6 +71,13 @@ def check(config: DictConfig) -> list[str]:
             key = "open_ended.encoder" if reward.config.of("open_ended").variant == "encoder" else "embedding_model"
             problems.append(f"{BLOCK}.{key}: {error}")
     return problems
+
+
+def _cpus(config: DictConfig) -> int | None:
+    """CPUs that Ray will count, where the run starts a Ray of its own on this machine alone."""
+    address = os.environ.get("RAY_ADDRESS") or OmegaConf.select(config, "ray_kwargs.ray_init.address")
+    nodes = OmegaConf.select(config, "trainer.nnodes") or 1
+    return None if address or nodes > 1 else rules.cpus_of_this_node()
 
 
 def _check_judge(config: DictConfig, reward: "MixedReward | None") -> list[str]:

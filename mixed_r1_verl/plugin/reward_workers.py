@@ -1,13 +1,22 @@
-"""A reward worker that is killed is started again, and the samples that it held are scored again.
+"""Reward workers that all start, or the run does not; and that start again when they are killed.
 
-verl starts its reward workers without restarts. When one dies, of memory for instance, every sample that is sent
-to it fails from then on, its group is trained on without it or not at all, and the run goes on with what is left.
+verl waits for none of its reward workers and starts them without restarts. One that cannot start, or that dies, of
+memory for instance, fails every sample that is sent to it from then on; their groups are trained on without them or
+not at all, and the run goes on with what is left.
 """
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Sequence
 from typing import Any
 
+logger = logging.getLogger(__name__)
+
 MAX_TASK_RETRIES = 3
+PATIENCE_S = 60.0  # after which it is said that workers are waited for; to build a large table may take longer
+
+
+class RewardWorkerError(RuntimeError):
+    """A reward worker could not start."""
 
 
 class KeptArguments:
@@ -38,15 +47,46 @@ class KeptArguments:
         return self.actor_class.remote(*references)
 
 
-def make_restartable(init_workers: Callable[[], None], manager: Any, args: Any, kwargs: Any) -> None:
-    """Around `RewardLoopManager._init_reward_loop_workers`: the workers of the manager `mixed_r1` restart.
+def start_and_wait(init_workers: Callable[[], None], manager: Any, args: Any, kwargs: Any) -> None:
+    """Around `RewardLoopManager._init_reward_loop_workers`: those of the manager `mixed_r1` restart and are waited for.
 
     Scoring is a pure function of the sample, so that a sample may be scored twice.
     """
-    if manager.config.reward.reward_manager.name == "mixed_r1":
-        import ray
-        from verl.experimental.reward_loop.reward_loop import RewardLoopWorker
+    if manager.config.reward.reward_manager.name != "mixed_r1":
+        return init_workers(*args, **kwargs)
+    import ray
+    from verl.experimental.reward_loop.reward_loop import RewardLoopWorker
 
-        remote = ray.remote(max_restarts=-1, max_task_retries=MAX_TASK_RETRIES)
-        manager.reward_loop_workers_class = KeptArguments(remote(RewardLoopWorker))
+    remote = ray.remote(max_restarts=-1, max_task_retries=MAX_TASK_RETRIES)
+    manager.reward_loop_workers_class = KeptArguments(remote(RewardLoopWorker))
     init_workers(*args, **kwargs)
+    wait_for(manager.reward_loop_workers)
+
+
+def wait_for(workers: Sequence[Any]) -> None:
+    """Return when every worker has been constructed.
+
+    Raises:
+        RewardWorkerError: one of them could not, with the name of its node and what it raised.
+    """
+    import ray
+
+    # As verl does: the workers take turns on the nodes that have processors.
+    nodes = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) > 0]
+    places = [nodes[number % len(nodes)] for number in range(len(workers))]
+    names = [f"{place['NodeManagerHostname']} ({place['NodeName']})" for place in places]
+    pending = {worker.__ray_ready__.remote(): number for number, worker in enumerate(workers)}
+    while pending:
+        ready, _ = ray.wait(list(pending), timeout=PATIENCE_S)
+        for reference in ready:
+            number = pending.pop(reference)
+            try:
+                ray.get(reference)
+            except ray.exceptions.RayError as error:
+                cause = str(error).strip().rpartition("\n")[2]
+                raise RewardWorkerError(
+                    f"mixed_r1: reward worker {number} cannot start on node {names[number]}: {cause}"
+                ) from error
+        if not ready:
+            waited = ", ".join(f"{number} on {names[number]}" for number in pending.values())
+            logger.warning("mixed_r1: still waiting for reward workers to start: %s", waited)

@@ -72,10 +72,16 @@ SEAMS = (
              "name_or_path, **kwargs", wrapper="internvl:load_processor", upstream="verl#2327")
         for module in ("verl.utils.tokenizer.tokenizer", "verl.utils.tokenizer", "verl.utils")
     ),
+    Seam("verl.models.transformers.qwen2_vl:_get_input_embeds", "rows without a picture",
+         "model, input_ids, attention_mask, pixel_values, pixel_values_videos, image_grid_thw, video_grid_thw",
+         wrapper="text_rows:embed_unseen_picture", upstream="verl#7323"),
+    Seam("transformers.models.internvl.modeling_internvl:InternVLModel.forward", "rows without a picture",
+         "self, input_ids, pixel_values", "get_image_features", wrapper="text_rows:run_unseen_tile",
+         since="5.10", upstream="verl#3491"),
     Seam(f"{_REWARDS}reward_manager:register", "registers the manager `mixed_r1`", "name", action="reward_manager"),
     Seam(f"{_REWARDS}reward_loop:RewardLoopManager._init_reward_loop_workers",
-         "starts a killed reward worker again", "self", "reward_loop_workers_class",
-         wrapper="reward_workers:make_restartable", upstream="ray#53727"),
+         "waits for reward workers and starts a killed one again", "self", "reward_loop_workers_class",
+         wrapper="reward_workers:start_and_wait", upstream="ray#53727"),
     Seam(f"{_TRAINER}_compute_advantage", "task balance", "self, batch, metrics", wrapper="balance:add_balance"),
     Seam(f"{_TRAINER}_compute_metrics", "curves by source and reward",
          "self, batch, metrics, timing_raw, global_steps, epoch", wrapper="curves:add_curves", upstream="verl#4545"),
@@ -161,7 +167,8 @@ def install(package: str, cpu: bool, seams: Iterable[Seam] = SEAMS) -> None:
         seams: to choose from.
     """
     for seam in seams:
-        if seam.package == package and (seam.wrapper or seam.action) and (seam.gpu or cpu):
+        of_vllm = (seam.package == "vllm") == (package == "vllm")
+        if of_vllm and (seam.wrapper or seam.action) and (seam.gpu or cpu):
             wrapt.register_post_import_hook(partial(_apply, seam), seam.module)
 
 

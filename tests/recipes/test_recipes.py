@@ -127,6 +127,7 @@ def test_it_differs_from_mixed_r1_only_in_what_the_model_needs(name: str) -> Non
         "reward.reward_kwargs.mixed_r1.iou.box_frame",
         "trainer.experiment_name",
         "trainer.nnodes",
+        "transfer_queue.backend.SimpleStorage.num_data_storage_units",
     }
     ours, base = (dict(_leaves(composed(recipe))) for recipe in (name, "mixed_r1"))
     # mixed_r1's own keys are held to verl's by tests/plugin/test_entry_points.py; a part that adds one misspells it

