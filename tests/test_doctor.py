@@ -45,11 +45,28 @@ def report(setup: str) -> subprocess.CompletedProcess[str]:
             "FAIL  verl                  0.8.0 is not supported",
         ),
         (
+            "from importlib import metadata; real = metadata.version\n"
+            "metadata.version = lambda name: '5.23.0' if name == 'transformers' else real(name)",
+            "FAIL  transformers          5.23.0 is not supported (supported: !=5.6.0,<5.11,>=5.5.3)",
+        ),
+        (
+            "import torch; torch.version.cuda = '13.0'\n"
+            "from mixed_r1_verl.plugin import device; device.is_installed = lambda name: False",
+            "FAIL GPU torch is a build for GPUs and sees none",
+        ),
+        (
             "import os; os.environ['VERL_USE_EXTERNAL_PLUGINS'] = 'none'",
             "FAIL  verl plugin           VERL_USE_EXTERNAL",
         ),
     ],
-    ids=["plugin import broken", "recipe missing", "verl of another version", "plugins switched off"],
+    ids=[
+        "plugin import broken",
+        "recipe missing",
+        "verl of another version",
+        "newer transformers",
+        "broken driver",
+        "plugins switched off",
+    ],
 )
 def test_the_right_line_is_red(setup: str, line: str) -> None:
     ran = report(setup)

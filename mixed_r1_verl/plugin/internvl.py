@@ -49,7 +49,7 @@ def _restoring_placeholders(processor_class: type[Any]) -> type[Any]:
         return processor_class.__call__(self, images=images, text=text, **kwargs)
 
     def reduce(self: Any) -> Any:  # the class is nowhere to be found by its name
-        plain = processor_class.__new__(processor_class)
+        plain: Any = object.__new__(processor_class)
         plain.__dict__.update(self.__dict__)
         return restore_placeholders, (plain,)
 

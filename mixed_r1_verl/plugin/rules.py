@@ -28,7 +28,7 @@ def refusals(config: DictConfig) -> list[str]:
 
 
 def silent_failures(config: DictConfig, cpus: int | None = None) -> list[str]:
-    """Settings with which verl 0.9.1 starts, and then waits for ever or trains something else.
+    """Settings with which verl starts, and then waits for ever or trains something else.
 
     Args:
         config: composed by a recipe of ours.
@@ -47,8 +47,8 @@ def silent_failures(config: DictConfig, cpus: int | None = None) -> list[str]:
     backend = select(config, f"{rollout}.checkpoint_engine.backend") or "naive"
     if rank > 0 and backend != "naive" and not select(config, f"{model}.lora.merge"):  # verl#7495
         problems.append(
-            f"with LoRA and {rollout}.checkpoint_engine.backend={backend} the rollout never gets the adapter and samples "
-            f"the initial policy: add {model}.lora.merge=true, or take the backend naive"
+            f"with LoRA and {rollout}.checkpoint_engine.backend={backend} the rollout never gets the adapter and "
+            f"samples the initial policy: add {model}.lora.merge=true, or take the backend naive"
         )
     ulysses = "ulysses_sequence_parallel_size"
     keys = [f"actor_rollout_ref.{part}.{ulysses}" for part in ("actor", "actor.fsdp_config", "ref", "ref.fsdp_config")]

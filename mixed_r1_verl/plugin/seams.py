@@ -214,13 +214,15 @@ def problem_of(seam: Seam) -> str:
 
 def table() -> str:
     """The seams in Markdown, as docs/architecture.md shows them."""
-    lines = ["| name of verl or vLLM | why | ours | since | GPU | upstream |", "| --- | --- | --- | --- | --- | --- |"]
+    head = "| name of verl, vLLM or transformers | why | ours | since | on a GPU machine | upstream |"
+    lines = [head, "| --- | --- | --- | --- | --- | --- |"]
     for seam in SEAMS:
         call = "" if seam.parameters is None else f"({seam.parameters})"
         ours = f"`{(seam.wrapper or seam.action).replace(':', '.')}`" if seam.wrapper or seam.action else "–"
         since = f"{seam.package} {seam.since or (_VLLM if seam.package == 'vllm' else _VERL)}"
         name = f"`{seam.target.replace(':', '.')}{call}`"
-        lines.append(f"| {name} | {seam.why} | {ours} | {since} | {'yes' if seam.gpu else 'no'} | {seam.upstream} |")
+        there = ("patched" if seam.wrapper or seam.action else "used") if seam.gpu else "–"
+        lines.append(f"| {name} | {seam.why} | {ours} | {since} | {there} | {seam.upstream} |")
     return "\n".join(lines)
 
 

@@ -1,28 +1,34 @@
-"""The range of verl versions that this package declares as its dependency, and the check of it."""
+"""The versions with which this package works, each read from where it is declared; `VLLM` is declared here."""
 
-from importlib.metadata import requires, version
+from importlib.metadata import PackageNotFoundError, requires, version
 
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
-SUPPORTED_VERL = next(
-    one.specifier for one in map(Requirement, requires("mixed-r1-verl") or ()) if one.name == "verl" and not one.marker
-)
+VLLM = SpecifierSet(">=0.24,<0.32")
+"""0.24 is what verl pins, 0.32 needs a transformers that verl does not take; `make test-pins`, `make test-newest`."""
 
 
 class UnsupportedVersionError(RuntimeError):
-    """The installed verl is outside `SUPPORTED_VERL`."""
+    """The installed verl is outside the range that this package depends on."""
 
 
-def require_supported_verl() -> str:
-    """Return the installed verl version.
+def declared(distribution: str, dependency: str) -> SpecifierSet:
+    """The range in which an installed distribution needs another; any version where it needs none.
 
-    Raises:
-        UnsupportedVersionError: when it is outside the supported range.
+    Where this package was uploaded to a Ray worker instead of installed, nothing is declared.
     """
-    installed = version("verl")
-    if installed not in SUPPORTED_VERL:
+    try:
+        needed = map(Requirement, requires(distribution) or ())
+        return next((one.specifier for one in needed if one.name == dependency and not one.marker), SpecifierSet())
+    except PackageNotFoundError:
+        return SpecifierSet()
+
+
+def require_supported_verl() -> None:
+    """Raises UnsupportedVersionError when the installed verl is outside the supported range."""
+    installed, supported = version("verl"), declared("mixed-r1-verl", "verl")
+    if installed not in supported:
         raise UnsupportedVersionError(
-            f"verl {installed} is installed, mixed-r1-verl supports verl {SUPPORTED_VERL}: "
-            f"pip install 'verl{SUPPORTED_VERL}'"
+            f"verl {installed} is installed, mixed-r1-verl supports verl {supported}: pip install 'verl{supported}'"
         )
-    return installed

@@ -108,22 +108,43 @@ def test_patches_are_laid_on_in_processes_of_ray(cluster: None) -> None:
     assert ray.get(patched.remote(), timeout=120)
 
 
+PATCHED_BESIDE_A_GPU = """
+transformers.models.internvl.modeling_internvl:InternVLModel.forward
+verl.experimental.reward_loop.reward_loop:RewardLoopManager._init_reward_loop_workers
+verl.models.transformers.qwen2_vl:_get_input_embeds
+verl.trainer.ppo.v1.trainer_base:PPOTrainer._compute_advantage
+verl.trainer.ppo.v1.trainer_base:PPOTrainer._compute_metrics
+verl.utils.tokenizer.tokenizer:hf_processor
+verl.utils.tokenizer:hf_processor
+verl.utils.tracking:FileLogger.__init__
+verl.utils.tracking:FileLogger.log
+verl.utils.tracking:_TensorboardAdapter.log
+verl.utils:hf_processor
+""".split()
+
+
 @pytest.mark.verl
-def test_nothing_for_cpus_is_imported_beside_an_accelerator() -> None:
-    """Every module that the plugin patches is imported, in verl and in vLLM."""
+def test_what_is_patched_beside_an_accelerator_is_this_and_nothing_for_cpus_is_imported() -> None:
+    """With a simulated accelerator: every module of every patch that can be imported is, in verl and in vLLM."""
     code = (
-        "import importlib, sys, types, vllm.platforms, verl\n"
-        "vllm.platforms.current_platform.is_cpu = lambda: False\n"
+        "import contextlib, importlib, sys, verl, wrapt\n"
         "from mixed_r1_verl.plugin import seams, vllm_plugin; vllm_plugin.register()\n"
         "for seam in seams.SEAMS:\n"
         "    if seam.gpu and (seam.wrapper or seam.action): importlib.import_module(seam.module)\n"
+        "    elif seam.wrapper:\n"
+        "        with contextlib.suppress(Exception): importlib.import_module(seam.module)\n"
         "for module in ('rollout', 'rules', 'preflight', 'internvl', 'curves', 'balance'):\n"
         "    importlib.import_module(f'mixed_r1_verl.plugin.{module}')\n"
+        "print(*(seam.target for seam in seams.SEAMS if seam.wrapper and seam.module in sys.modules and isinstance(\n"
+        "    wrapt.resolve_path(seam.module, seam.target.partition(':')[2])[2], seams._Patched)))\n"
         "print(*(name for name in sys.modules if name.startswith('mixed_r1_verl.plugin.cpu')))"
     )
-    loaded = run(code, VERL_PLATFORM="nvidia").split("\n")[-2].split()
+    *_, patched, loaded, _ = run(code, VERL_PLATFORM="nvidia").split("\n")
+    assert sorted(patched.split()) == PATCHED_BESIDE_A_GPU
+    told = [line for line in seams.table().splitlines() if "| patched |" in line and ".verl_plugin" not in line]
+    assert len(told) == len(PATCHED_BESIDE_A_GPU) + len([seam for seam in SEAMS if seam.gpu and seam.action])
     # a shim that a .pth file has started is not of the plugin's doing
-    assert set(loaded) <= {"mixed_r1_verl.plugin.cpu", "mixed_r1_verl.plugin.cpu.torchvision_ops"}
+    assert set(loaded.split()) <= {"mixed_r1_verl.plugin.cpu", "mixed_r1_verl.plugin.cpu.torchvision_ops"}
 
 
 def test_the_supported_version_of_verl_stands_in_one_place() -> None:
