@@ -4,7 +4,6 @@ What the types and the small columns show is found by `columns`, whose `quick_ch
 Here pictures are decoded, each row's kind is asked about its ground truth, and tokens are counted.
 """
 
-import io
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,10 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from PIL import Image
 
 from mixed_r1_verl.core.families import FAMILIES, ImageSizeError, ModelFamily, UnknownFamilyError, get_family
-from mixed_r1_verl.core.rows import DataError, shown
+from mixed_r1_verl.core.rows import DataError, RowError, shown
 from mixed_r1_verl.data.columns import (
     Fault,
     Problem,
@@ -27,7 +25,7 @@ from mixed_r1_verl.data.columns import (
     row_faults,
     schema_problems,
 )
-from mixed_r1_verl.data.images import MAX_FILE_BYTES, MAX_SOURCE_PIXELS, PROOFS, READ_FORMATS
+from mixed_r1_verl.data.images import PROOFS, cell_bytes, opened
 from mixed_r1_verl.data.prompt import IMAGE_MARKER, has_template
 from mixed_r1_verl.data.truth import GOLD_ACC, gold_acc, reward_with
 from mixed_r1_verl.rewards.mixed import MixedReward
@@ -211,8 +209,8 @@ class _Checker:
         for position, cell in enumerate(row["images"] or []):
             try:
                 sizes.append(_decode(cell))
-            except ValueError as error:
-                yield f"images[{position}]", str(error)
+            except RowError as error:
+                yield f"images[{position}]", f"{error.reason} ({error.detail})"
                 sizes.append(None)
         yield from self._count_tokens(sizes)
         yield from self._prompt_problems(row["prompt"], len(sizes))
@@ -282,29 +280,12 @@ def _decode(cell: Any) -> tuple[int, int]:
     """Size of the picture in a cell of the `images` column, which is known to decode to its end.
 
     Raises:
-        ValueError: it cannot be used; the message says why.
+        RowError: it cannot be used.
     """
-    if not isinstance(cell, dict):
-        raise ValueError("is empty")
-    if "bytes" in cell:
-        if not cell["bytes"]:
-            raise ValueError("has no bytes; verl opens them even where a path is given")
-        size = len(cell["bytes"])
-    else:
-        if not cell.get("image"):
-            raise ValueError("has no path")
-        if not Path(cell["image"]).is_file():
-            raise ValueError(f"{cell['image']} is not there")
-        size = Path(cell["image"]).stat().st_size
-    if size > MAX_FILE_BYTES:
-        raise ValueError(f"{size} bytes, limit {MAX_FILE_BYTES}")
-    data = cell["bytes"] if "bytes" in cell else Path(cell["image"]).read_bytes()
-    try:
-        with Image.open(io.BytesIO(data), formats=READ_FORMATS) as image:
-            if image.width * image.height > MAX_SOURCE_PIXELS:
-                raise ValueError(f"{image.width}x{image.height} pixels, limit {MAX_SOURCE_PIXELS}")
-            if image.format not in PROOFS or not PROOFS[image.format](data):
-                image.load()
-            return image.size
-    except Exception as error:  # Pillow's readers raise many kinds of exception on broken bytes
-        raise ValueError(f"cannot be decoded: {type(error).__name__}: {error}") from None
+    if not isinstance(cell, dict) or ("bytes" in cell and not cell["bytes"]):
+        raise RowError("image", "image_empty", "verl opens the bytes even where a path is given")
+    data = cell_bytes(cell)
+    with opened(data) as image:
+        if image.format not in PROOFS or not PROOFS[image.format](data):
+            image.load()
+        return image.size

@@ -1,5 +1,8 @@
 """Reading one image so that every model sees the same picture that the boxes were drawn on.
 
+Paths and bytes come from strangers. Whoever opens a picture of a dataset does so with `read_picture`, `cell_bytes` and
+`opened`: a regular file, of the formats and sizes below, in the folders that were given.
+
 A picture is kept byte for byte when it is a sound single-frame JPEG, PNG or WebP, RGB, grey or with a palette, opaque,
 upright and within the pixel limit. Anything else is decoded and written anew: EXIF rotation is applied (image
 processors ignore it), transparency is laid on white, CMYK becomes RGB, of an animation the first frame stays, and too
@@ -9,10 +12,14 @@ large pictures are reduced.
 import hashlib
 import io
 import math
+import os
+import stat
 import tempfile
 import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -26,7 +33,8 @@ MAX_SOURCE_PIXELS = 100_000_000
 MAX_ASPECT = 200
 
 # Formats that are read. Pillow's other readers (EPS calls Ghostscript, PSD, ICNS, …) have no place in a dataset.
-READ_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "MPO", "PPM")
+# A JPEG of several frames, MPO, is opened as a JPEG.
+READ_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 KEEP_FORMATS = ("JPEG", "PNG", "WEBP")
 # How to know without decoding that a file decodes, and is opaque.
 PROOFS = {"JPEG": jpeg_decodes, "PNG": png_decodes}
@@ -54,20 +62,90 @@ class StoredImage(NamedTuple):
     changed: bool
 
 
+def read_picture(path: Path, field: str = "image") -> bytes:
+    """The bytes of a picture's file.
+
+    Raises:
+        RowError: `image_unreadable` for what is no regular file, or `image_too_large`.
+    """
+    try:
+        # Opening a pipe would wait for a writer, and a device has no end.
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise RowError(field, "image_unreadable", f"{path.name[:120]!r}: not a file")
+            if status.st_size > MAX_FILE_BYTES:
+                raise RowError(field, "image_too_large", f"{status.st_size} bytes, limit {MAX_FILE_BYTES}")
+            return file.read(MAX_FILE_BYTES)
+    except RowError:
+        raise
+    except (OSError, ValueError) as error:  # ValueError: a path with a null byte, or half of a surrogate pair
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        raise RowError(field, "image_unreadable", f"{path.name[:120]!r}: {reason}") from None
+
+
+def cell_bytes(cell: Any, field: str = "image", roots: Sequence[Path] | None = None) -> bytes:
+    """The encoded bytes of a cell of the `images` column, in the forms that verl reads: bytes, else a path.
+
+    Args:
+        cell: of the column.
+        field: named in errors.
+        roots: folders in which a path must lie, links followed; relative paths are in the first. None: anywhere.
+
+    Raises:
+        RowError: `image_empty`, `path_escape`, or as `read_picture`.
+    """
+    while isinstance(cell, Mapping):
+        data = cell.get("bytes")
+        if isinstance(data, bytes) and data:
+            return data
+        cell = cell.get("image") or cell.get("path")
+    if not isinstance(cell, str) or not cell:
+        raise RowError(field, "image_empty", "neither bytes nor a path")
+    path = Path(cell.removeprefix("file://"))
+    if roots is not None:
+        path = Path(os.path.realpath(roots[0] / path)) if "\0" not in cell else path
+        if not any(path.is_relative_to(os.path.realpath(root)) for root in roots):
+            raise RowError(field, "path_escape", f"{cell[:120]!r} is not in the folders that were given")
+    return read_picture(path, field)
+
+
+@contextmanager
+def opened(data: bytes, field: str = "image") -> Iterator[Image.Image]:
+    """A picture out of its encoded bytes, not yet decoded.
+
+    Raises:
+        RowError: `image_too_large`, `image_empty` or `image_broken`, also for what is raised within.
+    """
+    if not data:
+        raise RowError(field, "image_empty")
+    if len(data) > MAX_FILE_BYTES:
+        raise RowError(field, "image_too_large", f"{len(data)} bytes, limit {MAX_FILE_BYTES}")
+    # Pillow's readers raise many kinds of exception on broken bytes (OSError, SyntaxError, ValueError, struct.error,
+    # IndexError, ZeroDivisionError, …) and new ones with every release.
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(data), formats=READ_FORMATS) as image:
+                if image.width * image.height > MAX_SOURCE_PIXELS:
+                    size = f"{image.width}x{image.height} pixels, limit {MAX_SOURCE_PIXELS}"
+                    raise RowError(field, "image_too_large", size)
+                yield image
+    except (RowError, MemoryError):
+        raise
+    except Image.DecompressionBombError as error:
+        raise RowError(field, "image_too_large", str(error)[:200]) from None
+    except Exception as error:
+        raise RowError(field, "image_broken", f"{type(error).__name__}: {error}"[:200]) from None
+
+
 def read_image_file(path: Path, *, max_pixels: int | None = None, field: str = "image") -> StoredImage:
     """Reads an image file; see `store_image`.
 
     Raises:
         RowError: `image_unreadable`, `image_too_large`, `image_empty`, `image_broken` or `image_aspect`.
     """
-    try:
-        size = path.stat().st_size
-        if size > MAX_FILE_BYTES:
-            raise RowError(field, "image_too_large", f"{size} bytes, limit {MAX_FILE_BYTES}")
-        data = path.read_bytes()
-    except OSError as error:
-        raise RowError(field, "image_unreadable", f"{path.name}: {error.strerror}") from None
-    return store_image(data, max_pixels=max_pixels, field=field)
+    return store_image(read_picture(path, field), max_pixels=max_pixels, field=field)
 
 
 def store_image(data: bytes, *, max_pixels: int | None = None, field: str = "image") -> StoredImage:
@@ -87,37 +165,18 @@ def store_image(data: bytes, *, max_pixels: int | None = None, field: str = "ima
         >>> stored.width, stored.height, stored.source_width, stored.changed
         (4, 2, 8, True)
     """
-    if not data:
-        raise RowError(field, "image_empty")
-    if len(data) > MAX_FILE_BYTES:
-        raise RowError(field, "image_too_large", f"{len(data)} bytes, limit {MAX_FILE_BYTES}")
-    # Pillow's readers raise many kinds of exception on broken bytes (OSError, SyntaxError, ValueError, struct.error,
-    # IndexError, ZeroDivisionError, …) and new ones with every release.
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return _store(data, max_pixels, field)
-    except (RowError, MemoryError):
-        raise
-    except Image.DecompressionBombError as error:
-        raise RowError(field, "image_too_large", str(error)[:200]) from None
-    except Exception as error:
-        raise RowError(field, "image_broken", f"{type(error).__name__}: {error}"[:200]) from None
-
-
-def _store(data: bytes, max_pixels: int | None, field: str) -> StoredImage:
-    with Image.open(io.BytesIO(data), formats=READ_FORMATS) as image:
+    with opened(data, field) as image:
         width, height = image.size
-        if width * height > MAX_SOURCE_PIXELS:
-            raise RowError(field, "image_too_large", f"{width}x{height} pixels, limit {MAX_SOURCE_PIXELS}")
         if max(width, height) > MAX_ASPECT * min(width, height):
             raise RowError(field, "image_aspect", f"{width}x{height}, limit {MAX_ASPECT}:1")
-        source_format = image.format or ""
         if (max_pixels is None or width * height <= max_pixels) and _is_plain(data, image):
-            return StoredImage(data, source_format, width, height, width, height, changed=False)
+            return StoredImage(data, image.format or "", width, height, width, height, changed=False)
         image.seek(0)
         upright = ImageOps.exif_transpose(image)
-        picture = _to_rgb(upright)
+        return _encoded(_to_rgb(upright), image.format or "", max_pixels)
+
+
+def _encoded(picture: Image.Image, source_format: str, max_pixels: int | None) -> StoredImage:
     width, height = picture.size
     if max_pixels is not None and width * height > max_pixels:
         scale = math.sqrt(max_pixels / (width * height))

@@ -21,7 +21,7 @@ from mixed_r1_verl.core.rows import DataError, RowError
 
 MAX_TEXT_BYTES = 4 << 30
 MAX_LINE = 256 << 20
-MAX_XML_BYTES = 16 << 20
+MAX_XML_BYTES = 4 << 20
 
 
 class Row(NamedTuple):
@@ -262,7 +262,7 @@ class RawFolder:
             raise DataError(f"{self.root / name} is not CSV: {error}") from None
 
     def xml(self, name: str) -> ElementTree.Element:
-        """The root element of an XML file without a document type (entities can make a small file endless).
+        """The root element of an XML file in UTF-8 without a document type (entities can make a small file endless).
 
         Raises:
             RowError: `bad_xml`.
@@ -270,11 +270,13 @@ class RawFolder:
         path = self.file(name)
         if path.stat().st_size > MAX_XML_BYTES:
             raise RowError("xml", "bad_xml", f"{path.stat().st_size} bytes")
-        data = path.read_bytes()
-        if b"<!DOCTYPE" in data or b"<!ENTITY" in data:
-            raise RowError("xml", "bad_xml", "a document type or entity is not accepted")
         try:
-            return ElementTree.fromstring(data)
+            text = path.read_text(encoding="utf-8-sig")  # also what is parsed, whatever encoding it declares
+            if "<!DOCTYPE" in text or "<!ENTITY" in text:
+                raise RowError("xml", "bad_xml", "a document type or entity is not accepted")
+            return ElementTree.fromstring(text)
+        except RowError:
+            raise
         except (ElementTree.ParseError, ValueError, LookupError) as error:
             raise RowError("xml", "bad_xml", _short(error)) from None
 

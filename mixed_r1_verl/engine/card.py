@@ -14,10 +14,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from PIL import Image, ImageDraw
+from PIL import ImageDraw
 
 from mixed_r1_verl.core.boxes import Box
 from mixed_r1_verl.core.files import sha256_of
+from mixed_r1_verl.data.images import opened
 from mixed_r1_verl.engine.config import BuildConfig
 from mixed_r1_verl.engine.convert import ConvertedSource
 from mixed_r1_verl.engine.difficulty import histograms, mean_of
@@ -238,7 +239,7 @@ def _cut(text: str) -> str:
 
 def _thumbnail(data: bytes, boxes: Sequence[Box]) -> str:
     """A small JPEG as a data URL, boxes drawn on it."""
-    with Image.open(io.BytesIO(data)) as image:
+    with opened(data) as image:
         picture = image.convert("RGB")
     width, height = picture.size
     picture.thumbnail((THUMBNAIL, THUMBNAIL))

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from mixed_r1_verl.core.files import atomic
 from mixed_r1_verl.core.rows import BadRecord, DataError, RowError, read_records
-from mixed_r1_verl.data.images import read_image_file, store_image
+from mixed_r1_verl.data.images import cell_bytes, read_image_file, store_image
 from mixed_r1_verl.data.raw import RawFolder
 from mixed_r1_verl.engine.cluster import Cluster
 from mixed_r1_verl.engine.config import EvaluationConfig, NearConfig
@@ -105,9 +105,7 @@ def _picture(cell: Any, raw: RawFolder) -> bytes:
     """A picture out of a cell: its bytes, a name, or either in verl's form."""
     if isinstance(cell, str):
         return read_image_file(raw.image(cell)).data
-    if isinstance(cell, bytes):
-        return store_image(cell).data
-    return store_image(cell.get("bytes") or Path(cell.get("image") or cell.get("path")).read_bytes()).data
+    return store_image(cell if isinstance(cell, bytes) else cell_bytes(cell)).data
 
 
 def _keys(where: str, question: Any, pictures: list[bytes]) -> Iterator[dict[str, Any]]:

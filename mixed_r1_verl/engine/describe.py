@@ -5,7 +5,6 @@ colour is kept beside it: drawn scenes that differ in colour alone are different
 """
 
 import hashlib
-import io
 import json
 import re
 import unicodedata
@@ -21,7 +20,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from mixed_r1_verl.core.files import atomic
-from mixed_r1_verl.data.images import READ_FORMATS
+from mixed_r1_verl.data.images import opened
 from mixed_r1_verl.data.truth import reward_with
 from mixed_r1_verl.engine.cluster import Cluster
 from mixed_r1_verl.engine.convert import ConvertedSource
@@ -116,7 +115,7 @@ def describe_picture(data: bytes) -> tuple[int, int]:
     >>> hex(describe_picture(buffer.getvalue())[1])
     '0xff0080'
     """
-    with Image.open(io.BytesIO(data), formats=READ_FORMATS) as image:
+    with opened(data) as image:
         image.draft("RGB", (HASH_SIDE, HASH_SIDE))
         picture = image.convert("RGB")
     picture.thumbnail((HASH_SIDE, HASH_SIDE), Image.Resampling.BOX)

@@ -1,6 +1,5 @@
 """Image and prompt tokens of a data file, as the model's processor makes them in verl."""
 
-import io
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -8,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from mixed_r1_verl.core.families import ModelFamily
 from mixed_r1_verl.core.rows import BadRecord, DataError, read_records
+from mixed_r1_verl.data.images import cell_bytes, opened
 from mixed_r1_verl.plan import PlanError
 
 CHARS_PER_TOKEN = 3.0
@@ -103,19 +101,13 @@ def _percentiles(values: Sequence[int]) -> tuple[int, int, int]:
 def _picture_tokens(cell: Any, family: ModelFamily, where: str) -> int:
     """Tokens of one cell: a path, or a struct with `bytes` or `image` and perhaps pixel limits."""
     limits: dict[str, Any] = {}
-    source: Any = cell
     if isinstance(cell, Mapping):
         limits = {name: cell[name] for name in ("min_pixels", "max_pixels") if cell.get(name)}
-        source = cell.get("bytes") or cell.get("image") or cell.get("path")
-        if isinstance(source, Mapping):
-            source = source.get("bytes") or source.get("path")
     try:
-        with Image.open(
-            io.BytesIO(source) if isinstance(source, bytes) else str(source).removeprefix("file://")
-        ) as image:
+        with opened(cell_bytes(cell)) as image:
             width, height = image.size
         return family.verl_image_tokens(width, height, **limits)
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
+    except ValueError as error:
         raise PlanError(f"{where}: {error}") from None
 
 

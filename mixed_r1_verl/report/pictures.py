@@ -12,9 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
-from mixed_r1_verl.core.rows import DataRow
+from mixed_r1_verl.core.rows import DataRow, RowError
+from mixed_r1_verl.data.images import cell_bytes, opened
 
 LONGEST_SIDE = 640
 """Pixels to which a larger picture is reduced."""
@@ -29,13 +28,15 @@ class Pictures:
 
     Attributes:
         budget: bytes that all of them may take in the page, as base64.
+        roots: folders besides that of its parquet file in which a picture may lie that a row names by its path.
         encoded: `data:` URLs without their head, each picture once.
         places: row of the data to the numbers of its pictures.
         dropped: pictures that had no room.
-        broken: pictures that cannot be read.
+        broken: pictures that cannot be read, or lie elsewhere.
     """
 
     budget: int
+    roots: Sequence[Path] = ()
     encoded: list[str] = field(default_factory=list)
     places: dict[int, list[int]] = field(default_factory=dict)
     dropped: int = 0
@@ -70,12 +71,10 @@ class Pictures:
 
     def _reduce(self, image: Any, file: Path) -> tuple[bytes, bytes] | None:
         try:
-            source = _source(image, file)
+            source = cell_bytes(image, roots=(file.parent, *self.roots))
             digest = hashlib.blake2b(source, digest_size=16).digest()
-            if digest in self._known:
-                return digest, b""
-            return digest, _encode(source)
-        except Exception:  # Pillow's readers raise many kinds of exception on broken bytes
+            return digest, b"" if digest in self._known else _encode(source)
+        except RowError:
             self.broken += 1
             return None
 
@@ -108,22 +107,12 @@ def _read_images(file: Path, wanted: Container[int]) -> Iterator[tuple[int, list
         first += size
 
 
-def _source(image: Any, file: Path) -> bytes:
-    """The encoded bytes of a cell, in the forms that verl reads."""
-    if isinstance(image, dict):
-        if image.get("bytes"):
-            return bytes(image["bytes"])
-        image = image.get("image") or image.get("path")
-    path = Path(str(image).removeprefix("file://"))
-    return (path if path.is_absolute() else file.parent / path).read_bytes()
-
-
 def _encode(source: bytes) -> bytes:
-    with Image.open(io.BytesIO(source)) as opened:
-        opened.draft("RGB", (LONGEST_SIDE, LONGEST_SIDE))  # a large JPEG is decoded small
-        picture = opened.convert("RGBA" if opened.mode in ("RGBA", "LA", "P") else "RGB")
-    picture.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
-    target = io.BytesIO()
-    flat = max(picture.size) <= 160  # a small picture is not made smaller by losses
-    picture.save(target, "WEBP", lossless=flat, quality=78, method=0)  # the quickest
+    with opened(source) as image:
+        image.draft("RGB", (LONGEST_SIDE, LONGEST_SIDE))  # a large JPEG is decoded small
+        picture = image.convert("RGBA" if image.mode in ("RGBA", "LA", "P") else "RGB")
+        picture.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
+        target = io.BytesIO()
+        flat = max(picture.size) <= 160  # a small picture is not made smaller by losses
+        picture.save(target, "WEBP", lossless=flat, quality=78, method=0)  # the quickest
     return target.getvalue()

@@ -25,7 +25,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, InvalidStateError
-from importlib import import_module
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from mixed_r1_verl.rewards.config import MixedRewardConfig
@@ -235,11 +235,12 @@ _COMPARE = _packed(Sample("", "<think>x</think><answer>x + 1</answer>", "1 + x",
 
 def prepare_scoring(config: MixedRewardConfig) -> Callable[[], Answer]:
     """What scoring processes answer with. Whatever may start a thread, as models do, is loaded in the fork."""
-    list(KINDS.values())  # imports them, once for all forks, and what takes longest
-    import_module("mixed_r1_verl.rewards.similarity.table")
+    list(KINDS.values())  # imports them, once for all forks
+    table = MixedReward(replace(config, custom={}, weights={}, routes={})).embedding_table  # shared by all forks
 
     def begin() -> Answer:
         reward = MixedReward(config)
+        reward.embedding_table = table
         reward.prepare()
         return reward.score
 

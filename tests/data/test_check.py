@@ -72,9 +72,9 @@ FAULTS = [
     ("template", changed("prompt", value=NO_TEMPLATE), "prompt", "does not ask for <think>"),
     ("no_prompt", changed("prompt", value=[]), "prompt", "is empty"),
     ("no_role", changed("prompt", value=[{"role": None, "content": "x"}]), "prompt", "without role or content"),
-    ("cut", changed("images", value=[{"bytes": CUT, "path": ""}]), "images[0]", "cannot be decoded"),
-    ("null_bytes", changed("images", value=[{"bytes": None, "path": "a.png"}]), "images[0]", "has no bytes"),
-    ("null_image", changed("images", value=[None]), "images[0]", "is empty"),
+    ("cut", changed("images", value=[{"bytes": CUT, "path": ""}]), "images[0]", "image_broken"),
+    ("null_bytes", changed("images", value=[{"bytes": None, "path": "a.png"}]), "images[0]", "image_empty"),
+    ("null_image", changed("images", value=[None]), "images[0]", "image_empty"),
     ("size", changed("extra_info", "width", value=41), "extra_info.width", "41x20"),
     ("no_id", changed("extra_info", "id", value=""), "extra_info.id", "is empty"),
     ("reward", changed("extra_info", "reward", value="nope"), "extra_info.reward", "'nope' is none of"),
@@ -136,7 +136,7 @@ def test_path_form(tmp_path):
     )
     problems = check_files([write(tmp_path / "a.parquet", [good, absent], "path")]).problems
     assert [(p.row, p.field) for p in problems] == [(1, "images[0]")]
-    assert "is not there" in problems[0].message
+    assert "No such file" in problems[0].message
 
 
 def test_forms_must_not_be_mixed(tmp_path):

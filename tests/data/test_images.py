@@ -1,15 +1,17 @@
 """Pictures as datasets hold them: every mode, rotated, animated, broken, and made to hurt."""
 
 import io
+import os
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from mixed_r1_verl.core.rows import RowError
-from mixed_r1_verl.data.images import MAX_SOURCE_PIXELS, read_image_file, store_image, write_image
+from mixed_r1_verl.data.images import MAX_SOURCE_PIXELS, cell_bytes, opened, read_image_file, store_image, write_image
 
 
 def encode(image: Image.Image, format: str, **options) -> bytes:
@@ -58,10 +60,13 @@ def test_plain_pictures_are_kept_byte_for_byte(data, format):
         (encode(picture("P"), "GIF"), "PNG"),
         (encode(picture(), "BMP"), "PNG"),
         (encode(picture(), "TIFF"), "PNG"),
+        (encode(picture(), "PPM"), "PNG"),
+        (encode(picture("L"), "PPM"), "PNG"),
+        (encode(picture(), "MPO", save_all=True, append_images=[picture()]), "JPEG"),
         (encode(picture("CMYK"), "TIFF"), "PNG"),
         (encode(picture(), "PNG", transparency=(1, 2, 3)), "PNG"),
     ],
-    ids=["cmyk_jpeg", "1", "la", "gif", "bmp", "tiff", "cmyk_tiff", "colour_key"],
+    ids=["cmyk_jpeg", "1", "la", "gif", "bmp", "tiff", "ppm", "pgm", "mpo", "cmyk_tiff", "colour_key"],
 )
 def test_other_pictures_become_rgb(data, format):
     stored = store_image(data)
@@ -208,3 +213,46 @@ def test_written_once_under_its_content(tmp_path):
     first, again = write_image(tmp_path, stored), write_image(tmp_path, stored)
     assert first == again and first.is_absolute() and first.read_bytes() == stored.data
     assert [p for p in tmp_path.rglob("*") if p.is_file()] == [first]
+
+
+@pytest.mark.parametrize("format", ["EPS", "PDF", "ICNS", "PCX", "TGA"])
+def test_what_has_no_place_in_a_dataset_is_not_opened(format: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """EPS would be handed to Ghostscript."""
+    monkeypatch.setattr("subprocess.check_call", lambda *_, **__: pytest.fail("a program was started"))
+    data = encode(Image.new("RGB", (32, 32)), format)
+    with pytest.raises(RowError, match=r"image_broken .*cannot identify"), opened(data):
+        pass
+
+
+def test_only_regular_files_are_read(tmp_path: Path) -> None:
+    """A pipe would wait for whoever writes into it, and /dev/zero has no end."""
+    os.mkfifo(tmp_path / "pipe")
+    for path in (
+        tmp_path / "pipe",
+        tmp_path,
+        Path("/dev/zero"),
+        tmp_path / ("a" * 5000),
+        tmp_path / "\0",
+        tmp_path / "no",
+    ):
+        with pytest.raises(RowError, match="image_unreadable"):
+            read_image_file(path)
+
+
+def test_a_path_must_lie_in_the_folders_that_were_given(tmp_path: Path) -> None:
+    inside, outside = tmp_path / "inside", tmp_path / "outside"
+    for folder in (inside, outside):
+        folder.mkdir()
+        (folder / "a.png").write_bytes(encode(picture(), "PNG"))
+    (inside / "link.png").symlink_to(outside / "a.png")
+    assert cell_bytes({"path": "a.png"}, roots=[inside]) == (outside / "a.png").read_bytes()
+    assert cell_bytes({"image": f"file://{outside}/a.png"}, roots=[inside, outside])
+    for escape in ("../outside/a.png", str(outside / "a.png"), "link.png", "/etc/passwd"):
+        with pytest.raises(RowError, match="path_escape"):
+            cell_bytes({"image": escape}, roots=[inside])
+
+
+@pytest.mark.parametrize("cell", [None, {}, 7, [], "", {"bytes": b""}, {"image": 7}, {"bytes": "text", "path": None}])
+def test_a_cell_without_a_picture(cell: object) -> None:
+    with pytest.raises(RowError, match="image_empty"):
+        cell_bytes(cell)

@@ -129,10 +129,12 @@ def test_json_list_under_a_jsonl_name(folder):
     [
         b"<a><b></a>",
         b"",
-        b'<?xml version="1.0" encoding="no-such"?><a/>',
+        b"<a>\xe9</a>",
+        "<a/>".encode("utf-16"),
+        '<!DOCTYPE a [<!ENTITY x "xxxxxxxxxx">]><a>&x;</a>'.encode("utf-16"),
         b'<!DOCTYPE a [<!ENTITY x "xxxxxxxxxx"><!ENTITY y "&x;&x;&x;">]><a>&y;</a>',
     ],
-    ids=["unclosed", "empty", "encoding", "entities"],
+    ids=["unclosed", "empty", "latin-1", "utf-16", "utf-16-entities", "entities"],
 )
 def test_xml_that_is_refused(folder, content):
     (folder / "a.xml").write_bytes(content)

@@ -58,6 +58,18 @@ def test_pictures_may_lie_beside_the_file(tmp_path: Path, prefix: str) -> None:
     assert pictures.places == {0: [0]}
 
 
+def test_a_picture_elsewhere_is_not_put_into_the_page(tmp_path: Path) -> None:
+    """A file that somebody sent may name any picture of this machine; the page may be sent on."""
+    for folder in ("data", "private"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "private" / "a.png").write_bytes(encoded("red"))
+    rows = parquet(tmp_path / "data" / "a.parquet", [[{"image": str(tmp_path / "private" / "a.png")}]])
+    for roots, places, broken in (((), [], 1), ((tmp_path / "private",), [0], 0)):
+        pictures = Pictures(100_000, roots)
+        pictures.add(rows, [0])
+        assert (pictures.places, pictures.broken) == ({0: places}, broken)
+
+
 @pytest.mark.parametrize("compliant", [True, False], ids=["list.element", "list.item"])
 def test_members_of_lists_may_have_any_name(tmp_path: Path, compliant: bool) -> None:
     table = pa.table({"images": [[{"bytes": encoded("red")}]]})
