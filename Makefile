@@ -12,10 +12,10 @@ demo: $(READY)
 	@$(VENV)/bin/python examples/demo/run.py --steps $(STEPS) --seed $(SEED) --output $(OUTPUT)
 
 test: $(READY) lint
-	@$(VENV)/bin/python -m pytest -m "not slow"
+	@$(VENV)/bin/python -m pytest -n 2 --dist loadgroup -m "not slow"
 
 test-fast: $(READY)
-	@$(VENV)/bin/python -m pytest -m "not slow and not verl"
+	@$(VENV)/bin/python -m pytest -n 2 -m "not slow and not verl"
 
 lint: $(READY)
 	@$(VENV)/bin/ruff check .
