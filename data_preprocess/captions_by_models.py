@@ -25,29 +25,22 @@ What each field becomes: the human's text the question, the model's the referenc
 short it is. The place in the file is the id, since pictures repeat. A model wrote the references: they hold errors.
 """
 
+from dataclasses import replace
 from functools import partial
 
-from mixed_r1_verl.data_preprocess.llava import rows
+from mixed_r1_verl.data_preprocess import generic
 
-from mixed_r1_verl.data import Converter, Example, Row, RowError, references_json
-from mixed_r1_verl.data.chat import first_turn
-from mixed_r1_verl.data.fields import one_line, place_id, record
+from mixed_r1_verl.data import Converter, Example, Row, references_json
+from mixed_r1_verl.data.fields import one_line
+from mixed_r1_verl.data.raw import Told
 
 
 def convert(row: Row) -> Example:
-    turn = first_turn(record(row.data["record"]))
-    if not turn.answer:
-        raise RowError("answer", "missing")
-    return Example(
-        id=place_id(row),
-        question=turn.question,
-        reward="open_ended",
-        answer=references_json([one_line(turn.answer)]),
-        images=tuple(row.data["images"]),
-    )
+    example = generic.convert(row, Told(reward="open_ended"))
+    return replace(example, answer=references_json([one_line(example.answer)]), how="")
 
 
-_captions = partial(Converter, rows=rows, convert=convert, splits=("train",))
+_captions = partial(Converter, rows=generic.rows, convert=convert, splits=("train",))
 
 CONVERTERS = (
     _captions(

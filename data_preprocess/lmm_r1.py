@@ -18,33 +18,41 @@ ground truth, matched where there are options and `math` where not; the pictures
 prompt is left out: the prompt template takes its place.
 """
 
-import json
-import re
-from dataclasses import replace
+from collections.abc import Iterator
 
-from mixed_r1_verl.data import Converter, Example, Row, RowError
-from mixed_r1_verl.data.chat import Turn, chat_rows, example_of_turn, first_turn
+from mixed_r1_verl.data_preprocess.chat import exchanges
+from mixed_r1_verl.data_preprocess.evidence import final_answer
+
+from mixed_r1_verl.data import Converter, Example, RawFolder, Row, RowError
 from mixed_r1_verl.data.fields import place_id, record, text_field
+from mixed_r1_verl.data.options import choice_letter, literal, split_choices
 
-_BOXED = re.compile(r"\$*\s*\\boxed\{(.*)\}\s*\$*", re.DOTALL)
+
+def rows(raw: RawFolder, split: str) -> Iterator[Row]:
+    for name in raw.record_files():
+        yield from raw.records(name)
 
 
 def convert(row: Row) -> Example:
     value = record(row.data)
-    try:
-        messages = json.loads(text_field(value, "message"))
-    except (json.JSONDecodeError, RecursionError):
-        raise RowError("message", "bad_json", "its text is not JSON") from None
-    images = tuple(image.rpartition("/")[2] for image in first_turn({"messages": messages}).images)
-    answer = text_field(value, "answer")
-    boxed = _BOXED.fullmatch(answer)
-    turn = Turn(text_field(value, "question"), boxed[1].strip() if boxed else answer, images)
-    example = example_of_turn(place_id(row), turn)
-    return example if example.choices else replace(example, reward="math", answer=turn.answer, boxes=())
+    messages = literal(text_field(value, "message"))
+    if messages is None:
+        raise RowError("message", "bad_json", "its text is not JSON")
+    images = exchanges({"messages": messages})[0].images
+    answer, _ = final_answer(text_field(value, "answer"))
+    question, choices = split_choices(text_field(value, "question"))
+    return Example(
+        id=place_id(row),
+        question=question,
+        reward="matching" if choices else "math",
+        answer=choice_letter(answer, choices) if choices else answer,
+        choices=choices,
+        images=tuple(image.rpartition("/")[2] if isinstance(image, str) else image for image in images),
+    )
 
 
 CONVERTERS = (
     Converter(
-        "lmm_r1", chat_rows, convert, ("train", "val", "test"), "that of the data", "https://github.com/TideDra/lmm-r1"
+        "lmm_r1", rows, convert, ("train", "val", "test"), "that of the data", "https://github.com/TideDra/lmm-r1"
     ),
 )

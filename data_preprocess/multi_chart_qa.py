@@ -22,8 +22,8 @@ import re
 from collections.abc import Iterator
 
 from mixed_r1_verl.data import Converter, DataError, Example, RawFolder, Row, RowError
-from mixed_r1_verl.data.chat import image_names, split_choices
-from mixed_r1_verl.data.fields import LETTERS, record, scalar_text, text_field
+from mixed_r1_verl.data.fields import LETTERS, record, scalar_text, text_field, text_list
+from mixed_r1_verl.data.options import split_choices
 
 # Says how to write the answer, which the prompt template does; the form of compound answers (`a; b`) is kept.
 _FORMAT_NOTE = re.compile(r"\s*Note that your answer format should be as follows: Answer: The_answer_you_get\s*\Z")
@@ -44,7 +44,7 @@ def rows(raw: RawFolder, split: str) -> Iterator[Row]:
 
 def convert(row: Row) -> Example:
     value = record(row.data["record"])
-    images = image_names(value)
+    images = text_list(value, "image")
     if not images:
         raise RowError("image", "missing")
     published, answer = _FORMAT_NOTE.sub("", text_field(value, "question")), scalar_text(value, "answer")

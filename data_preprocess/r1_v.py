@@ -16,8 +16,9 @@ What each field becomes: `question` the question; an integer `ground_truth` (cou
 (`65°`, `9米`, `\\frac{4}{3}`) is `math`. The place in the file is the id.
 """
 
+from mixed_r1_verl.data_preprocess.lmm_r1 import rows
+
 from mixed_r1_verl.data import Converter, Example, Row
-from mixed_r1_verl.data.chat import chat_rows
 from mixed_r1_verl.data.fields import one_line, place_id, record, scalar_text, text_field
 
 
@@ -32,6 +33,4 @@ def convert(row: Row) -> Example:
     )
 
 
-CONVERTERS = (
-    Converter("r1_v", chat_rows, convert, ("test", "train"), "none stated", "https://github.com/Deep-Agent/R1-V"),
-)
+CONVERTERS = (Converter("r1_v", rows, convert, ("test", "train"), "none stated", "https://github.com/Deep-Agent/R1-V"),)

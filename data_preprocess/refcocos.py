@@ -21,15 +21,10 @@ Quirks: `solution` is null where nothing fits the expression (`categories.empty_
 is not defined.
 """
 
-from collections.abc import Iterator
+from mixed_r1_verl.data_preprocess.lmm_r1 import rows
 
-from mixed_r1_verl.data import Converter, Example, RawFolder, Row, RowError
+from mixed_r1_verl.data import Converter, Example, Row, RowError
 from mixed_r1_verl.data.fields import number_list, record, short_hash, stem, text_field
-
-
-def rows(raw: RawFolder, split: str) -> Iterator[Row]:
-    for name in raw.record_files():
-        yield from raw.records(name)
 
 
 def convert(row: Row) -> Example:

@@ -3,6 +3,7 @@
 Coordinates are continuous: a box from 10 to 20 is 10 wide, not 11. IoU is therefore the same in every frame.
 """
 
+import json
 import math
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
@@ -192,17 +193,21 @@ def format_number(value: float) -> str:
     return f"{rounded:.2f}".rstrip("0")
 
 
-def format_boxes(boxes: Sequence[Sequence[float]]) -> str:
-    """Boxes as the JSON text that is the ground truth of `iou`.
+def format_boxes(boxes: Sequence[Sequence[Any]]) -> str:
+    """Boxes as the JSON text that is the ground truth of `iou`; a `Box` with a label as an object.
 
     Raises:
         ValueError: a coordinate that is not finite, or a box that has not four of them.
 
     Example:
-        >>> format_boxes([(1, 2.5, 3, 4)])
-        '[[1,2.5,3,4]]'
+        >>> format_boxes([(1, 2.5, 3, 4)]), format_boxes([Box(1, 2, 3, 4, "cat")])
+        ('[[1,2.5,3,4]]', '[{"bbox_2d":[1,2,3,4],"label":"cat"}]')
     """
+    texts = []
     for box in boxes:
-        if len(box) != 4 or not all(math.isfinite(value) for value in box):
+        corners, label = (box[:4], box.label) if isinstance(box, Box) else (box, None)
+        if len(corners) != 4 or not all(math.isfinite(value) for value in corners):
             raise ValueError(f"not a box: {list(box)}")
-    return "[" + ",".join("[" + ",".join(format_number(value) for value in box) + "]" for box in boxes) + "]"
+        text = "[" + ",".join(format_number(value) for value in corners) + "]"
+        texts.append(f'{{"bbox_2d":{text},"label":{json.dumps(label, ensure_ascii=False)}}}' if label else text)
+    return "[" + ",".join(texts) + "]"

@@ -42,6 +42,7 @@ class Chunk:
         rejects: the rows left out, in their order, as the values of `Reject`.
         ids: ids of the rows written.
         sha256: of the parquet file; empty where no row was written.
+        how, dropped_turns: see `mixed_r1_verl.data.convert.Summary`.
     """
 
     digest: str
@@ -50,6 +51,8 @@ class Chunk:
     rejects: list[list[str]] = field(default_factory=list)
     ids: list[str] = field(default_factory=list)
     sha256: str = ""
+    how: dict[str, int] = field(default_factory=dict)
+    dropped_turns: int = 0
 
     @property
     def written(self) -> int:
@@ -80,18 +83,21 @@ def _write_chunk(
     with RowGroups(path, job.options.images) as groups:
         for index, row in batch:
             outcome = convert_row(job, index, row, cache)
-            if isinstance(outcome, dict):
-                identity = outcome["extra_info"]["id"]
+            if not isinstance(outcome, Reject):
+                written, example = outcome
+                identity = written["extra_info"]["id"]
                 if identity in taken or identity in own:
-                    outcome = Reject(outcome["data_source"], row.where, "id", DUPLICATE, "duplicate", identity)
+                    outcome = Reject(written["data_source"], row.where, "id", DUPLICATE, "duplicate", identity)
             if isinstance(outcome, Reject):
                 chunk.rejects.append(list(outcome))
             else:
                 own.add(identity)
                 chunk.ids.append(identity)
-                reward = outcome["extra_info"]["reward"]
-                chunk.rewards[reward] = chunk.rewards.get(reward, 0) + 1
-                groups.add(outcome)
+                chunk.rewards[example.reward] = chunk.rewards.get(example.reward, 0) + 1
+                chunk.dropped_turns += example.dropped_turns
+                if example.how:
+                    chunk.how[example.how] = chunk.how.get(example.how, 0) + 1
+                groups.add(written)
             on_row(chunk.written, len(chunk.rejects))
     if chunk.written:
         chunk.sha256 = sha256_of(path)

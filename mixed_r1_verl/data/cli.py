@@ -1,19 +1,20 @@
 """`mixed-r1 data list`, `mixed-r1 data convert` and `mixed-r1 check`."""
 
-from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.progress import TextColumn
 from rich.table import Table
 
 from mixed_r1_verl.core.console import FAILED, command_errors, parse_settings, progress_bar, resumable
-from mixed_r1_verl.core.rows import DataError, count_records
+from mixed_r1_verl.core.rows import DataError, Reject, count_records
 
 if TYPE_CHECKING:
+    from mixed_r1_verl.data.convert import Options
     from mixed_r1_verl.data.converter import Converter
     from mixed_r1_verl.data.raw import RawFolder
 
@@ -33,6 +34,20 @@ class ImageForm(str, Enum):
 
     bytes = "bytes"
     path = "path"
+
+
+class BoxFormat(str, Enum):
+    """What the four numbers of a box are."""
+
+    xyxy = "xyxy"
+    xywh = "xywh"
+
+
+class Turns(str, Enum):
+    """Which exchanges of a conversation become rows."""
+
+    first = "first"
+    all = "all"
 
 
 def list_command(
@@ -64,12 +79,28 @@ def list_command(
 
 def convert_command(
     name: Annotated[str, typer.Argument(help="Converter; `mixed-r1 data list` shows all.")],
-    output: Annotated[Path, typer.Option(help="NAME.parquet for one file, any other name for a folder of shards.")],
+    output: Annotated[
+        Path | None, typer.Option(help="NAME.parquet for one file, any other name for a folder of shards.")
+    ] = None,
     input: Annotated[Path | None, typer.Option(help="Folder with the raw dataset, or one record file.")] = None,
     hub: Annotated[str | None, typer.Option(help="Hugging Face dataset repository to download instead.")] = None,
     image_root: Annotated[list[Path] | None, typer.Option(help="Further folder with pictures, repeatable.")] = None,
     column: Annotated[
-        list[str] | None, typer.Option(help="Column of a table as FIELD=COLUMN, repeatable (converter parquet only).")
+        list[str] | None, typer.Option(help="FIELD=COLUMN, repeatable; nested ones as answer=meta.gold (generic only).")
+    ] = None,
+    box_frame: Annotated[
+        str, typer.Option(help="pixel, norm1, norm1000, resized[:FAMILY] or padded_square (generic only).")
+    ] = "",
+    box_format: Annotated[BoxFormat | None, typer.Option(help="Corners or x, y, width, height (generic only).")] = None,
+    reward: Annotated[str, typer.Option(help="Reward kind of every row.")] = "",
+    answer_type: Annotated[
+        str,
+        typer.Option(help="Type of every answer: number, year, label, set, …."),
+    ] = "",
+    data_source: Annotated[str, typer.Option(help="Name of the source; default: the converter's.")] = "",
+    turns: Annotated[Turns | None, typer.Option(help="Exchanges of a talk that become rows (generic only).")] = None,
+    explain: Annotated[
+        int | None, typer.Option(min=1, help="Show what the first N rows become; write nothing.")
     ] = None,
     split: Annotated[str | None, typer.Option(help="Split to read; default: the converter's first.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Take at most this many rows, drawn by the seed.")] = None,
@@ -91,16 +122,24 @@ def convert_command(
     Rows that cannot be used go to NAME.rejects.jsonl; a run that was interrupted goes on when it is started again.
     """
     from mixed_r1_verl.data.convert import Options, convert_dataset
+    from mixed_r1_verl.data.raw import Told
     from mixed_r1_verl.data.registry import get_converter
+    from mixed_r1_verl.data.source import column_pairs, open_raw
     from mixed_r1_verl.data.truth import reward_with
 
     with command_errors():
         converter = get_converter(name)
-        if split is not None and split not in converter.splits:
-            raise DataError(f"{name} has no split {split!r}; it has {', '.join(converter.splits)}")
-        raw = _raw_folder(converter, input, hub, tuple(image_root or ()))
-        if column:
-            raw = replace(raw, columns=_columns(name, column))
+        converter.check_split(split or converter.splits[0])
+        told = Told(
+            columns=column_pairs(column or ()),
+            box_frame=box_frame,
+            box_format=box_format.value if box_format else "",
+            reward=reward,
+            answer_type=answer_type,
+            data_source=data_source,
+            turns=turns.value if turns else "",
+        )
+        raw = open_raw(converter, input, hub, image_root or (), told)
         options = Options(
             split=split or converter.splits[0],
             limit=limit,
@@ -112,6 +151,11 @@ def convert_command(
             reward=parse_settings(settings or ()),
         )
         reward_with(options.reward)
+        if explain is not None:
+            _explain(converter, raw, options, explain)
+            return
+        if output is None:
+            raise DataError("give --output NAME.parquet, or --explain N to look at the first rows")
     with resumable(output), progress_bar(_err, TextColumn("{task.fields[note]}")) as progress:
         task = progress.add_task(name, total=limit, note="")
 
@@ -124,6 +168,31 @@ def convert_command(
     for reason, count in summary.reasons.items():
         _out.print(f"  rejected {count} x {reason}")
     _out.print("  " + ", ".join(f"{count} {reward}" for reward, count in summary.rewards.items()))
+    for how, count in summary.how.items():
+        _out.print(f"  {count} by {how}")
+    if summary.dropped_turns:
+        _out.print(f"  {summary.dropped_turns} later turns of conversations left out; --turns all makes rows of them")
+
+
+def _explain(converter: "Converter", raw: "RawFolder", options: "Options", count: int) -> None:
+    """Prints what comes of the first rows, and why."""
+    from mixed_r1_verl.data.convert import explain_rows
+    from mixed_r1_verl.data.prompt import option_lines
+
+    names = ("row", "question", "options", "pictures", "kind", "ground truth", "by")
+    table = Table(*names, box=box.SIMPLE, show_lines=True)
+    for where, outcome in explain_rows(converter, raw, options, count):
+        if isinstance(outcome, Reject):
+            why = f"{outcome.field}: {outcome.reason}" + (f": {outcome.detail}" if outcome.detail else "")
+            table.add_row(where, "", "", "", "rejected", "", why)
+            continue
+        row, example = outcome
+        truth = row["reward_model"]["ground_truth"]
+        options_shown = "\n".join(option_lines(example.choices))
+        pictures = f"{len(row['images'])}, {row['extra_info']['width']}x{row['extra_info']['height']}"
+        how = example.how.partition(": ")[2] or "the converter knows"
+        table.add_row(where, example.question[:200], options_shown, pictures, example.reward, truth[:200], how)
+    _out.print(table)
 
 
 def check_command(
@@ -171,49 +240,3 @@ def check_command(
         _out.print(f"{len(report.problems)} problems")
         raise typer.Exit(FAILED)
     _out.print("no problems")
-
-
-def _raw_folder(
-    converter: "Converter", input: Path | None, hub: str | None, image_roots: tuple[Path, ...]
-) -> "RawFolder":
-    from mixed_r1_verl.data.raw import RawFolder
-
-    if input is not None and hub is not None:
-        raise DataError("give --input or --hub, not both")
-    if hub is not None:
-        return download(hub, image_roots)
-    if input is None and converter.default_input is not None:
-        input = converter.default_input()
-    if input is None:
-        raise DataError(f"{converter.name} needs --input FOLDER or --hub ID; the data is at {converter.source}")
-    if input.is_file():
-        return RawFolder(input.parent, image_roots, only=input.name)
-    return RawFolder(input, image_roots)
-
-
-def _columns(converter: str, pairs: list[str]) -> tuple[tuple[str, str], ...]:
-    if converter != "parquet":
-        raise DataError(f"{converter} knows its columns; --column goes with the converter parquet")
-    split = [pair.partition("=") for pair in pairs]
-    if not all(field and column for field, _, column in split):
-        raise DataError("give --column as FIELD=COLUMN, such as --column question=prompt_text")
-    return tuple((field, column) for field, _, column in split)
-
-
-def download(repository: str, image_roots: tuple[Path, ...] = ()) -> "RawFolder":
-    """Downloads a dataset repository of the Hugging Face hub, or finds it in the hub's cache.
-
-    Raises:
-        DataError: the repository cannot be had.
-    """
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    from mixed_r1_verl.data.raw import RawFolder
-
-    try:
-        folder = Path(snapshot_download(repository, repo_type="dataset"))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        raise DataError(f"cannot download dataset {repository!r}: {str(error).splitlines()[0]}") from None
-    # Files of a snapshot are links into the blob store beside it.
-    return RawFolder(folder, image_roots, trusted=(folder.parent.parent / "blobs",))

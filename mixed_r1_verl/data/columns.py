@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from mixed_r1_verl.core.rows import leaf, shown
 from mixed_r1_verl.data.prompt import IMAGE_MARKER, count_markers
-from mixed_r1_verl.data.schema import IMAGE_TYPES, image_form, row_schema, same_type
+from mixed_r1_verl.data.schema import IMAGE_TYPES, OPTIONAL, image_form, row_schema, same_type
 
 BATCH_ROWS = 4096
 ROWS_SHOWN = 3
@@ -60,7 +60,8 @@ def schema_problems(path: Path, schema: pa.Schema) -> list[Problem]:
         elif name not in found and column in found:
             problems[column] = f"must be a struct, is {found[column]}"
         elif name not in found:
-            problems[name] = "the field is missing"
+            if name not in OPTIONAL:
+                problems[name] = "the field is missing"
         elif not same_type(wanted, found[name]):
             problems[name] = f"must be {wanted}, is {found[name]}"
     return [Problem(str(path), None, name, message) for name, message in problems.items()]

@@ -12,9 +12,10 @@ Every row that was read is either written or stands in the rejects file: `read =
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -22,15 +23,18 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from mixed_r1_verl.core.code import code_digest
+from mixed_r1_verl.core.config import suggestion
 from mixed_r1_verl.core.files import Busy, link, lock, publish_folder, sha256_of, write_text
 from mixed_r1_verl.core.rows import DataError, Reject
+from mixed_r1_verl.data.boxes import check_frame
 from mixed_r1_verl.data.chunks import ChunkRun
-from mixed_r1_verl.data.convert_row import Job, Options
+from mixed_r1_verl.data.convert_row import Converted, ImageCache, Job, Options, convert_row
 from mixed_r1_verl.data.converter import Converter
 from mixed_r1_verl.data.raw import RawFolder
 from mixed_r1_verl.data.schema import parquet_writer
+from mixed_r1_verl.data.truth import reward_with
 
-__all__ = ["Options", "Summary", "convert_dataset", "converter_code"]
+__all__ = ["Options", "Summary", "convert_dataset", "converter_code", "explain_rows"]
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,8 @@ class Summary:
         read, written, rejected: `read = written + rejected`.
         reasons: number of rejects by `stage/reason`.
         rewards: number of written rows by reward kind.
+        how: number of written rows by what a generic converter went by.
+        dropped_turns: exchanges of conversations that became no row.
         files: name, rows and SHA-256 of each parquet file.
         resumed_chunks: chunks that an earlier, interrupted run had finished.
     """
@@ -55,6 +61,8 @@ class Summary:
     reasons: dict[str, int]
     rewards: dict[str, int]
     files: list[dict[str, Any]]
+    how: dict[str, int]
+    dropped_turns: int
     resumed_chunks: int = 0
 
 
@@ -83,13 +91,17 @@ def convert_dataset(
         DataError: the input cannot be used, the output is in the way, or no row at all could be converted.
     """
     single = output.suffix == ".parquet"
-    if options.split not in converter.splits:
-        raise DataError(f"{converter.name} has no split {options.split!r}; it has {', '.join(converter.splits)}")
+    converter.check_split(options.split)
+    converter.check_told(raw.told)
+    check_frame(raw.told.box_frame or "pixel")
+    kinds = reward_with(options.reward).kinds
+    if raw.told.reward and raw.told.reward not in kinds:
+        raise DataError(f"unknown reward {raw.told.reward!r}{suggestion(raw.told.reward, kinds)}")
     if single and output.is_dir():
         raise DataError(f"{output} is a folder; choose another --output or remove it")
     if not single and output.is_dir() and any(output.iterdir()) and not (output / "summary.json").is_file():
         raise DataError(f"{output} holds files that no conversion wrote; choose another --output or empty it")
-    raw = replace(raw, custom=tuple(options.reward.get("custom", ())))
+    raw = replace(raw, told=replace(raw.told, custom=tuple(options.reward.get("custom", ()))))
     job = Job(converter, raw, options, output.with_name((output.stem if single else output.name) + "_images"))
     partial = output.with_name(output.name + ".partial")
     try:
@@ -123,6 +135,16 @@ def convert_dataset(
         raise DataError(f"another run is writing {output}; wait for it or choose another --output") from None
 
 
+def explain_rows(
+    converter: Converter, raw: RawFolder, options: Options, count: int
+) -> Iterator[tuple[str, Converted | Reject]]:
+    """What would come of the first rows of a source, each with its place; nothing is written."""
+    job = Job(converter, raw, replace(options, images="bytes"), raw.root)
+    cache = ImageCache()
+    for index, row in enumerate(islice(converter.rows(raw, options.split), count)):
+        yield row.where, convert_row(job, index, row, cache)
+
+
 def converter_code(converter: Converter, custom: Mapping[str, str] = MappingProxyType({})) -> str:
     """Digest of all code that shapes or judges the rows of a converter: its own, the core's, the rewards'.
 
@@ -143,6 +165,7 @@ def _task(job: Job) -> dict[str, Any]:
         "versions": {name: version(name) for name in ("mixed-r1-verl", "pyarrow", "pillow")},
         "root": str(job.raw.root.resolve()),
         "image_roots": [str(root.resolve()) for root in job.raw.image_roots],
+        "told": json.loads(json.dumps(asdict(job.raw.told))),
         # The number of workers does not change the result, so it may differ when a run is resumed.
         "options": {key: value for key, value in asdict(job.options).items() if key != "workers"},
     }
@@ -174,6 +197,8 @@ def _summary(run: ChunkRun, rejects: list[Reject]) -> Summary:
         reasons=dict(sorted(Counter(f"{reject.stage}/{reject.reason}" for reject in rejects).items())),
         rewards=dict(sorted(rewards.items())),
         files=[],
+        how=dict(sorted(sum((Counter(chunk.how) for chunk in run.chunks), Counter[str]()).items())),
+        dropped_turns=sum(chunk.dropped_turns for chunk in run.chunks),
         resumed_chunks=run.resumed,
     )
 

@@ -2,9 +2,9 @@
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mixed_r1_verl.core.boxes import format_boxes
 from mixed_r1_verl.core.rows import Reject, RowError
@@ -59,7 +59,26 @@ class Job:
     image_folder: Path
 
 
-def convert_row(job: Job, index: int, row: Row, cache: ImageCache) -> dict[str, Any] | Reject:
+def example_of(job: Job, row: Row) -> Example:
+    """What the converter makes of a row, with what the user says of all rows.
+
+    Raises:
+        RowError: see the converter.
+    """
+    told = job.raw.told
+    example = job.converter.convert(row, told) if job.converter.generic else job.converter.convert(row)
+    given = {name: getattr(told, name) for name in ("reward", "data_source", "answer_type") if getattr(told, name)}
+    return replace(example, **given) if given else example
+
+
+class Converted(NamedTuple):
+    """The parquet row that came of a row of the source, and the example in between."""
+
+    row: dict[str, Any]
+    example: Example
+
+
+def convert_row(job: Job, index: int, row: Row, cache: ImageCache) -> Converted | Reject:
     """The parquet row that comes of a row of the source, or why none does.
 
     Args:
@@ -74,18 +93,19 @@ def convert_row(job: Job, index: int, row: Row, cache: ImageCache) -> dict[str, 
         if isinstance(row.data, RowError):
             raise row.data
         stage = "convert"
-        example = job.converter.convert(row)
+        example = example_of(job, row)
         source = example.data_source or source
         stage = "image"
-        stored = [_stored_image(job, image, cache) for image in example.images]
+        names = [job.raw.locate(*image) if isinstance(image, tuple) else image for image in example.images]
+        stored = [_stored_image(job, image, cache) for image in names]
         width, height = (stored[0].width, stored[0].height) if stored else (0, 0)
         stage = "boxes"
         ground_truth = example.answer
         if example.reward == "iou":
-            ground_truth = format_boxes([box[:4] for box in place_boxes(example, stored)])
+            ground_truth = format_boxes(place_boxes(example, stored))
         stage = "validate"
         kind = _check_truth(job.options, example, ground_truth, width, height)
-        cells = [_image_cell(job, image, data) for image, data in zip(example.images, stored, strict=True)]
+        cells = [_image_cell(job, image, data) for image, data in zip(names, stored, strict=True)]
         built = build_row(
             example,
             data_source=source,
@@ -100,7 +120,7 @@ def convert_row(job: Job, index: int, row: Row, cache: ImageCache) -> dict[str, 
         )
         # Whatever Arrow refuses must be found here, where it costs one row, and not when the row group is written.
         check_types(built)
-        return built
+        return Converted(built, example)
     except RowError as error:
         return Reject(source, row.where, error.field, error.reason, stage, error.detail)
     except UnicodeEncodeError as error:
@@ -135,7 +155,8 @@ def _check_truth(options: Options, example: Example, ground_truth: str, width: i
         raise RowError("answer", "empty")
     if not example.question.strip():
         raise RowError("question", "empty")
-    extra_info = {"choices": example.choices, "question": example.question, "width": width, "height": height}
+    extra_info: dict[str, Any] = {"choices": example.choices, "question": example.question}
+    extra_info |= {"width": width, "height": height, "answer_type": example.answer_type}
     try:
         if not options.check_gold:
             reward.parse(example.reward, ground_truth, extra_info)

@@ -9,9 +9,14 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from mixed_r1_verl.core.boxes import BoxFrame
-from mixed_r1_verl.data.raw import RawFolder, Row
+from mixed_r1_verl.core.config import suggestion
+from mixed_r1_verl.core.rows import DataError
+from mixed_r1_verl.data.raw import RawFolder, Row, Told
+
+ANSWER_TYPES = ("choice", "yes_no", "number", "year", "date", "label", "list", "set", "expression")
+BoxFormat = Literal["xyxy", "xywh", "either"]
 
 
 @dataclass(frozen=True)
@@ -23,27 +28,37 @@ class Example:
         question: the question as published.
         reward: reward kind that scores it.
         answer: ground truth as text, for every reward but `iou`; a JSON list of strings for several references.
-        images: path of each image relative to the raw folder (or to `--image-root`), or its encoded bytes.
+        images: path of each image relative to the raw folder (or to `--image-root`), or several of which the first
+            that is there counts, or its encoded bytes.
         choices: option texts in order A, B, C, ….
-        boxes: ground truth of `iou`: (x1, y1, x2, y2), x1 < x2, y1 < y2.
-        box_frame: frame of `boxes`; `pixel` is pixels of the first image, 0-based, right and lower edge exclusive.
+        boxes: ground truth of `iou`: (x1, y1, x2, y2), x1 < x2, y1 < y2. Labels stay where they differ.
+        box_frame: frame of `boxes`, see `mixed_r1_verl.data.boxes`; `pixel` is pixels of the first image, 0-based,
+            right and lower edge exclusive.
+        box_format: what four numbers mean; with `either` a row where corners and x, y, width, height fit is refused.
         box_size: (width, height) of the picture on which the boxes were drawn, where the dataset states it. Boxes are
             rescaled when the picture was stored in another size of like shape, and rejected when shapes differ.
         ability: verl's `ability` column; the reward kind when empty.
         data_source: overrides the converter's own name, for converters that read several datasets.
+        answer_type: what the answer is (`choice`, `number`, …), where the dataset knows; empty leaves it to the reward.
+        how: what a generic converter went by; a run counts its rows by it.
+        dropped_turns: turns of the record that became no row.
     """
 
     id: str
     question: str
     reward: str
     answer: str = ""
-    images: tuple[str | bytes, ...] = ()
+    images: tuple[str | bytes | tuple[str, ...], ...] = ()
     choices: tuple[str, ...] = ()
     boxes: tuple[Sequence[float], ...] = ()
-    box_frame: BoxFrame = "pixel"
+    box_frame: str = "pixel"
+    box_format: BoxFormat = "xyxy"
     box_size: tuple[int, int] | None = None
     ability: str = ""
     data_source: str = ""
+    answer_type: str = ""
+    how: str = ""
+    dropped_turns: int = 0
 
 
 @dataclass(frozen=True)
@@ -55,19 +70,44 @@ class Converter:
         rows: `(raw, split) -> iterator of Row`; each `Row` becomes one parquet row or one reject. Raises `DataError`
             when a file as a whole cannot be used.
         convert: `row -> Example`; raises `RowError`. Both are module-level functions, so that workers can import them.
-        splits: names that `--split` accepts; the first is the default.
+        splits: names that `--split` accepts, the first is the default; `*` among them stands for any other.
         licence: licence of the raw data.
         source: where the raw data comes from.
         default_input: the raw folder when the user names none, for data that comes with a Python package.
+        generic: reads records of any layout: the user may name columns and say what boxes mean, and `convert` is
+            `(row, raw.told) -> Example`.
     """
 
     name: str
     rows: Callable[[RawFolder, str], Iterator[Row]]
-    convert: Callable[[Row], Example]
+    convert: Callable[..., Example]
     splits: tuple[str, ...]
     licence: str
     source: str
     default_input: Callable[[], Path | None] | None = None
+    generic: bool = False
+
+    def check_split(self, split: str) -> None:
+        """Refuses a split that the dataset does not have.
+
+        Raises:
+            DataError: naming those that it has.
+        """
+        if split not in self.splits and "*" not in self.splits:
+            raise DataError(f"{self.name} has no split {split!r}; it has {', '.join(self.splits)}")
+
+    def check_told(self, told: Told) -> None:
+        """Refuses what cannot be told to a converter that knows its dataset.
+
+        Raises:
+            DataError: naming the option.
+        """
+        given = [name for name in ("columns", "box_frame", "box_format", "turns") if getattr(told, name)]
+        if given and not self.generic:
+            option = given[0].removesuffix("s").replace("_", "-")
+            raise DataError(f"{self.name} knows its columns and boxes; --{option} is for generic converters only")
+        if told.answer_type and told.answer_type not in ANSWER_TYPES:
+            raise DataError(f"unknown answer type {told.answer_type!r}{suggestion(told.answer_type, ANSWER_TYPES)}")
 
 
 def references_json(references: Sequence[str]) -> str:

@@ -212,7 +212,7 @@ def place_id(row: Row) -> str:
         >>> place_id(Row("data/a.jsonl:7", None)), place_id(Row("a.json#x/1", None))
         ('data/a.jsonl/7', 'a.json/x/1')
     """
-    return re.sub(r"(\.jsonl?)[#:]", r"\1/", row.where, count=1)
+    return re.sub(r"(\.(?:jsonl?|parquet|[ct]sv))[#:]", r"\1/", row.where, count=1)
 
 
 def stem(name: str) -> str:

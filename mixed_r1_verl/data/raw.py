@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 from xml.etree import ElementTree
 
 from mixed_r1_verl.core.rows import DataError, RowError
@@ -38,6 +38,34 @@ class Row(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Told:
+    """What the user says of a dataset, so that nobody has to guess; empty where nothing was said.
+
+    Attributes:
+        columns: pairs of a field's name and the column that holds it, `reward_model.ground_truth` for a nested one.
+        box_frame: frame of the boxes, see `mixed_r1_verl.data.boxes.FRAMES`.
+        box_format: `xyxy` (corners) or `xywh`.
+        reward: kind of every row.
+        answer_type: type of every answer.
+        data_source: the `data_source` of every row.
+        turns: `first` or `all` exchanges of a conversation.
+        custom: names of reward kinds of the user's own, which records may name beside the built-in ones.
+    """
+
+    columns: tuple[tuple[str, str], ...] = ()
+    box_frame: str = ""
+    box_format: Literal["", "xyxy", "xywh"] = ""
+    reward: str = ""
+    answer_type: str = ""
+    data_source: str = ""
+    turns: Literal["", "first", "all"] = ""
+    custom: tuple[str, ...] = ()
+
+
+UNTOLD = Told()
+
+
+@dataclass(frozen=True)
 class RawFolder:
     """A raw dataset folder and the further folders in which its images may lie.
 
@@ -46,16 +74,14 @@ class RawFolder:
         image_roots: folders that the user gave as `--image-root`.
         trusted: folders into which links may lead besides these (the blob store of a hub snapshot).
         only: the one file in `root` that is to be read, for converters that otherwise read all record files.
-        columns: what the user calls the columns of a table: pairs of a field's name and its column.
-        custom: names of the reward kinds of the user's own, which records may name beside the built-in ones.
+        told: what the user says of the dataset.
     """
 
     root: Path
     image_roots: tuple[Path, ...] = ()
     trusted: tuple[Path, ...] = field(default=())
     only: str = ""
-    columns: tuple[tuple[str, str], ...] = ()
-    custom: tuple[str, ...] = ()
+    told: Told = UNTOLD
 
     def __post_init__(self) -> None:
         for folder in (self.root, *self.image_roots):
@@ -86,19 +112,24 @@ class RawFolder:
         return sorted(path.relative_to(self.root).as_posix() for path in found)
 
     def record_files(self) -> list[str]:
-        """The JSON and JSON-lines files of a generic dataset: the one that the user named, or all of the folder.
+        """The record files of a generic dataset: the one that the user named, or the folder's of the first type it has.
 
         Raises:
             DataError: there is none.
         """
-        names = [self.only] if self.only else [*self.glob("**/*.json"), *self.glob("**/*.jsonl")]
+        types = (("json", "jsonl"), ("parquet",), ("tsv", "csv"))
+        found = ([name for ending in group for name in self.glob(f"**/*.{ending}")] for group in types)
+        names = [self.only] if self.only else next((names for names in found if names), [])
         if not names:
-            raise DataError(f"{self.root} holds no .json or .jsonl file")
+            raise DataError(f"{self.root} holds no .json, .jsonl, .parquet, .tsv or .csv file")
         return sorted(names)
 
     def records(self, name: str) -> Iterator[Row]:
-        """The records of a JSON or JSON-lines file, whichever it is."""
-        yield from self.json_lines(name) if name.endswith(".jsonl") else self.json_rows(name)
+        """The records of a JSON, JSON-lines, TSV or CSV file, whichever it is."""
+        if name.endswith((".tsv", ".csv")):
+            yield from self.csv_rows(name, delimiter="\t" if name.endswith(".tsv") else ",")
+        else:
+            yield from self.json_lines(name) if name.endswith(".jsonl") else self.json_rows(name)
 
     def locate(self, *names: str) -> str:
         """The first of several names under which a picture is there; the first name where it is nowhere."""

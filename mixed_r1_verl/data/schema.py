@@ -46,8 +46,11 @@ EXTRA_INFO_TYPE = pa.struct(
         ("question", pa.string()),
         ("width", pa.int64()),
         ("height", pa.int64()),
+        ("answer_type", pa.string()),
     ]
 )
+# Columns that files of an earlier version lack; whoever reads rows does without them.
+OPTIONAL = frozenset(("extra_info.answer_type",))
 
 
 @lru_cache(maxsize=2)
@@ -159,6 +162,7 @@ def build_row(
             "question": example.question,
             "width": width,
             "height": height,
+            "answer_type": example.answer_type or ("choice" if example.choices else ""),
         },
     }
 

@@ -57,7 +57,7 @@ def test_list_of_one_converter(run):
         ("parquet", ["question=asks"], 1, "has no column 'asks' (--column question=asks)"),
         ("parquet", ["prompt=ask"], 1, "'prompt' is none of question, answer"),
         ("parquet", ["question"], 2, "FIELD=COLUMN"),
-        ("chartqa", ["question=ask"], 2, "--column goes with the converter parquet"),
+        ("chartqa", ["question=ask"], 2, "--column is for generic converters only"),
     ],
 )
 def test_column_map(run, raw, tmp_path, converter, columns, code, message):
@@ -71,7 +71,10 @@ def test_column_map(run, raw, tmp_path, converter, columns, code, message):
     if not code:
         (converted,) = pq.read_table(output).to_pylist()
         assert converted["extra_info"]["question"] == "What colour?"
-        assert (converted["extra_info"]["id"], converted["extra_info"]["reward"]) == ("parquet/train/k1", "matching")
+        assert (converted["extra_info"]["id"], converted["extra_info"]["reward"]) == (
+            "parquet/train/train.parquet/k1",
+            "matching",
+        )
         assert converted["reward_model"]["ground_truth"] == "black"
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 from mixed_r1_verl.core.rows import Reject
 from mixed_r1_verl.data import Converter, Example, RawFolder, Row, RowError
 from mixed_r1_verl.data.convert import Options, convert_dataset
-from mixed_r1_verl.data.convert_row import ImageCache, Job, convert_row
+from mixed_r1_verl.data.convert_row import Converted, ImageCache, Job, convert_row
 
 
 def test_counts_add_up_and_every_fault_has_its_reason(listed, tmp_path):
@@ -137,7 +137,7 @@ def test_rows_whose_kind_could_not_score_them(changes, field, reason):
     example = replace(Example("1", "Q?", "matching", "yes"), **changes)
     outcome = converted(example)
     assert (outcome.field, outcome.reason, outcome.stage) == (field, reason, "validate")
-    assert isinstance(converted(example, check_gold=False), dict) == (reason == "gold_not_right")
+    assert isinstance(converted(example, check_gold=False), Converted) == (reason == "gold_not_right")
 
 
 def length_reward(answer, ground_truth, *, question):
@@ -146,6 +146,6 @@ def length_reward(answer, ground_truth, *, question):
 
 def test_rows_of_a_kind_of_ones_own():
     reward = {"custom": {"length": f"{__name__}:length_reward"}}
-    row = converted(Example("1", "How long?", "length", "short"), reward=reward)
+    row = converted(Example("1", "How long?", "length", "short"), reward=reward).row
     assert row["extra_info"]["reward"] == row["ability"] == "length"
     assert row["prompt"][0]["content"].startswith("How long?\nAnswer the question. Reply as <think>")

@@ -56,6 +56,7 @@ def test_row_field_by_field():
             "question": "Is it red?",
             "width": 4,
             "height": 5,
+            "answer_type": "",
         },
     }
 

@@ -13,7 +13,7 @@ from PIL import Image
 from real_samples import Sample, convert_sample, name_of
 
 from mixed_r1_verl.data.convert import Options, Summary, convert_dataset
-from mixed_r1_verl.data.raw import RawFolder
+from mixed_r1_verl.data.raw import UNTOLD, RawFolder, Told
 from mixed_r1_verl.data.registry import get_converter
 
 FORMAT = "Reply as <think>your reasoning</think><answer>your answer</answer>."
@@ -32,10 +32,17 @@ def convert(tmp_path: Path) -> Callable[..., Converted]:
     """Runs a converter of the registry on a folder."""
 
     def run(
-        name: str, folder: Path, split: str, *, image_root: Path | None = None, suffix: str = "", **options: Any
+        name: str,
+        folder: Path,
+        split: str,
+        *,
+        image_root: Path | None = None,
+        suffix: str = "",
+        told: Told = UNTOLD,
+        **options: Any,
     ) -> Converted:
         output = tmp_path / f"{name}-{split}{suffix}.parquet"
-        raw = RawFolder(folder, (image_root,) if image_root else ())
+        raw = RawFolder(folder, (image_root,) if image_root else (), told=told)
         summary = convert_dataset(get_converter(name), raw, output, Options(split=split, **options))
         rows = pq.read_table(output).to_pylist()
         lines = output.with_name(f"{output.stem}.rejects.jsonl").read_text(encoding="utf-8").splitlines()
@@ -76,6 +83,7 @@ def expected_row(
     choices: tuple[str, ...] = (),
     shown: str | None = None,
     ability: str | None = None,
+    answer_type: str | None = None,
 ) -> dict[str, Any]:
     """A whole row, spelt out; `shown` is the question with its options as the prompt shows them."""
     return {
@@ -98,6 +106,7 @@ def expected_row(
             "question": question,
             "width": size[0],
             "height": size[1],
+            "answer_type": ("choice" if choices else "") if answer_type is None else answer_type,
         },
     }
 

@@ -87,7 +87,7 @@ def test_ms_swift(tmp_path, convert, picture, expected, write_json):
     assert [r[2:] for r in result.rejects] == [
         ("image", "image_is_url"),
         ("history", "needs_history"),
-        ("query", "missing"),
+        ("question", "missing"),
     ]
 
 

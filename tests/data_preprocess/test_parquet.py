@@ -54,7 +54,7 @@ def test_usual_columns(tmp_path, convert, expected):
         expected(
             "parquet",
             "train",
-            "a",
+            "data/train-00000-of-00001.parquet/a",
             0,
             "matching",
             "By number?",
@@ -75,7 +75,7 @@ def test_usual_columns(tmp_path, convert, expected):
 @pytest.mark.parametrize(
     ("columns", "reward", "truth"),
     [
-        ({"query": "How many?", "label": ["140300"]}, "matching", "140300"),
+        ({"query": "How many?", "label": ["140300"]}, "chart", "140300"),
         ({"problem": "<image>How many?", "answer": "\\frac{1}{2}"}, "math", "\\frac{1}{2}"),
         ({"question": "What?", "answer": 3.0}, "matching", "3"),
         ({"text": "Where?", "solution": "[1, 2, 3, 4]"}, "iou", "[[1,2,3,4]]"),

@@ -1,0 +1,299 @@
+"""What a record of any layout says, once its exchange is known: question, kind, answer, options, boxes, and by what.
+
+No converter: the part of `generic` that decides.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from mixed_r1_verl.data_preprocess.chat import IMAGES, Turn
+from mixed_r1_verl.data_preprocess.evidence import (
+    BARE,
+    Boxes,
+    asks_for_boxes,
+    boxes_in,
+    final_answer,
+    infer,
+    read_boxes,
+)
+
+from mixed_r1_verl.data import RowError, references_json
+from mixed_r1_verl.data.converter import BoxFormat
+from mixed_r1_verl.data.fields import one_line, scalar_text, text_list
+from mixed_r1_verl.data.markup import mark_in
+from mixed_r1_verl.data.options import CHOICES, choice_letter, choices_of, literal, split_choices
+from mixed_r1_verl.data.raw import Told
+from mixed_r1_verl.rewards.kinds import KINDS
+
+# What `--column` can name, and the columns that are looked for otherwise.
+FIELDS = {
+    "question": ("question", "query", "problem", "text", "instruction", "prompt"),
+    "answer": (
+        *("answer", "answers", "label", "ground_truth", "solution", "gt_answer", "response", "output", "caption"),
+        *("captions", "correct_choice_idx", "multiple_choice_answer"),
+    ),
+    "choices": CHOICES,
+    "image": IMAGES,
+    "id": ("id", "question_id", "pid", "qid"),
+    "reward": ("reward",),
+    "context": ("hint", "context", "passage"),
+}
+CAPTIONS = ("caption", "captions")
+BOX_COLUMNS = ("bbox", "bboxes", "boxes", "box", "bounding_box", "bbox_2d")
+# Columns that tell a layout, and what is known of it then.
+LAYOUTS: tuple[tuple[str, frozenset[str], dict[str, str]], ...] = (
+    ("ChartQA", frozenset(("query", "label")), {"reward": "chart"}),
+    ("A-OKVQA", frozenset(("choices", "correct_choice_idx")), {"answer": "correct_choice_idx"}),
+)
+# What records call the kind of their answers (OneThinker and Video-R1: problem_type; verl: ability and data_source).
+KIND_COLUMNS = ("problem_type", "ability", "data_source", "question_type")
+KIND_WORDS = {
+    "multiple choice": "matching",
+    "math": "math",
+    "geometry3k": "math",
+    "geo3k": "math",
+    "gsm8k": "math",
+    "math_dapo": "math",
+    "ocr": "open_ended",
+    "free-form": "open_ended",
+    "detection": "iou",
+    "spatial grounding": "iou",
+    "grounding": "iou",
+}
+_NOT_CONTEXT = ("", "n/a", "none", "nan")
+_PLACEHOLDER = re.compile(r"<(ref-object|bbox)>")
+
+
+class Said(NamedTuple):
+    """What a record says, as an example has it."""
+
+    question: str
+    reward: str
+    how: str
+    answer: str = ""
+    choices: tuple[str, ...] = ()
+    boxes: Boxes | None = None
+    box_format: BoxFormat = "xyxy"
+    answer_type: str = ""
+
+
+def said(value: dict[str, Any], turn: Turn, told: Told, columns: dict[str, str]) -> Said:
+    """Reads a record.
+
+    Args:
+        value: the record, its columns under the names of `FIELDS`.
+        turn: its exchange; the answer may stand in a column.
+        told: what the user says.
+        columns: field to column, as the user or the layout maps them.
+
+    Raises:
+        RowError: where it does not say enough, or two things; the detail names the option that mends it.
+    """
+    extra = value["extra_info"] if isinstance(value.get("extra_info"), dict) else {}
+    stated, source = _stated_kind(value, extra, told)
+    if not stated and columns.get("answer", next((key for key in FIELDS["answer"] if value.get(key)), "")) in CAPTIONS:
+        stated, source = "open_ended", "a column of captions"
+    question = turn.question
+    context = next((text_of(value, key) for key in FIELDS["context"] if text_of(value, key)), "")
+    if context.strip().lower() not in _NOT_CONTEXT and not question.startswith(context.strip()):
+        question = f"{context.strip()}\n{question}"
+    objects = _objects(value, question, turn.answer)
+    if objects:
+        return _boxes_said(objects[0], objects[1], told, source or "ms-swift's objects", "xyxy")
+    answer, column = _answer(value, turn)
+    if column == "answer" and "answer" in columns:
+        column = columns["answer"].rpartition(".")[2]
+    box_column = next((key for key in BOX_COLUMNS if isinstance(value.get(key), list) and value[key]), "")
+    if box_column and (stated == "iou" or answer is None):
+        answer, column = value[box_column], box_column
+    elif box_column and not stated and "answer" not in columns:
+        detail = f"{column or 'the words'} and {box_column} fit; say --column answer={box_column} or --reward KIND"
+        raise RowError("answer", "two_kinds", detail)
+    if answer is None:
+        fields = ", ".join(FIELDS["answer"][:5])
+        raise RowError("answer", "missing", f"none of {fields}, …; name it: --column answer=COLUMN")
+    choices, place = choices_of(value)
+    if not choices:
+        choices, place = choices_of(extra)
+    asked, listed = split_choices(question)
+    if listed and (not choices or list(listed) == list(choices)) and stated in ("", "matching"):
+        question, choices, place = asked, choices or listed, place or "the question"
+    if choices and stated in ("", "matching"):
+        return Said(
+            question, "matching", f"options in {place}", _letter(answer, choices), choices, answer_type="choice"
+        )
+    found_at = ""
+    if not isinstance(answer, list | tuple | dict):
+        answer, found_at = final_answer(scalar_text({"answer": answer}, "answer"))
+    if stated in ("", "iou"):
+        found = _boxes(answer, stated)
+        if found:
+            own_column = column in BOX_COLUMNS
+            if found.how == BARE and not (stated or own_column or asks_for_boxes(question)):
+                detail = f"{str(answer)[:60]} may be boxes (--reward iou) or a list of values (--reward chart)"
+                raise RowError("answer", "two_kinds", detail)
+            unsure = own_column and column != "bbox_2d" and not isinstance(answer, str)
+            return _boxes_said(question, found, told, source or found.how, "either" if unsure else "xyxy")
+    if isinstance(answer, list | tuple):
+        return _several(question, list(answer), stated, source, told)
+    text = scalar_text({"answer": answer}, "answer")
+    kind, why = _kind(text, stated, source, told)
+    how = f"{why}, {found_at}" if found_at else why
+    return Said(question, kind, how, text, answer_type=text_of(extra, "answer_type"))
+
+
+def _kind(answer: str, stated: str, source: str, told: Told) -> tuple[str, str]:
+    """The kind of a row without options or boxes, and by what."""
+    if stated:
+        mark = mark_in(answer)
+        if mark and mark.reason != "point":
+            raise RowError("answer", mark.reason, mark.message)
+        return stated, source
+    return ("matching", "--answer-type label") if told.answer_type == "label" else infer(answer)
+
+
+def _stated_kind(value: dict[str, Any], extra: dict[str, Any], told: Told) -> tuple[str, str]:
+    """The kind that the user or the record names, and where; empty where nobody does."""
+    if told.reward:
+        return told.reward, "--reward"
+    for holder, place in ((extra, "extra_info.reward"), (value, "reward")):
+        kind = holder.get("reward")
+        if isinstance(kind, str) and (kind in KINDS or kind in told.custom):
+            return kind, place
+    for name, needed, known in LAYOUTS:
+        if needed <= value.keys() and "reward" in known:
+            return known["reward"], f"the layout of {name}"
+    for key in KIND_COLUMNS:
+        word = text_of(value, key).rpartition("/")[2].strip().lower()
+        if word in KIND_WORDS:
+            return KIND_WORDS[word], f"{key} {word!r}"
+    return "", ""
+
+
+def _answer(value: dict[str, Any], turn: Turn) -> tuple[Any, str]:
+    """The answer as the record has it, and its column."""
+    model = value.get("reward_model")
+    if isinstance(model, dict) and model.get("ground_truth") is not None:
+        return model["ground_truth"], "ground_truth"
+    if turn.answer:
+        return turn.answer, ""
+    for key in FIELDS["answer"]:
+        found = value.get(key)
+        if found is not None and found != "" and found != []:
+            return found, key
+    return None, ""
+
+
+def _boxes(answer: Any, stated: str) -> Boxes | None:
+    try:
+        return read_boxes(answer)
+    except RowError as error:
+        if stated != "iou" or error.reason != "boxes_in_prose":
+            raise
+        return boxes_in(answer)
+
+
+def _letter(answer: Any, choices: tuple[str, ...]) -> str:
+    if isinstance(answer, list | tuple) and len(answer) == 1:
+        answer = answer[0]
+    if isinstance(answer, list | tuple):
+        raise RowError("answer", "several_options", f"{len(answer)} right options, and a row has one")
+    try:
+        return choice_letter(answer, choices)
+    except RowError as error:
+        if not isinstance(answer, str) or error.reason != "answer_not_in_choices":
+            raise
+        text, how = final_answer(answer)
+        if not how:
+            raise
+        return choice_letter(text, choices)
+
+
+def _boxes_said(question: str, boxes: Boxes, told: Told, how: str, box_format: str) -> Said:
+    if boxes.frame == "?" and not told.box_frame:
+        detail = "<|box_start|> is 0-1000 (Qwen2-VL) or pixels (Qwen2.5-VL): say --box-frame norm1000 or pixel"
+        raise RowError("answer", "frame_unknown", detail)
+    frame = told.box_frame or boxes.frame or "pixel"
+    how = f"{how}, {told.box_format or box_format} in {frame}{'' if told.box_frame or boxes.frame else ' (not said)'}"
+    return Said(question, "iou", how, boxes=boxes._replace(frame=frame), box_format=told.box_format or box_format)
+
+
+def _several(question: str, answers: list[Any], stated: str, source: str, told: Told) -> Said:
+    """Several answers: one that most people gave, or references of a description."""
+    if answers and all(isinstance(one, dict) and isinstance(one.get("answer"), str) for one in answers):
+        answers = [one["answer"] for one in answers]  # VQA's form
+    texts = [text.strip() for text in text_list({"answer": answers}, "answer") if text.strip()]
+    if not texts:
+        raise RowError("answer", "missing", "the list of answers is empty")
+    counts = Counter(texts)
+    best, votes = counts.most_common(1)[0]
+    distinct = list(counts)
+    if stated == "open_ended" or (not stated and len(distinct) > 1 and votes == 1 and _are_sentences(distinct)):
+        why = f"{source or 'sentences'}, {len(distinct)} references"
+        return Said(question, "open_ended", why, references_json([one_line(text) for text in distinct]))
+    if len(distinct) > 1 and 2 * votes < len(texts) + 1:
+        detail = f"{len(distinct)} different answers, none given by most: {', '.join(distinct)[:80]}"
+        raise RowError("answer", "disagreement", f"{detail}; name one column with --column answer=COLUMN")
+    best, found_at = final_answer(best)
+    kind, why = _kind(best, stated, source, told)
+    notes = ([found_at] if found_at else []) + (["the majority of answers"] if len(texts) > 1 else [])
+    return Said(question, kind, ", ".join([why, *notes]), best)
+
+
+def _are_sentences(texts: Sequence[str]) -> bool:
+    return all(len(text.split()) > 2 for text in texts)
+
+
+def _objects(value: dict[str, Any], question: str, answer: str) -> tuple[str, Boxes] | None:
+    """Question and boxes of ms-swift's `objects`, put in the places that the texts keep for them."""
+    if "<bbox>" not in answer and "<bbox>" not in question and "<ref-object>" not in question:
+        return None
+    found = literal(value["objects"]) if isinstance(value.get("objects"), str) else value.get("objects")
+    if isinstance(found, list) and all(isinstance(one, dict) for one in found):  # the form of ms-swift 2
+        names = [one.get("caption") for one in found]
+        kind = next((one.get("bbox_type") for one in found), None)
+        found = {"ref": names, "bbox": [one.get("bbox") for one in found], "bbox_type": kind}
+    if not isinstance(found, dict) or not isinstance(found.get("bbox"), list):
+        raise RowError("objects", "missing", "no objects.bbox fills the places <bbox> and <ref-object>")
+    refs, boxes = iter(found.get("ref") or ()), iter(found["bbox"])
+    if "<bbox>" in question:
+        raise RowError("question", "box_in_question", "the question holds boxes, whose frame depends on the model")
+    if any(found.get("image_id") or ()):
+        raise RowError("objects", "other_picture", "boxes of a picture that is not the first")
+    used_boxes, names = [], []
+
+    def fill(match: re.Match[str]) -> str:
+        if match[1] == "ref-object":
+            names.append(str(next(refs, None) or ""))
+            return names[-1]
+        used_boxes.append(next(boxes, None))
+        return ""
+
+    question = _PLACEHOLDER.sub(fill, question)
+    named_in_question = len(names)
+    rest = _PLACEHOLDER.sub(fill, answer)
+    for name in names[named_in_question:]:
+        rest = rest.replace(name, "", 1)
+    if any(character.isalnum() for character in rest):
+        raise RowError("answer", "boxes_in_prose", f"words beside <bbox>: {rest[:60]!r}; leave the boxes alone")
+    if "" in names or not used_boxes or None in used_boxes:
+        raise RowError("objects", "missing", "fewer objects than places for them")
+    parsed = read_boxes(used_boxes)
+    if parsed is None or len(parsed.boxes) != len(used_boxes):
+        raise RowError("objects", "malformed_box", "not four numbers each (a point has no reward)")
+    kind = str(found.get("bbox_type") or "real")
+    frames = {"real": "pixel", "norm1": "norm1", "norm_1": "norm1", "norm1000": "norm1000", "norm_1000": "norm1000"}
+    if kind not in frames:
+        raise RowError("objects", "frame_unknown", f"bbox_type {kind!r}; say --box-frame")
+    own = names[named_in_question:]
+    labelled = parsed.boxes
+    if len(own) == len(labelled):
+        labelled = tuple(box._replace(label=name) for box, name in zip(labelled, own, strict=True))
+    return question, Boxes(labelled, frames[kind], "objects")
+
+
+def text_of(value: dict[str, Any], key: str) -> str:
+    """The text of a column; empty where it is none."""
+    return value[key] if isinstance(value.get(key), str) else ""
