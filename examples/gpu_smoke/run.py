@@ -3,6 +3,7 @@
     python examples/gpu_smoke/run.py                              # Qwen2.5-VL-3B's shape on every GPU of this machine
     python examples/gpu_smoke/run.py --data data/chartqa.parquet  # your own rows
     python examples/gpu_smoke/run.py --size tiny                  # a few million parameters; also without a GPU
+    python examples/gpu_smoke/run.py --all                        # steps 1 to 6 of docs/gpus.md, into one file
 
 Further arguments are Hydra overrides for main_ppo. Nothing is downloaded. Where the recipe does not fit, the overrides
 that `mixed-r1 plan` finds are taken, and printed. The result is `summary.json` in the output folder and a table of
@@ -31,6 +32,7 @@ from mixed_r1_verl.plan.settings import compose
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from examples.demo.memory import PeakMemory
+from examples.gpu_smoke.first_hour import first_hour, plan_steps
 from examples.gpu_smoke.model import SIZES, build
 
 console = Console(width=None if sys.stdout.isatty() else 110)
@@ -231,6 +233,21 @@ def show(summary: dict[str, Any]) -> None:
     )
 
 
+def show_first_hour(file: Path, steps: list[dict[str, Any]]) -> None:
+    """Print how each step ended, and what did not agree with the plan."""
+    table = Table("step", "how it ended", "does not agree with the plan", box=None, pad_edge=False)
+    for step in steps:
+        ended = step["skipped"] or f"exit {step['exit']} after {step['seconds']:.0f} s"
+        apart = [
+            f"{name}: {v['measured']:,.4g}, planned {v['planned']:,.4g}"
+            for name, v in step.get("verdicts", {}).items()
+            if not v["agrees"]
+        ]
+        table.add_row(step["number"], ended, "\n".join(apart))
+    console.print(table)
+    console.print(f"all of it, to be sent: {file}", soft_wrap=True)
+
+
 def smoke(
     overrides: Annotated[list[str] | None, typer.Argument(help="Hydra overrides for main_ppo.")] = None,
     size: Annotated[str, typer.Option(help=f"Shape of the model: {', '.join(SIZES)}.")] = "3b",
@@ -238,6 +255,7 @@ def smoke(
     recipe: Annotated[str | None, typer.Option(help="Default: mixed_r1 on GPUs, mixed_r1_cpu without.")] = None,
     steps: Annotated[int, typer.Option(min=1, help="Training steps.")] = 3,
     output: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("outputs/gpu_smoke"),
+    everything: Annotated[bool, typer.Option("--all", help="Steps 1 to 6 of docs/gpus.md, into one file.")] = False,
 ) -> None:
     """Train three steps with random weights in a real model's shape, and write down seconds and memory.
 
@@ -248,6 +266,9 @@ def smoke(
     if data is not None and not data.is_file():
         raise typer.BadParameter(f"{data} is not there", param_hint="--data")
     found = cuda_gpus()
+    if everything:
+        output.mkdir(parents=True, exist_ok=True)
+        return show_first_hour(*first_hour(plan_steps(len(found), output.resolve(), data, overrides or []), output))
     if not found and size != "tiny":
         console.print(f"no GPU here: a model of {size} needs one. `--size tiny` runs the same script on the CPU.")
         raise typer.Exit(1)

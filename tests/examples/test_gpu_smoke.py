@@ -70,19 +70,18 @@ def bytes_of(state: object) -> int:
 @pytest.mark.timeout(900)
 def test_a_run_on_the_cpu_agrees_with_the_plan(tmp_path: Path) -> None:
     """Three steps of verl: parameters, optimizer state and KV cache against what `plan` said before."""
-    command = [
-        sys.executable,
-        str(SMOKE / "run.py"),
-        "--size",
-        "tiny",
-        "--output",
-        str(tmp_path),
-        "trainer.save_freq=3",
-    ]
+    command = [sys.executable, str(SMOKE / "run.py"), "--all", "--output", str(tmp_path), "trainer.save_freq=3"]
     ran = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert ran.returncode == 0, ran.stdout[-6000:] + ran.stderr[-2000:]
-    assert "measured on a CPU: no figure above says anything about a GPU" in " ".join(ran.stdout.split())
-    summary = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))
+    found = json.loads((tmp_path / "first_hour.json").read_text(encoding="utf-8"))
+    assert found["machine"]["packages"]["verl"] and found["machine"]["nvidia-smi"]
+    doctor, one, eight, tiny, *others = found["steps"]
+    # the plan of a 7B model on one GPU says what would fit, and that as it is it does not
+    assert [step["exit"] for step in (doctor, one, eight, tiny)] == [0, 1, 0, 0]
+    assert [step["skipped"] for step in others] == ["no GPU here", "no GPU here", "0 GPUs of 8"]
+    assert tiny["verdicts"]["KV cache, bytes a token"]["agrees"]
+    assert "measured on a CPU: no figure above says anything about a GPU" in " ".join(tiny["output"].split())
+    summary, tmp_path = tiny["summary"], tmp_path / "tiny"
 
     assert [step["number"] for step in summary["steps"]] == [1, 2, 3]
     for step in summary["steps"]:
