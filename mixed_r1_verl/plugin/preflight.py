@@ -38,7 +38,9 @@ class Preflight(Callback):
                 "'~hydra.callbacks.mixed_r1'"
             ) from error
         if problems:
-            raise PreflightError("mixed-r1: this run cannot start.\n" + "\n".join(f"  - {line}" for line in problems))
+            lines = "\n".join(f"  - {line}" for line in problems)
+            hint = "What only this machine lacks is no reason: '~hydra.callbacks.mixed_r1' starts unchecked."
+            raise PreflightError(f"mixed-r1: this run cannot start.\n{lines}\n{hint}")
 
 
 def check(config: DictConfig) -> list[str]:
@@ -96,6 +98,8 @@ def _check_model(config: DictConfig) -> list[str]:
     path = OmegaConf.select(config, "actor_rollout_ref.model.path")
     if not path:
         return ["actor_rollout_ref.model.path is empty: give a model directory or hub id"]
+    if "://" in path:  # verl copies it from there, on each node
+        return []
     local = Path(path).expanduser()
     if local.is_dir():
         return [] if (local / "config.json").is_file() else [f"actor_rollout_ref.model.path: no config.json in {path}"]
@@ -115,6 +119,8 @@ def _check_family(config: DictConfig, reward: "MixedReward | None") -> list[str]
 
     path = config.actor_rollout_ref.model.path
     local = Path(path).expanduser()
+    if "://" in path:
+        return []
     try:
         model = PretrainedConfig.get_config_dict(str(local) if local.is_dir() else path)[0]
     except OSError as error:  # a hub that cannot be reached from here may be reachable from the workers

@@ -1,5 +1,7 @@
 """Files are whole or not there, whatever interrupts the writer; locks are freed when their holder dies."""
 
+import errno
+import fcntl
 import hashlib
 import os
 import signal
@@ -40,6 +42,18 @@ def test_a_kill_leaves_what_stood_there(tmp_path: Path) -> None:
 def test_text_is_utf8_with_line_feeds_and_escapes_for_surrogates(tmp_path: Path) -> None:
     write_text(tmp_path / "a", "ä\n\ud800")
     assert (tmp_path / "a").read_bytes() == "ä\n\\ud800".encode()
+
+
+def test_a_file_system_without_flock_is_locked_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lustre mounted without the option `flock`, for one."""
+
+    def unsupported(*_: object) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", unsupported)
+    for _ in range(2):
+        with lock(tmp_path / "lock"), pytest.raises(Busy), lock(tmp_path / "lock", wait=False):
+            pass
 
 
 def test_a_lock_is_exclusive_and_freed_by_death(tmp_path: Path) -> None:

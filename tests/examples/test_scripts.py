@@ -160,7 +160,10 @@ def test_merge_is_parsed_by_the_merger(started, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_serve_is_parsed_by_vllm(started) -> None:  # type: ignore[no-untyped-def]
-    from vllm.entrypoints.launchers.cli_args import make_arg_parser
+    try:
+        from vllm.entrypoints.launchers.cli_args import make_arg_parser
+    except ImportError:  # before vLLM 0.29
+        from vllm.entrypoints.openai.cli_args import make_arg_parser
     from vllm.utils.argparse_utils import FlexibleArgumentParser
 
     lora = ("--enable-lora", "--max-lora-rank", "64", "--lora-modules", "mixed_r1_lora=merged/lora_adapter")

@@ -57,6 +57,21 @@ def test_verl_sees_the_manager_and_the_platform_after_import() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_a_package_that_was_uploaded_instead_of_installed_registers_itself() -> None:
+    """As on a Ray worker to which `py_modules` brought it: there are no entry points and nothing that is declared."""
+    code = (
+        "from importlib import metadata\n"
+        "def absent(name): raise metadata.PackageNotFoundError(name)\n"
+        "real = metadata.Distribution.from_name\n"
+        "metadata.Distribution.from_name = lambda name: absent(name) if name == 'mixed-r1-verl' else real(name)\n"
+        "import verl\n"
+        "from verl.experimental.reward_loop.reward_manager import get_reward_manager_cls\n"
+        "assert get_reward_manager_cls('mixed_r1').__name__ == 'MixedRewardManager'\n"
+    )
+    told = {"VERL_USE_EXTERNAL_PLUGINS": "none", "VERL_USE_EXTERNAL_MODULES": "mixed_r1_verl.plugin.verl_plugin"}
+    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, **told})
+
+
 def test_importing_verl_with_the_plugin_stays_cheap() -> None:
     """It happens in every Ray process; vLLM would add seconds and hundreds of megabytes to each."""
     code = "import sys, verl; print(*(name for name in sys.modules if name.startswith(('vllm', 'verl.'))))"

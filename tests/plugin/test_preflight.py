@@ -109,6 +109,18 @@ def config_of_another_model(config, tmp_path: Path, tiny_models: Path):
     return write_config
 
 
+def test_a_model_that_verl_copies_from_elsewhere_is_left_to_it(config) -> None:
+    config.actor_rollout_ref.model.path = "hdfs://models/qwen2_5_vl"
+    config.reward.reward_kwargs.mixed_r1.embedding_model = None
+    assert check(config) == []
+
+
+def test_the_switch_is_named_where_the_checks_stop_a_run(config) -> None:
+    config.actor_rollout_ref.model.path = "/only/on/the/workers"
+    with pytest.raises(PreflightError, match=r"'~hydra.callbacks.mixed_r1' starts unchecked"):
+        Preflight().on_job_start(config)
+
+
 def test_a_model_of_an_unknown_family_is_left_to_its_user(config_of_another_model) -> None:
     assert check(config_of_another_model('{"model_type": "their_own"}')) == []
 
