@@ -14,13 +14,15 @@ class UnsupportedVersionError(RuntimeError):
 
 
 def declared(distribution: str, dependency: str) -> SpecifierSet:
-    """The range in which an installed distribution needs another; any version where it needs none.
+    """The range in which an installed distribution needs another, by itself or by the extra of its name; any without.
 
     Where this package was uploaded to a Ray worker instead of installed, nothing is declared.
     """
     try:
         needed = map(Requirement, requires(distribution) or ())
-        return next((one.specifier for one in needed if one.name == dependency and not one.marker), SpecifierSet())
+        named = (one for one in needed if one.name == dependency)
+        asked = (one for one in named if not one.marker or one.marker.evaluate({"extra": dependency}))
+        return next((one.specifier for one in asked), SpecifierSet())
     except PackageNotFoundError:
         return SpecifierSet()
 
