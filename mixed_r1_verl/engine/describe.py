@@ -110,7 +110,7 @@ def describe_row(row: Mapping[str, Any], reward: MixedReward, group: str = "") -
 def describe_picture(data: bytes) -> tuple[int, int]:
     """Perceptual hash and mean colour of an encoded picture.
 
-    >>> buffer = io.BytesIO()
+    >>> import io; buffer = io.BytesIO()
     >>> Image.new("RGB", (32, 32), (255, 0, 128)).save(buffer, "PNG")
     >>> hex(describe_picture(buffer.getvalue())[1])
     '0xff0080'
