@@ -10,20 +10,22 @@ answers and sources are uneven. Pictures themselves are not there: the stages ne
 import argparse
 import json
 import resource
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from mixed_r1_verl.engine.balance import balance
 from mixed_r1_verl.engine.config import BalanceConfig, MixConfig, NearConfig, QuotaConfig
-from mixed_r1_verl.engine.decontaminate import ITEMS, drop_contaminated
+from mixed_r1_verl.engine.decontaminate import ITEMS, EvaluationSet, drop_contaminated
 from mixed_r1_verl.engine.duplicates import drop_duplicates
-from mixed_r1_verl.engine.mix import mix
+from mixed_r1_verl.engine.mix import split_and_mix
 from mixed_r1_verl.engine.quotas import apply_quotas
-from mixed_r1_verl.engine.rows import ROWS
-from mixed_r1_verl.engine.split import validation_rows
+from mixed_r1_verl.engine.rows import ROWS, staying
 
 SOURCES = [f"source_{number}" for number in range(8)]
 REWARDS = ("matching", "chart", "iou", "open_ended")
@@ -48,7 +50,7 @@ def make_rows(count: int, seed: int = 0) -> pa.Table:
     matching = reward == "matching"
     return pa.table(
         {
-            "source": np.sort(random.choice(8, count, p=np.arange(1, 9) / 36).astype(np.int32)),
+            "source": np.sort(random.choice(SOURCES, count, p=np.arange(1, 9) / 36)),
             "file": np.zeros(count, np.int32),
             "row_group": np.arange(count, dtype=np.int32) // 256,
             "row": np.arange(count, dtype=np.int32) % 256,
@@ -67,6 +69,9 @@ def make_rows(count: int, seed: int = 0) -> pa.Table:
             "mean": random.random(count).round(3),
             "spread": random.random(count).round(3),
             "swap": pa.nulls(count, pa.int32()),
+            "validation": pa.nulls(count, pa.bool_()),
+            "reason": pa.nulls(count, pa.string()),
+            "detail": pa.nulls(count, pa.string()),
         },
         schema=ROWS,
     )
@@ -85,29 +90,27 @@ def main() -> None:
     table = make_rows(count)
     print(f"{count:,} rows in {table.nbytes / 1e6:,.0f} MB of columns, peak {peak_mb():,.0f} MB")
     near = NearConfig()
-    keys = pa.Table.from_pylist(
-        [
-            {"question": q, "phash": p[0], "colour": c[0], "where": str(number)}
-            for number, (q, p, c) in enumerate(
-                zip(*(table[name][:10_000].to_pylist() for name in ("question", "phash", "colour")), strict=True)
-            )
-        ],
-        schema=ITEMS,
-    )
+    columns = (table[name][:10_000].to_pylist() for name in ("question", "phash", "colour"))
+    keys = [
+        {"question": question, "phash": phash[0], "colour": colour[0], "where": str(number)}
+        for number, (question, phash, colour) in enumerate(zip(*columns, strict=True))
+    ]
+    path = Path(tempfile.mkdtemp()) / "keys.parquet"
+    pq.write_table(pa.Table.from_pylist(keys, schema=ITEMS), path)
+    evaluation = [EvaluationSet("eval", "picture", path)]
     config = BalanceConfig(letters=1.5, yes_no=1.2, sources=2.0, difficulty=1.5)
     stages: list[tuple[str, Callable[[pa.Table], pa.Table]]] = [
-        ("duplicates", lambda rows: drop_duplicates(rows, near, SOURCES).rows),
-        ("decontaminate", lambda rows: drop_contaminated(rows, [("eval", "picture", keys)], near, SOURCES).rows),
-        ("balance", lambda rows: balance(rows, config, 0, SOURCES).rows),
-        ("quotas", lambda rows: apply_quotas(rows, QuotaConfig(rewards={"matching": 200_000}), 0, SOURCES).rows),
-        ("split", lambda rows: rows.filter(pa.array(~validation_rows(rows, 0.02, 0)))),
-        ("mix", lambda rows: mix(rows, MixConfig(), 0, SOURCES).rows),
+        ("duplicates", lambda rows: drop_duplicates(rows, near)),
+        ("decontaminate", lambda rows: drop_contaminated(rows, evaluation, near)),
+        ("balance", lambda rows: balance(rows, config, 0)),
+        ("quotas", lambda rows: apply_quotas(rows, QuotaConfig(rewards={"matching": 200_000}), 0)),
+        ("mix", lambda rows: split_and_mix(rows, MixConfig(), 0.02, 0)),
     ]
     results = {}
     for name, stage in stages:
-        started = time.perf_counter()
-        table = stage(table)
-        seconds = time.perf_counter() - started
+        started = time.process_time()
+        table = staying(stage(table))
+        seconds = time.process_time() - started
         results[name] = {"seconds": round(seconds, 1), "rows": table.num_rows, "peak_mb": round(peak_mb())}
         print(f"{name:14} {seconds:7.1f} s  {table.num_rows:>9,} rows left  peak {peak_mb():,.0f} MB", flush=True)
     print(json.dumps(results))

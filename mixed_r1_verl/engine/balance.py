@@ -4,83 +4,60 @@ Rows that are too many leave in an order drawn by the seed and the row's id. Whe
 right option first changes places with another, so that letters become even and fewer rows have to leave.
 """
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 
-import numpy as np
 import pyarrow as pa
 
 from mixed_r1_verl.engine.config import BalanceConfig
-from mixed_r1_verl.engine.rows import ROWS, Drop, Outcome, drop_rows, numbers_of
-from mixed_r1_verl.engine.store import draw
+from mixed_r1_verl.engine.rows import PAIRS, Drop, by_label, drawn_order, drop, set_column
 
-STAGE = "balance"
-BINS = 10
-PAIRS = {"yes": "yes_no", "no": "yes_no", "true": "true_false", "false": "true_false"}
+TENTHS = 10
 
 
-def balance(table: pa.Table, config: BalanceConfig, seed: int, sources: list[str]) -> Outcome:
+def balance(table: pa.Table, config: BalanceConfig, seed: int) -> pa.Table:
     """Drops rows of values that occur too often: `answer`, `difficulty` or `source`."""
-    ids = table["id"].to_pylist()
-    order = np.argsort(np.array([draw(seed, "balance", identity) for identity in ids], np.uint64), kind="stable")
+    order = drawn_order(table, seed, "balance")
     if config.move_answers and config.letters is not None:
         table = move_answers(table, order)
     drops: dict[int, Drop] = {}
 
-    def limit(labels: np.ndarray, classes: int | None, ratio: float, reason: str, what: str) -> None:
-        """Drops what is too many among the rows that are left and have a label."""
-        here = [row for row in order.tolist() if labels[row] is not None and row not in drops]
-        for row, label in surplus(here, labels, classes, ratio):
-            drops[row] = Drop(reason, f"more than {ratio:g} even shares of {what} {label}")
+    def limit(ratio: float | None, reason: str, what: str, rows: list[int], labels: Sequence[object], of: int) -> None:
+        left = [row for row in rows if row not in drops and labels[row] is not None]
+        for row in () if ratio is None else surplus(left, labels, of, ratio):
+            drops[row] = Drop(reason, f"more than {ratio:g} even shares of {what} {labels[row]}")
 
-    answers = np.array(table["answer"].to_pylist(), object)
-    options = numbers_of(table, "choices")
-    letters = np.char.isupper(answers.astype(str)) if len(answers) else np.zeros(0, bool)
-    if config.letters is not None:
-        for count in sorted(set(options[letters].tolist())):
-            chosen = letters & (options == count)
-            limit(masked(chosen, answers), count, config.letters, "answer", f"{count} options:")
-    if config.yes_no is not None:
-        for pair in ("yes_no", "true_false"):
-            chosen = np.array([PAIRS.get(answer) == pair for answer in answers.tolist()], bool)
-            limit(masked(chosen, answers), 2, config.yes_no, "answer", "answer")
-    rewards = np.array(table["reward"].to_pylist(), object)
-    for reward in sorted(set(rewards.tolist())):
-        chosen = rewards == reward
-        if config.difficulty is not None and table["mean"].null_count < table.num_rows:
-            bins = np.minimum(np.nan_to_num(numbers_of(table, "mean")) * BINS, BINS - 1).astype(int).astype(object)
-            limit(masked(chosen, bins), None, config.difficulty, "difficulty", f"{reward} tenth")
-        if config.sources is not None:
-            owners = np.array(sources, object)[numbers_of(table, "source")]
-            limit(masked(chosen, owners), None, config.sources, "source", f"{reward} source")
-    return drop_rows(table, drops, STAGE, sources)
+    answers, choices, rewards, means, sources = (
+        table[name].to_pylist() for name in ("answer", "choices", "reward", "mean", "source")
+    )
+    options = [count if answer.isupper() else None for count, answer in zip(choices, answers, strict=True)]
+    for count, rows in by_label(order, options).items():
+        limit(config.letters, "answer", f"{count} options:", rows, answers, count)
+    for rows in by_label(order, [PAIRS.get(answer) for answer in answers]).values():
+        limit(config.yes_no, "answer", "answer", rows, answers, 2)
+    tenths = [None if mean is None else min(int(mean * TENTHS), TENTHS - 1) for mean in means]
+    for reward, rows in by_label(order, rewards).items():
+        limit(config.difficulty, "difficulty", f"{reward} tenth", rows, tenths, 0)
+        limit(config.sources, "source", f"{reward} source", rows, sources, 0)
+    return drop(table, drops)
 
 
-def masked(chosen: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Labels of the chosen rows, None for all others."""
-    return np.array([label if here else None for here, label in zip(chosen, labels, strict=True)], object)
-
-
-def surplus(rows: list[int], labels: np.ndarray, classes: int | None, ratio: float) -> list[tuple[int, object]]:
-    """The rows beyond the cap of their label, with it.
+def surplus(rows: Sequence[int], labels: Sequence[object], classes: int, ratio: float) -> Iterator[int]:
+    """The rows beyond the cap of their label.
 
     Args:
         rows: row numbers, those that stay longest first.
         labels: label of each row number.
-        classes: how many labels there could be; None is as many as occur.
+        classes: how many labels there could be; 0 is as many as occur.
         ratio: largest share of a label, as a multiple of the even share.
     """
-    counts: dict[object, int] = {}
-    for row in rows:
-        counts[labels[row]] = counts.get(labels[row], 0) + 1
+    counts = Counter(labels[row] for row in rows)
     cap = largest_cap(counts, ratio / (classes or max(1, len(counts))))
-    seen: dict[object, int] = dict.fromkeys(counts, 0)
-    found = []
+    seen: Counter[object] = Counter()
     for row in rows:
-        label = labels[row]
-        seen[label] += 1
-        if seen[label] > cap:
-            found.append((row, label))
-    return found
+        seen[labels[row]] += 1
+        if seen[labels[row]] > cap:
+            yield row
 
 
 def largest_cap(counts: Mapping[object, int], share: float) -> int:
@@ -95,32 +72,28 @@ def largest_cap(counts: Mapping[object, int], share: float) -> int:
     low, high = 0, most
     while low < high:  # the share of a label falls as the cap does
         cap = (low + high + 1) // 2
-        if min(cap, most) <= share * sum(min(count, cap) for count in counts.values()) + 1e-9:
+        if cap <= share * sum(min(count, cap) for count in counts.values()) + 1e-9:
             low = cap
         else:
             high = cap - 1
     return low or most
 
 
-def move_answers(table: pa.Table, order: np.ndarray) -> pa.Table:
+def move_answers(table: pa.Table, order: Sequence[int]) -> pa.Table:
     """Sets `swap` so that letters are as even as the movable questions allow; `answer` is then the new letter."""
-    answers, options = table["answer"].to_pylist(), numbers_of(table, "choices").tolist()
-    movable = numbers_of(table, "movable")
+    answers, options, movable = (table[name].to_pylist() for name in ("answer", "choices", "movable"))
     swaps: list[int | None] = [None] * table.num_rows
-    counts: dict[int, list[int]] = {}
-    for row, letter in enumerate(answers):
-        if len(letter) == 1 and not movable[row]:
-            counts.setdefault(options[row], [0] * options[row])[ord(letter) - ord("A")] += 1
-    for row in order.tolist():
-        if len(answers[row]) == 1 and movable[row]:
-            taken = counts.setdefault(options[row], [0] * options[row])
+    lettered = [row for row in order if answers[row].isupper()]
+    taken = {count: [0] * count for count in set(options)}
+    for row in lettered:
+        if not movable[row]:
+            taken[options[row]][ord(answers[row]) - ord("A")] += 1
+    for row in lettered:
+        if movable[row]:
+            counts, own = taken[options[row]], ord(answers[row]) - ord("A")
             # The rarest letter so far; where several are as rare, the letter that the question has.
-            own = ord(answers[row]) - ord("A")
-            target = min(range(options[row]), key=lambda letter: (taken[letter], letter != own, letter))
-            taken[target] += 1
+            target = min(range(len(counts)), key=lambda letter: (counts[letter], letter != own, letter))
+            counts[target] += 1
             if target != own:
                 swaps[row], answers[row] = target, chr(ord("A") + target)
-    columns = {"answer": pa.array(answers, pa.string()), "swap": pa.array(swaps, pa.int32())}
-    for name, values in columns.items():
-        table = table.set_column(ROWS.get_field_index(name), ROWS.field(name), values)
-    return table
+    return set_column(set_column(table, "answer", answers), "swap", swaps)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import ImageDraw
@@ -21,10 +22,11 @@ from mixed_r1_verl.core.files import sha256_of
 from mixed_r1_verl.data.images import opened
 from mixed_r1_verl.engine.config import BuildConfig
 from mixed_r1_verl.engine.convert import ConvertedSource
-from mixed_r1_verl.engine.difficulty import histograms, mean_of
-from mixed_r1_verl.engine.rows import count_by, numbers_of
-from mixed_r1_verl.engine.store import LIBRARIES, draw, library_versions
-from mixed_r1_verl.engine.write import whole_rows
+from mixed_r1_verl.engine.decontaminate import EvaluationSet
+from mixed_r1_verl.engine.quotas import shortfalls
+from mixed_r1_verl.engine.rows import PAIRS, Step, by_label, count_by, drawn_order, staying
+from mixed_r1_verl.engine.store import library_versions
+from mixed_r1_verl.engine.write import final_rows
 from mixed_r1_verl.rewards.mixed import MixedReward
 
 TEMPLATE = Path(__file__).with_name("card.html.j2")
@@ -42,26 +44,20 @@ class Facts:
         config: the build.
         reward: with the kinds of the rows.
         sources: converted sources.
-        steps: stage, rows before, rows after, rejects.
-        measured: rows before the difficulty stage.
-        answers: rows before the balance stage.
-        train, validation: rows of the result, in order.
-        evaluation: name, match, items and hash of each evaluation set.
-        notes: what was asked for and could not be had.
-        files: folder with the parquet files.
+        steps: the stages in their order.
+        evaluation: what rows were compared with.
+        files: the parquet files of the result by name.
+        train, validation: their rows, in order.
     """
 
     config: BuildConfig
     reward: MixedReward
-    sources: list[ConvertedSource]
-    steps: list[tuple[str, int, int, pa.Table]]
-    measured: pa.Table
-    answers: pa.Table
+    sources: Sequence[ConvertedSource]
+    steps: Mapping[str, Step]
+    evaluation: Sequence[EvaluationSet]
+    files: Mapping[str, Path]
     train: pa.Table
     validation: pa.Table
-    evaluation: list[tuple[str, str, int, str]]
-    notes: list[str]
-    files: Path
 
 
 def card_values(facts: Facts) -> dict[str, Any]:
@@ -70,37 +66,50 @@ def card_values(facts: Facts) -> dict[str, Any]:
     Raises:
         AssertionError: rows were lost or doubled on the way.
     """
-    config = facts.config
+    config, steps = facts.config, facts.steps.values()
+    files = {name: pq.read_metadata(path).num_rows for name, path in sorted(facts.files.items())}
     read = sum(source.summary["read"] for source in facts.sources)
-    train, validation = facts.train.num_rows, facts.validation.num_rows
-    rejected = sum(rejects.num_rows for *_, rejects in facts.steps)
-    if read != train + validation + rejected:
-        raise AssertionError(f"{read} rows read, but {train} + {validation} written and {rejected} rejected")
+    rejected = sum(step.rejects.num_rows for step in steps)
+    if read != sum(files.values()) + rejected:
+        raise AssertionError(f"{read} rows read, but {files} written and {rejected} rejected")
+    before_balance = list(steps)[list(facts.steps).index("balance") - 1].rows()
     settings = {key: value for key, value in asdict(config).items() if key not in NOT_SHOWN}
     return {
         "name": config.output_folder.name,
-        "rows": {"read": read, "train": train, "validation": validation, "rejected": rejected},
+        "rows": {
+            "read": read,
+            "train": facts.train.num_rows,
+            "validation": facts.validation.num_rows,
+            "rejected": rejected,
+        },
         "stages": [
-            {"stage": stage, "entered": entered, "kept": kept, "dropped": entered - kept, "reasons": count_by(rejects)}
-            for stage, entered, kept, rejects in facts.steps
+            {
+                "stage": step.stage,
+                "entered": step.entered,
+                "kept": step.kept,
+                "dropped": step.entered - step.kept,
+                "reasons": count_by(step.rejects, "source", "reason"),
+            }
+            for step in steps
         ],
         "sources": _sources(facts),
         "rewards": _rewards(facts),
         "mixture": _mixture(facts.train, config.mix.batch_size),
-        "answers": {"before": _answers(facts.answers), "train": _answers(facts.train)},
-        "difficulty": _difficulty(facts),
+        "answers": {"before": _answers(before_balance), "train": _answers(facts.train)},
+        "difficulty": histograms(facts.steps["difficulty"].table()) if "difficulty" in facts.steps else None,
         "evaluation": [
-            {"name": name, "match": match, "items": items, "hash": digest}
-            for name, match, items, digest in facts.evaluation
-        ],
-        "notes": facts.notes,
-        "files": {
-            path.name: {
-                "rows": pq.read_metadata(path).num_rows,
-                "bytes": path.stat().st_size,
-                "sha256": sha256_of(path),
+            {
+                "name": entry.name,
+                "match": entry.match,
+                "items": pq.read_metadata(entry.keys).num_rows,
+                "hash": entry.digest,
             }
-            for path in sorted(facts.files.glob("*.parquet"))
+            for entry in facts.evaluation
+        ],
+        "notes": shortfalls(facts.steps["quotas"].rows(), config.quotas),
+        "files": {
+            name: {"rows": rows, "bytes": facts.files[name].stat().st_size, "sha256": sha256_of(facts.files[name])}
+            for name, rows in files.items()
         },
         "configuration": json.loads(json.dumps(settings, default=dict)),
         "versions": library_versions(),
@@ -108,7 +117,7 @@ def card_values(facts: Facts) -> dict[str, Any]:
 
 
 def _sources(facts: Facts) -> list[dict[str, Any]]:
-    train, validation = (Counter(numbers_of(t, "source").tolist()) for t in (facts.train, facts.validation))
+    train, validation = (Counter(table["source"].to_pylist()) for table in (facts.train, facts.validation))
     return [
         {
             "name": source.config.name,
@@ -120,53 +129,62 @@ def _sources(facts: Facts) -> list[dict[str, Any]]:
             "converted_hash": source.content_hash,
             "read": source.summary["read"],
             "converted": source.summary["written"],
-            "train": train[number],
-            "validation": validation[number],
+            "train": train[source.config.name],
+            "validation": validation[source.config.name],
         }
-        for number, source in enumerate(facts.sources)
+        for source in facts.sources
     ]
 
 
 def _rewards(facts: Facts) -> dict[str, dict[str, Any]]:
-    result: dict[str, dict[str, Any]] = {}
-    for name, table in (("train", facts.train), ("validation", facts.validation)):
-        rewards = np.array(table["reward"].to_pylist(), object)
-        for reward in sorted(set(rewards.tolist())):
-            rows = table.filter(pa.array(rewards == reward))
-            entry = result.setdefault(reward, {"train": 0, "validation": 0, "mean": None})
-            entry[name] = rows.num_rows
-            if name == "train":
-                entry["mean"] = mean_of(rows["mean"])
-    return dict(sorted(result.items()))
+    train, validation = (Counter(table["reward"].to_pylist()) for table in (facts.train, facts.validation))
+    means = {reward: _mean(rows["mean"]) for reward, rows in _by_reward(facts.train)}
+    return {
+        reward: {"train": train[reward], "validation": validation[reward], "mean": means.get(reward)}
+        for reward in sorted({*train, *validation})
+    }
+
+
+def _by_reward(table: pa.Table) -> list[tuple[str, pa.Table]]:
+    """The rows of each reward, by name."""
+    return [
+        (name, table.filter(pc.equal(table["reward"], name))) for name in sorted(table["reward"].unique().to_pylist())
+    ]
+
+
+def _mean(values: pa.ChunkedArray) -> float | None:
+    """Mean of a column without its nulls, or None where there is nothing."""
+    mean = pc.mean(values).as_py()
+    return None if mean is None else round(mean, 4)
 
 
 def _mixture(train: pa.Table, batch_size: int) -> dict[str, Any]:
     """Fewest and most rows of each reward in any whole batch, read without shuffling."""
     rewards = train["reward"].to_pylist()
     batches = [Counter(rewards[i : i + batch_size]) for i in range(0, len(rewards) - batch_size + 1, batch_size)]
-    spread = {
-        reward: [min(batch[reward] for batch in batches), max(batch[reward] for batch in batches)]
-        for reward in sorted(set(rewards))
-        if batches
-    }
+    counts = {reward: [batch[reward] for batch in batches] for reward in sorted(set(rewards)) if batches}
+    spread = {reward: [min(found), max(found)] for reward, found in counts.items()}
     return {"batch_size": batch_size, "batches": len(batches), "rows": spread}
 
 
 def _answers(table: pa.Table) -> dict[str, dict[str, int]]:
     """Answers of closed questions, `{"4 options": {"A": 10, …}, "yes / no": {…}}`."""
-    counts: dict[str, Counter[str]] = {}
-    pairs = {"yes": "yes / no", "no": "yes / no", "true": "true / false", "false": "true / false"}
-    for answer, options in zip(table["answer"].to_pylist(), table["choices"].to_pylist(), strict=True):
-        if answer:
-            counts.setdefault(pairs.get(answer, f"{options} options"), Counter())[answer] += 1
-    return {kind: dict(sorted(found.items())) for kind, found in sorted(counts.items())}
+    closed = table.filter(pc.not_equal(table["answer"], ""))
+    kinds = [
+        " / ".join(PAIRS[answer]) if answer in PAIRS else f"{options} options"
+        for answer, options in zip(closed["answer"].to_pylist(), closed["choices"].to_pylist(), strict=True)
+    ]
+    return count_by(pa.table({"kind": pa.array(kinds, pa.string()), "answer": closed["answer"]}), "kind", "answer")
 
 
-def _difficulty(facts: Facts) -> dict[str, Any] | None:
-    if facts.config.difficulty is None:
-        return None
-    # Means stand in the rows that were kept and, for all others, in the difficulty stage's own table.
-    return {"histograms": histograms(facts.measured, facts.answers), "mean": mean_of(facts.measured["mean"])}
+def histograms(table: pa.Table) -> dict[str, Any]:
+    """Rows of the difficulty stage in each tenth of the mean metric, `{"chart": {"measured": […], "kept": […]}}`."""
+
+    def tenths(rows: pa.Table) -> list[int]:
+        return np.histogram(rows["mean"].drop_null().to_numpy(), bins=10, range=(0, 1))[0].tolist()
+
+    counts = {name: {"measured": tenths(rows), "kept": tenths(staying(rows))} for name, rows in _by_reward(table)}
+    return {"histograms": counts, "mean": _mean(table["mean"])}
 
 
 def render(values: Mapping[str, Any], facts: Facts) -> str:
@@ -176,7 +194,6 @@ def render(values: Mapping[str, Any], facts: Facts) -> str:
     )
     environment.filters["number"] = lambda value: f"{value:,}"
     environment.filters["size"] = _size
-    template = environment.get_template(TEMPLATE.name)
     reasons = [
         {"stage": stage["stage"], "source": source, "reason": reason, "rows": rows}
         for stage in values["stages"]
@@ -184,9 +201,8 @@ def render(values: Mapping[str, Any], facts: Facts) -> str:
         for reason, rows in found.items()
     ]
     shown = json.dumps(values["configuration"], indent=2, ensure_ascii=False)
-    return template.render(
-        card=values, pictures=_pictures(facts), reasons=reasons, configuration=shown, libraries=LIBRARIES
-    )
+    template = environment.get_template(TEMPLATE.name)
+    return template.render(card=values, pictures=_pictures(facts), reasons=reasons, configuration=shown)
 
 
 def _size(value: float) -> str:
@@ -199,36 +215,28 @@ def _size(value: float) -> str:
 
 def _pictures(facts: Facts) -> dict[str, list[dict[str, Any]]]:
     """Some rows of each reward, drawn by the seed, with a small picture."""
-    table, wanted = facts.train, facts.config.pictures
-    ids, rewards = table["id"].to_pylist(), table["reward"].to_pylist()
-    chosen: dict[str, list[int]] = {}
-    for row in sorted(range(table.num_rows), key=lambda row: draw(facts.config.seed, "card", ids[row])):
-        if len(chosen.setdefault(rewards[row], [])) < wanted:
-            chosen[rewards[row]].append(row)
-    numbers = [row for rows in chosen.values() for row in rows]
-    whole: dict[int, dict[str, Any]] = {}
-    if numbers:
-        for positions, rows in whole_rows(table.take(numbers), facts.sources, facts.reward):
-            whole.update(zip(positions.tolist(), rows.to_pylist(), strict=True))
-    means = table["mean"].to_pylist()
-    shown: dict[str, list[dict[str, Any]]] = {}
-    for position, row in enumerate(numbers):
-        shown.setdefault(rewards[row], []).append(_example(whole[position], facts.reward) | {"mean": means[row]})
-    return dict(sorted(shown.items()))
+    drawn = by_label(drawn_order(facts.train, facts.config.seed, "card"), facts.train["reward"].to_pylist())
+    chosen = {reward: rows[: facts.config.pictures] for reward, rows in sorted(drawn.items())}
+    table = facts.train.take([row for rows in chosen.values() for row in rows])
+    files = {source.config.name: source.files for source in facts.sources}
+    shown: dict[int, dict[str, Any]] = {}
+    for numbers, rows in final_rows(table, files, facts.reward):
+        shown.update(zip(numbers, (_example(row, facts.reward) for row in rows.to_pylist()), strict=True))
+    examples = [{**shown[row], "mean": mean} for row, mean in enumerate(table["mean"].to_pylist())]
+    pictures = iter(examples)
+    return {reward: [next(pictures) for _ in rows] for reward, rows in chosen.items() if rows}
 
 
 def _example(row: Mapping[str, Any], reward: MixedReward) -> dict[str, Any]:
     extra, truth = row["extra_info"], row["reward_model"]["ground_truth"]
     gold = reward.parse(extra["reward"], truth, extra)
-    picture = _thumbnail(row["images"][0]["bytes"], gold.boxes) if row["images"] else ""
+    lettered = zip(ascii_uppercase, extra["choices"], strict=False)
     return {
         "id": extra["id"],
         "question": _cut(extra["question"]),
-        "choices": [
-            f"{letter}. {_cut(choice)}" for letter, choice in zip(ascii_uppercase, extra["choices"], strict=False)
-        ],
+        "choices": [f"{letter}. {_cut(choice)}" for letter, choice in lettered],
         "truth": _cut(gold.references[0] if gold.references else truth),
-        "picture": picture,
+        "picture": _thumbnail(row["images"][0]["bytes"], gold.boxes) if row["images"] else "",
         "pictures": len(row["images"]),
     }
 
@@ -246,9 +254,11 @@ def _thumbnail(data: bytes, boxes: Sequence[Box]) -> str:
     scale_x, scale_y = picture.width / width, picture.height / height
     pen = ImageDraw.Draw(picture)
     for x1, y1, x2, y2, *_ in boxes:
-        box = [x1 * scale_x, y1 * scale_y, x2 * scale_x - 1, y2 * scale_y - 1]
-        corners = [min(box[0], box[2]), min(box[1], box[3]), max(box[0], box[2]), max(box[1], box[3])]
-        pen.rectangle(corners, outline=(255, 60, 0), width=2)
+        (left, right), (top, bottom) = (
+            sorted([x1 * scale_x, x2 * scale_x - 1]),
+            sorted([y1 * scale_y, y2 * scale_y - 1]),
+        )
+        pen.rectangle([left, top, right, bottom], outline=(255, 60, 0), width=2)
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=80)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -5,22 +5,25 @@ which order, or how often.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+import pickle
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cache, cached_property, partial
 from typing import Any
 
 from mixed_r1_verl.core.rows import DataError
 from mixed_r1_verl.engine.config import RayConfig
-from mixed_r1_verl.engine.store import Item
+
+Item = dict[str, Any]
+"""Keyword arguments of a task; anything that can be pickled."""
 
 
 class Cluster:
-    """Ray on this machine or elsewhere, joined or started when the first task needs it."""
+    """Ray on this machine or elsewhere, joined or started (`ours`) when the first task needs it."""
 
     def __init__(self, config: RayConfig) -> None:
         self._config = config
-        self._ours = False
+        self.ours = False
 
     @cached_property
     def _resources(self) -> Mapping[str, float]:
@@ -35,7 +38,7 @@ class Cluster:
                 ray.init(logging_level=logging.ERROR, log_to_driver=False, **settings)
             except (ConnectionError, ValueError, RuntimeError) as error:
                 raise DataError(f"cannot reach Ray at {self._config.address or 'this machine'}: {error}") from None
-            self._ours = True
+            self.ours = True
         context = DataContext.get_current()
         context.enable_progress_bars = False
         context.print_on_execution_start = False
@@ -47,65 +50,76 @@ class Cluster:
         """CPUs that Ray counts."""
         return max(1, int(self._resources.get("CPU", 1)))
 
-    def close(self) -> None:
-        """Ends Ray if it was started here."""
-        if self._ours:
-            import ray
-
-            ray.shutdown()
-
-    def run(self, task: Callable[[Item], Item], items: list[Item], *, cpus: int = 1) -> None:
-        """Runs a function on each item, in any order.
+    def run(self, task: Callable[..., object], items: Sequence[Item], *, cpus: int = 1) -> None:
+        """Calls `task(**item)` for each item, in any order.
 
         Raises:
-            DataError: a task returned an `error`.
+            DataError: a task raised it, or Ray has failed.
         """
-        if items:
-            for _ in self._results(items, task, num_cpus=cpus):
-                pass
+        for _ in self._results(items, lambda: {"fn": partial(_call, task), "num_cpus": cpus}):
+            pass
 
-    def run_actors(
-        self, actor: type, arguments: Mapping[str, Any], items: list[Item], *, gpus: int = 1
-    ) -> Iterator[Item]:
-        """Runs a callable class on each item: one replica for every `gpus` GPUs, one on the CPU where there is none.
+    def run_actors(self, make: Callable[..., Any], items: Sequence[Item], *, gpus: int = 1) -> Iterator[Any]:
+        """What `make(has_gpu=…)(**item)` returns for each item, in any order; made once an actor.
 
-        Args:
-            actor: constructed with `arguments` and `has_gpu`.
-            arguments: keyword arguments of the constructor.
-            items: one call each.
-            gpus: GPUs of a replica.
+        There is one actor for every `gpus` GPUs, and one on the CPU where there is none.
 
         Raises:
-            DataError: a task returned an `error`.
+            DataError: an actor raised it, or Ray has failed.
         """
-        if not items:
+
+        def options() -> dict[str, Any]:
+            from ray.data import ActorPoolStrategy
+
+            there = int(self._resources.get("GPU", 0))
+            return {
+                "fn": _Actor,
+                "fn_constructor_kwargs": {"make": partial(make, has_gpu=there > 0)},
+                "compute": ActorPoolStrategy(size=min(len(items), max(1, there // gpus))),
+                # An actor on the CPU asks for one CPU, though vLLM uses all: it is alone while it runs.
+                **({"num_gpus": gpus} if there else {"num_cpus": 1}),
+            }
+
+        yield from self._results(items, options)
+
+    def _results(self, items: Sequence[Item], options: Callable[[], dict[str, Any]]) -> Iterator[Any]:
+        if not items:  # Ray is not even started
             return
-        from ray.data import ActorPoolStrategy
-
-        there = int(self._resources.get("GPU", 0))
-        replicas = min(len(items), max(1, there // gpus))
-        # A replica on the CPU asks for one CPU, though vLLM uses all: it is alone while it runs.
-        options: dict[str, Any] = {"num_gpus": gpus} if there else {"num_cpus": 1}
-        options["fn_constructor_kwargs"] = {**arguments, "has_gpu": there > 0}
-        yield from self._results(items, actor, compute=ActorPoolStrategy(size=replicas), **options)
-
-    def _results(self, items: list[Item], task: Any, **options: Any) -> Iterator[Item]:
         _ = self._resources
         import ray.data
         import ray.exceptions
 
-        # A block for each item: items are chunks already.
-        dataset = ray.data.from_items(items, override_num_blocks=len(items)).map(task, **options)
+        # A block for each item: items are chunks already. Arrow would turn them into something else, bytes it leaves.
+        rows = [{"item": pickle.dumps(item)} for item in items]
+        dataset = ray.data.from_items(rows, override_num_blocks=len(rows)).map(**options())
         try:
-            for result in dataset.iter_rows():
-                if result.get("error"):
-                    raise DataError(result["error"])
-                yield result
+            for row in dataset.iter_rows():
+                if row["error"]:
+                    raise DataError(row["error"])
+                yield pickle.loads(row["result"])
         except (ray.exceptions.RayError, ray.exceptions.UserCodeException) as error:
             # A worker that died, a node that went away, a defect of ours: what is done stays done.
-            lines = [line for line in str(error).splitlines() if line.strip()]
-            reason = lines[-1].strip()[:300] if lines else type(error).__name__
+            lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+            reason = lines[-1].strip()[:300]
             raise DataError(f"a task on Ray failed: {reason}; run the same command again to go on") from error
+
+
+def _call(task: Callable[..., object], row: dict[str, bytes]) -> dict[str, Any]:
+    """Runs in a Ray worker; an exception would reach the build as a page of Ray's own."""
+    try:
+        return {"error": "", "result": pickle.dumps(task(**pickle.loads(row["item"])))}
+    except DataError as error:
+        return {"error": str(error), "result": b""}
+
+
+class _Actor:
+    """Lives in a Ray worker; made at the first call, since one that cannot start would be started again and again."""
+
+    def __init__(self, make: Callable[[], Callable[..., object]]) -> None:
+        self._actor = cache(make)
+
+    def __call__(self, row: dict[str, bytes]) -> dict[str, Any]:
+        return _call(lambda **item: self._actor()(**item), row)
 
 
 @contextmanager
@@ -115,4 +129,7 @@ def cluster(config: RayConfig) -> Iterator[Cluster]:
     try:
         yield found
     finally:
-        found.close()
+        if found.ours:
+            import ray
+
+            ray.shutdown()

@@ -5,7 +5,7 @@ the bytes do not depend on interruptions or on the number of processes.
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,10 @@ from mixed_r1_verl.data.convert import Options, convert_dataset, converter_code
 from mixed_r1_verl.data.converter import Converter
 from mixed_r1_verl.data.raw import RawFolder
 from mixed_r1_verl.data.registry import get_converter
-from mixed_r1_verl.engine.cluster import Cluster
+from mixed_r1_verl.engine.cluster import Cluster, Item
 from mixed_r1_verl.engine.config import BuildConfig, SourceConfig
 from mixed_r1_verl.engine.rows import REJECTS
-from mixed_r1_verl.engine.store import Item, Store, hash_value
+from mixed_r1_verl.engine.store import Store, hash_value
 
 
 @dataclass(frozen=True)
@@ -111,28 +111,17 @@ def _look(config: BuildConfig, source: SourceConfig, store: Store) -> tuple[Conv
     )
     input_hash = hash_value([raw.only, *(store.hash_folder(folder) for folder in (raw.root, *raw.image_roots))])
     code = converter_code(converter, config.reward.get("custom", {}))
-    key = {"input": input_hash, "converter": converter.name, "options": asdict(options), "code": code}
-    folder = store.folder(f"convert-{source.name}", __name__, key)
-    item = {
-        "name": source.name,
-        "converter": converter.name,
-        "root": str(raw.root),
-        "only": raw.only,
-        "image_roots": [str(folder) for folder in raw.image_roots],
-        "options": json.dumps(asdict(options)),
-        "output": str(folder),
-    }
+    key = {"input": input_hash, "converter": converter.name, "options": options, "code": code}
+    folder = store.path(f"convert-{source.name}", __name__, key)
+    item = {"name": source.name, "converter": converter.name, "raw": raw, "options": options, "output": folder}
     return ConvertedSource(source, converter, folder, input_hash), item
 
 
-def _convert(plan: Item) -> Item:
+def _convert(name: str, converter: str, raw: RawFolder, options: Options, output: Path, workers: int) -> None:
     """Runs in a Ray worker."""
-    options = Options(**{**json.loads(plan["options"]), "workers": int(plan["workers"])})
     try:
-        raw = RawFolder(Path(plan["root"]), tuple(map(Path, plan["image_roots"])), only=plan["only"])
-        convert_dataset(get_converter(plan["converter"]), raw, Path(plan["output"]), options)
+        convert_dataset(get_converter(converter), raw, output, replace(options, workers=workers))
     except DataError as error:
-        return {"error": f"source {plan['name']}: {error}"}
+        raise DataError(f"source {name}: {error}") from error
     except OSError as error:
-        return {"error": f"source {plan['name']}: cannot write {plan['output']}: {error.strerror or error}"}
-    return {"error": ""}
+        raise DataError(f"source {name}: cannot write {output}: {error.strerror or error}") from error

@@ -6,11 +6,10 @@ the training set is free of it.
 """
 
 from collections.abc import Iterator, Sequence
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -21,52 +20,67 @@ from mixed_r1_verl.data.raw import RawFolder
 from mixed_r1_verl.engine.cluster import Cluster
 from mixed_r1_verl.engine.config import EvaluationConfig, NearConfig
 from mixed_r1_verl.engine.describe import describe_picture, hash_question
-from mixed_r1_verl.engine.near import NearIndex, same_colour
-from mixed_r1_verl.engine.rows import Drop, Outcome, drop_rows, list_column, numbers_of, write_rows
-from mixed_r1_verl.engine.store import Item, Store, Wanted
+from mixed_r1_verl.engine.near import Look, Looks, NearIndex, same_colour
+from mixed_r1_verl.engine.rows import Drop, drop, write_rows
+from mixed_r1_verl.engine.store import Store
 from mixed_r1_verl.responses.read import parquet_columns
 
-STAGE = "decontaminate"
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 COLUMNS = ("question", "extra_info", "image", "images")
 ITEMS = pa.schema([("question", pa.uint64()), ("phash", pa.uint64()), ("colour", pa.uint32()), ("where", pa.string())])
 
 
-def describe_evaluation(
-    sets: tuple[EvaluationConfig, ...], store: Store, cluster: Cluster
-) -> list[tuple[EvaluationConfig, pa.Table, str]]:
-    """Each evaluation set with its keys, one row for each picture (or for each question without one), and its hash.
+@dataclass(frozen=True)
+class EvaluationSet:
+    """An evaluation set as rows are compared with it.
+
+    Attributes:
+        name, match: as configured.
+        keys: file of the keys of each picture, or of each question without one.
+        digest: of the set itself.
+    """
+
+    name: str
+    match: str
+    keys: Path
+    digest: str = ""
+
+
+def describe_evaluation(sets: Sequence[EvaluationConfig], store: Store, cluster: Cluster) -> list[EvaluationSet]:
+    """The keys of each evaluation set.
 
     Raises:
         DataError: a set cannot be read.
     """
-    folders: list[Wanted] = []
+    digests, items = [], []
     for entry in sets:
         path = Path(entry.path).expanduser().absolute()
         if not path.exists():
             raise DataError(f"evaluation: {path} is not there")
         root = Path(entry.image_root).expanduser().absolute() if entry.image_root else path.parent
         key = {"content": store.hash_folder(path)}
+        digests.append(key["content"])
         if path.suffix in (".jsonl", ".json"):
             key["pictures"] = store.hash_folder(root)
-        folders.append((f"evaluation-{path.stem}", key, [{"path": str(path), "root": str(root)}]))
-    files = store.filled(folders, __name__, partial(cluster.run, _describe))
-    found = zip(sets, folders, files, strict=True)
-    return [(entry, pq.read_table(*paths), key["content"]) for entry, (_, key, _), paths in found]
+        chunk = store.path(f"evaluation/{path.stem}", __name__, key, ".parquet")
+        items.append({"path": path, "root": root, "chunk": chunk})
+    cluster.run(_describe, [item for item in items if not item["chunk"].is_file()])
+    return [
+        EvaluationSet(entry.label, entry.match, item["chunk"], digest)
+        for entry, item, digest in zip(sets, items, digests, strict=True)
+    ]
 
 
-def _describe(item: Item) -> Item:
+def _describe(path: Path, root: Path, chunk: Path) -> None:
     """Runs in a Ray worker."""
-    path = Path(item["path"])
     try:
-        items = pa.Table.from_pylist(list(_items(path, Path(item["root"]))), schema=ITEMS)
+        items = pa.Table.from_pylist(list(_items(path, root)), schema=ITEMS)
     except (RowError, OSError, pa.ArrowException) as error:
-        return {"error": f"evaluation: {path}: {error}"}
+        raise DataError(f"evaluation: {path}: {error}") from error
     except DataError as error:
-        return {"error": f"evaluation: {error}"}
-    with atomic(Path(item["chunk"]), "wb") as file:
+        raise DataError(f"evaluation: {error}") from error
+    with atomic(chunk, "wb") as file:
         write_rows(file, items)
-    return {"error": ""}
 
 
 def _items(path: Path, root: Path) -> Iterator[dict[str, Any]]:
@@ -84,21 +98,20 @@ def _items(path: Path, root: Path) -> Iterator[dict[str, Any]]:
 
 def _records(path: Path, root: Path) -> Iterator[dict[str, Any]]:
     """A file of this package, or one with `question` and `image` or `images`: bytes, or names of files below `root`."""
-    raw, is_parquet = RawFolder(root), path.suffix == ".parquet"
-    if is_parquet and not set(COLUMNS) & set(parquet_columns(path)):
+    raw = RawFolder(root)
+    sign, unit = ("#", "row") if path.suffix == ".parquet" else (":", "line")
+    if unit == "row" and not set(COLUMNS) & set(parquet_columns(path)):
         raise DataError(f"{path} has no column {', '.join(COLUMNS)}")
     for number, record in read_records(path, COLUMNS):
         try:
             if isinstance(record, BadRecord):
                 raise RowError("record", "bad_record", record.reason)
             found = record.get("images") or record.get("image") or []
-            cells = found if isinstance(found, list) else [found]
             question = record.get("question") or (record.get("extra_info") or {}).get("question")
-            pictures = [_picture(cell, raw) for cell in cells]
-            yield from _keys(f"{path.name}{'#' if is_parquet else ':'}{number}", question, pictures)
+            pictures = [_picture(cell, raw) for cell in (found if isinstance(found, list) else [found])]
+            yield from _keys(f"{path.name}{sign}{number}", question, pictures)
         except (RowError, OSError, ValueError, TypeError, AttributeError) as error:
-            place = f"row {number}" if is_parquet else f"line {number}"
-            raise DataError(f"{path}: {place}: {error}; a row has `question` and `image`") from None
+            raise DataError(f"{path}: {unit} {number}: {error}; a row has `question` and `image`") from None
 
 
 def _picture(cell: Any, raw: RawFolder) -> bytes:
@@ -108,51 +121,52 @@ def _picture(cell: Any, raw: RawFolder) -> bytes:
     return store_image(cell if isinstance(cell, bytes) else cell_bytes(cell)).data
 
 
-def _keys(where: str, question: Any, pictures: list[bytes]) -> Iterator[dict[str, Any]]:
+def _keys(where: str, question: Any, pictures: Sequence[bytes]) -> Iterator[dict[str, Any]]:
     hashed = hash_question(question) if isinstance(question, str) and question.strip() else None
-    looks: list[tuple[int | None, int | None]] = [describe_picture(data) for data in pictures]
-    for phash, colour in looks or [(None, None)]:
-        if hashed is not None or phash is not None:
-            yield {"question": hashed, "phash": phash, "colour": colour, "where": where}
+    for data in pictures:
+        phash, colour = describe_picture(data)
+        yield {"question": hashed, "phash": phash, "colour": colour, "where": where}
+    if hashed is not None and not pictures:
+        yield {"question": hashed, "phash": None, "colour": None, "where": where}
 
 
-def drop_contaminated(
-    table: pa.Table, sets: Sequence[tuple[str, str, pa.Table]], near: NearConfig, sources: list[str]
-) -> Outcome:
+def drop_contaminated(table: pa.Table, sets: Sequence[EvaluationSet], near: NearConfig) -> pa.Table:
     """Drops rows that repeat an evaluation set, with the reason `in_evaluation_set`.
 
     Args:
         table: rows.
-        sets: name, `match` and keys of each set.
+        sets: evaluation sets.
         near: when pictures are the same.
-        sources: names of the sources.
     """
     drops: dict[int, Drop] = {}
-    offsets, phash = list_column(table, "phash")
-    colour = list_column(table, "colour")[1]
-    owner = np.repeat(np.arange(table.num_rows), np.diff(offsets))
-    question = numbers_of(table, "question")
-    textual = np.flatnonzero(np.diff(offsets) == 0)
-    for name, match, keys in sets:
-        items = keys.to_pylist()
-        index = NearIndex(near.max_distance)
-        for number, item in enumerate(items):
-            if item["phash"] is not None:
-                index.add(item["phash"], number)
-        for place, row in enumerate(owner.tolist()):
-            if row in drops:
-                continue
-            for number, _ in index.find(int(phash[place])):
-                item = items[number]
-                if match == "question" and item["question"] != question[row]:
-                    continue
-                if same_colour(int(colour[place]), item["colour"], near.max_colour):
-                    drops[row] = Drop("in_evaluation_set", f"{name}: {item['where']}")
-                    break
-        # A question without a picture can only be told by its text.
-        texts = {item["question"]: item["where"] for item in items if item["phash"] is None}
-        for row in textual.tolist():
-            where = texts.get(int(question[row]))
-            if where is not None and row not in drops:
-                drops[row] = Drop("in_evaluation_set", f"{name}: {where}")
-    return drop_rows(table, drops, STAGE, sources)
+    looks, questions = Looks(table), table["question"].to_pylist()
+    for entry in sets:
+        known = _Known(pq.read_table(entry.keys).to_pylist(), entry.match == "question", near)
+        for row, question in enumerate(questions):
+            where = None if row in drops else known.where(question, looks[row])
+            if where is not None:
+                drops[row] = Drop("in_evaluation_set", f"{entry.name}: {where}")
+    return drop(table, drops)
+
+
+class _Known:
+    """The keys of one evaluation set, ready to be looked up; `asked` demands the same question too."""
+
+    def __init__(self, keys: list[dict[str, Any]], asked: bool, near: NearConfig) -> None:
+        self.keys, self.asked, self.near = keys, asked, near
+        self.index = NearIndex(near.max_distance)
+        self.texts = {key["question"]: key["where"] for key in keys if key["phash"] is None}
+        for number, key in enumerate(keys):
+            if key["phash"] is not None:
+                self.index.add(key["phash"], number)
+
+    def where(self, question: int, looks: Sequence[Look]) -> str | None:
+        """Where the set has one of the pictures; a question without a picture can only be told by its text."""
+        if not looks:
+            return self.texts.get(question)
+        for phash, colour in looks:
+            for key in (self.keys[number] for number, _ in self.index.find(phash)):
+                right = not self.asked or key["question"] == question
+                if right and same_colour(colour, key["colour"], self.near.max_colour):
+                    return key["where"]
+        return None

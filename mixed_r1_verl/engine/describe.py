@@ -5,11 +5,9 @@ colour is kept beside it: drawn scenes that differ in colour alone are different
 """
 
 import hashlib
-import json
 import re
 import unicodedata
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +20,13 @@ from PIL import Image
 from mixed_r1_verl.core.files import atomic
 from mixed_r1_verl.data.images import opened
 from mixed_r1_verl.data.truth import reward_with
-from mixed_r1_verl.engine.cluster import Cluster
+from mixed_r1_verl.engine.cluster import Cluster, Item
 from mixed_r1_verl.engine.convert import ConvertedSource
-from mixed_r1_verl.engine.rows import ROWS, write_rows
-from mixed_r1_verl.engine.store import Item, Store, Wanted, reward_key
+from mixed_r1_verl.engine.rows import PAIRS, ROWS, write_rows
+from mixed_r1_verl.engine.store import Store, reward_key
 from mixed_r1_verl.rewards.mixed import MixedReward
 
 HASH_SIDE = 256
-PAIRS = {word: pair for pair in (("yes", "no"), ("true", "false")) for word in pair}
 _NOT_WORDS = re.compile(r"[\W_]+")
 # A question or an option that speaks of other options by place would be wrong once they have moved.
 _SPEAKS_OF_PLACES = re.compile(
@@ -40,42 +37,40 @@ _SPEAKS_OF_PLACES = re.compile(
 
 
 def describe_sources(
-    sources: list[ConvertedSource], settings: Mapping[str, Any], store: Store, cluster: Cluster
-) -> pa.Table:
-    """The rows of all sources, in the order of sources and of the rows in them.
+    sources: Sequence[ConvertedSource], settings: Mapping[str, Any], store: Store, cluster: Cluster
+) -> list[Path]:
+    """Files with the rows of all sources, in the order of sources and of the rows in them.
 
     Args:
         sources: converted.
         settings: of the reward, see `BuildConfig.reward`.
         store, cluster: of the build.
     """
-    key, block = reward_key(settings), json.dumps(settings, default=dict)
-    folders: list[Wanted] = []
+    reward = reward_key(settings)
+    chunks: list[Path] = []
+    items: list[Item] = []
     for source in sources:
-        group = source.config.group
-        paths = enumerate(map(str, source.files))
-        items = [{"path": path, "file": number, "group": group, "reward": block} for number, path in paths]
-        own = {"content": source.content_hash, "group": group, "reward": key}
-        folders.append((f"describe-{source.config.name}", own, items))
-    tables = []
-    for number, files in enumerate(store.filled(folders, __name__, partial(cluster.run, _describe_file))):
-        rows = pa.concat_tables([pq.read_table(path) for path in files])
-        tables.append(rows.set_column(0, ROWS.field("source"), pa.array([number] * rows.num_rows, pa.int32())))
-    return pa.concat_tables(tables).combine_chunks()
+        name, group = source.config.name, source.config.group
+        for number, path in enumerate(source.files):
+            key = {"content": source.content_hash, "file": number, "group": group, "reward": reward}
+            chunks.append(store.path(f"describe/{name}", __name__, key, ".parquet"))
+            place = {"source": name, "file": number}
+            if not chunks[-1].is_file():
+                items.append({"path": path, "chunk": chunks[-1], "place": place, "group": group, "settings": settings})
+    cluster.run(_describe_file, items)
+    return chunks
 
 
-def _describe_file(item: Item) -> Item:
+def _describe_file(path: Path, chunk: Path, place: dict[str, Any], group: str, settings: Mapping[str, Any]) -> None:
     """Runs in a Ray worker."""
-    reward = reward_with(json.loads(item["reward"]))
+    reward = reward_with(settings)
     rows: list[dict[str, Any]] = []
-    with pq.ParquetFile(item["path"]) as file:
-        for group in range(file.num_row_groups):
-            for number, row in enumerate(file.read_row_group(group).to_pylist()):
-                place = {"file": item["file"], "row_group": group, "row": number}
-                rows.append(place | describe_row(row, reward, item["group"]))
-    with atomic(Path(item["chunk"]), "wb") as file:
+    with pq.ParquetFile(path) as file:
+        for number in range(file.num_row_groups):
+            for row, record in enumerate(file.read_row_group(number).to_pylist()):
+                rows.append({**place, "row_group": number, "row": row, **describe_row(record, reward, group)})
+    with atomic(chunk, "wb") as file:
         write_rows(file, pa.Table.from_pylist(rows, schema=ROWS))
-    return {"error": ""}
 
 
 def describe_row(row: Mapping[str, Any], reward: MixedReward, group: str = "") -> dict[str, Any]:

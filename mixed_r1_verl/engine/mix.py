@@ -1,4 +1,4 @@
-"""Stage mix: the order of the training file, in which every batch holds the rewards as asked.
+"""Stage mix: validation is split off, and training rows get an order in which every batch holds what was asked for.
 
 Each reward's rows are shuffled by the seed; then rewards take turns by Tijdeman's rule for the chairman assignment
 problem (Discrete Mathematics 32, 1980), which never lets a reward be a whole row ahead of or behind its share. So after
@@ -14,35 +14,33 @@ import numpy as np
 import pyarrow as pa
 
 from mixed_r1_verl.engine.config import MixConfig
-from mixed_r1_verl.engine.rows import Drop, Outcome, drop_rows
-from mixed_r1_verl.engine.store import draw
-
-STAGE = "mix"
+from mixed_r1_verl.engine.rows import Drop, by_label, drawn_order, drop, set_column
+from mixed_r1_verl.engine.split import validation_rows
 
 
-def mix(table: pa.Table, config: MixConfig, seed: int, sources: list[str]) -> Outcome:
+def split_and_mix(table: pa.Table, config: MixConfig, validation: float, seed: int) -> pa.Table:
+    """Sets `validation`, and mixes the rows of either side; nobody is dropped from validation."""
+    chosen = validation_rows(table, validation, seed)
+    table = set_column(table, "validation", chosen)
+    sides = [(~chosen, config), (chosen, MixConfig())]
+    return pa.concat_tables([mix(table.filter(pa.array(side)), own, seed) for side, own in sides])
+
+
+def mix(table: pa.Table, config: MixConfig, seed: int) -> pa.Table:
     """Orders rows; drops what is left when a weighted reward has run out (`surplus`) or has no weight (`no_weight`)."""
-    rewards, ids = table["reward"].to_pylist(), table["id"].to_pylist()
-    queues: dict[str, list[int]] = {}
-    for row in sorted(range(table.num_rows), key=lambda row: draw(seed, "mix", ids[row])):
-        queues.setdefault(rewards[row], []).append(row)
+    queues = by_label(drawn_order(table, seed, "mix"), table["reward"].to_pylist())
     drops: dict[int, Drop] = {}
-    if config.weights:
-        for reward in [reward for reward in queues if reward not in config.weights]:
-            drops |= dict.fromkeys(queues.pop(reward), Drop("no_weight", f"mix.weights has no {reward}"))
+    for reward in [reward for reward in queues if config.weights and reward not in config.weights]:
+        drops |= dict.fromkeys(queues.pop(reward), Drop("no_weight", f"mix.weights has no {reward}"))
     weights = {kind: config.weights.get(kind, float(len(rows))) for kind, rows in sorted(queues.items())}
     turns = take_turns(weights, {reward: len(rows) for reward, rows in queues.items()})
-    order: list[int] = []
-    taken = dict.fromkeys(queues, 0)
-    for reward in turns:
-        order.append(queues[reward][taken[reward]])
-        taken[reward] += 1
-    for reward, rows in queues.items():
-        ended = [kind for kind in queues if taken[kind] == len(queues[kind])]
-        detail = f"{', '.join(ended)} ran out after {len(order)} rows"
-        drops |= dict.fromkeys(rows[taken[reward] :], Drop("surplus", detail))
-    rejects = drop_rows(table, drops, STAGE, sources).rejects
-    return Outcome(table.take(np.array(order, np.int64)).combine_chunks(), rejects)
+    waiting = {reward: iter(rows) for reward, rows in queues.items()}
+    order = [next(waiting[reward]) for reward in turns]
+    left = {reward: list(rows) for reward, rows in waiting.items()}
+    ended = [reward for reward, rows in left.items() if not rows]
+    for rows in left.values():
+        drops |= dict.fromkeys(rows, Drop("surplus", f"{', '.join(ended)} ran out after {len(order)} rows"))
+    return drop(table, drops).take(np.array([*order, *sorted(drops)], np.int64))
 
 
 def take_turns(weights: Mapping[str, float], counts: Mapping[str, int]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Finding 64-bit hashes within a Hamming distance, exactly, without comparing all pairs.
+"""Pictures that look alike: perceptual hashes within a Hamming distance, found exactly, and near mean colours.
 
 Banding: a hash is cut into d + 1 pieces. Two hashes that differ in at most d bits agree in at least one piece, so it is
 enough to compare those that share a piece.
@@ -8,8 +8,32 @@ from array import array
 from itertools import pairwise
 
 import numpy as np
+import pyarrow as pa
+
+from mixed_r1_verl.engine.rows import list_column
 
 SMALL = 24
+
+Look = tuple[int, int]
+"""Perceptual hash and mean colour 0xRRGGBB of a picture."""
+
+
+class Looks:
+    """The looks of the pictures of each row of a table: `looks[row]` lists them.
+
+    Attributes:
+        counts: number of pictures of each row.
+    """
+
+    def __init__(self, table: pa.Table) -> None:
+        offsets, phash = list_column(table, "phash")
+        self.counts = np.diff(offsets)
+        # Plain lists: rows are looked at one by one, which is slow with arrays.
+        self._offsets = offsets.tolist()
+        self._looks = list(zip(phash.tolist(), list_column(table, "colour")[1].tolist(), strict=True))
+
+    def __getitem__(self, row: int) -> list[Look]:
+        return self._looks[self._offsets[row] : self._offsets[row + 1]]
 
 
 class NearIndex:
@@ -61,3 +85,11 @@ class NearIndex:
 def same_colour(left: int, right: int, max_colour: int) -> bool:
     """Whether two mean colours 0xRRGGBB differ by at most `max_colour` in each channel."""
     return all(abs((left >> shift & 255) - (right >> shift & 255)) <= max_colour for shift in (16, 8, 0))
+
+
+def same_looks(left: list[Look], right: list[Look], bits: int, max_colour: int) -> bool:
+    """Whether two rows of as many pictures show the same, picture by picture."""
+    return all(
+        (a ^ b).bit_count() <= bits and same_colour(colour_a, colour_b, max_colour)
+        for (a, colour_a), (b, colour_b) in zip(left, right, strict=True)
+    )

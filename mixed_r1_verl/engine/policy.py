@@ -6,20 +6,20 @@ Runs in Ray actors, one for each GPU (or group of GPUs), or one on the CPU. Prom
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mixed_r1_verl.core.config import ConfigError, read_dataclass
+from mixed_r1_verl.core.config import ConfigError
 from mixed_r1_verl.core.console import merge
 from mixed_r1_verl.core.files import atomic
 from mixed_r1_verl.core.rows import DataError, row_of
 from mixed_r1_verl.core.verl_config import compose, reward_config
 from mixed_r1_verl.engine.config import BuildConfig, DifficultyConfig
-from mixed_r1_verl.engine.store import Item, draw
+from mixed_r1_verl.engine.rows import draw, whole_rows
 from mixed_r1_verl.responses.generate import Generator, Question, Refused, Sampling
 from mixed_r1_verl.responses.scoring import score_answers
 from mixed_r1_verl.rewards.config import MixedRewardConfig
@@ -64,48 +64,63 @@ class Policy:
     """Answers and scores chunks of rows.
 
     Args:
-        difficulty: the configuration, as plain values (a Ray actor is built from them).
+        config: model, sampling and options of vLLM.
         reward: the reward block.
+        files: the converted files of each source.
         seed: of the build.
         has_gpu: whether the actor has one.
+
+    Raises:
+        DataError: the model cannot be loaded.
     """
 
-    def __init__(self, difficulty: Mapping[str, Any], reward: Mapping[str, Any], seed: int, has_gpu: bool) -> None:
-        self.config = read_dataclass(DifficultyConfig, difficulty, "difficulty")
-        self.seed = seed
+    def __init__(
+        self,
+        config: DifficultyConfig,
+        reward: Mapping[str, Any],
+        files: Mapping[str, Sequence[Path]],
+        seed: int,
+        has_gpu: bool,
+    ) -> None:
+        self.config, self.files, self.seed = config, files, seed
         if not has_gpu:
             os.environ.pop("OMP_NUM_THREADS", None)  # Ray sets it to the CPUs that it counts for the actor
         for key, value in (ENVIRONMENT if has_gpu else {**ENVIRONMENT, "VERL_PLATFORM": "cpu"}).items():
             os.environ.setdefault(key, value)
-        self._failure = ""
-        try:
-            self._load(MixedRewardConfig.from_mapping(reward))
-        except Exception as error:  # an actor that cannot start would be started again and again
-            self._failure = f"difficulty: cannot load {self.config.model}: {type(error).__name__}: {error}"
-
-    def _load(self, reward: MixedRewardConfig) -> None:
         from mixed_r1_verl.plugin.rollout import PromptBuilder, load_processors
         from mixed_r1_verl.rewards.pool import ScoringPool
 
-        tokenizer, processor = load_processors(self.config.model)
-        self.prompts = PromptBuilder(tokenizer, processor)
-        self.generator = Generator(self.config.model, tokenizer, processor, self.config.engine)
-        self.pool = ScoringPool(reward)
-
-    def __call__(self, item: Item) -> Item:
-        """Answers and scores one chunk; its result is a file, written at once."""
-        if self._failure:
-            return {"error": self._failure}
         try:
-            return self._measure(json.loads(item["places"]), Path(item["chunk"]))
-        except Exception as error:  # whatever the engine raises ends the build with one message
-            reason = f"{type(error).__name__}: {error}"
-            return {"error": f"difficulty: {self.config.model}: {reason}; finished chunks stay, run again to go on"}
+            tokenizer, processor = load_processors(config.model)
+            self.prompts = PromptBuilder(tokenizer, processor)
+            self.generator = Generator(config.model, tokenizer, processor, config.engine)
+            self.pool = ScoringPool(MixedRewardConfig.from_mapping(reward))
+        except Exception as error:
+            raise DataError(f"difficulty: cannot load {config.model}: {type(error).__name__}: {error}") from error
 
-    def _measure(self, places: list[list[Any]], chunk: Path) -> Item:
+    def __call__(self, rows: Sequence[Mapping[str, Any]], chunk: Path) -> int:
+        """Answers and scores a chunk of rows into a file, and returns how many they are.
+
+        Raises:
+            DataError: the engine has failed.
+        """
+        try:
+            measured = self._measure(pa.Table.from_pylist(rows))
+        except Exception as error:  # whatever the engine raises ends the build with one message
+            reason = f"{type(error).__name__}: {error}; finished chunks stay, run again to go on"
+            raise DataError(f"difficulty: {self.config.model}: {reason}") from error
+        with atomic(chunk, "wb") as file:
+            pq.write_table(pa.Table.from_pylist(measured, schema=RESPONSES), file, compression="zstd")
+        return len(rows)
+
+    def _measure(self, table: pa.Table) -> list[dict[str, Any]]:
         config = self.config
         sampling = Sampling(config.samples, config.temperature, config.top_p, config.max_tokens)
-        questions = [self._question(number, record) for number, record in enumerate(_read_records(places))]
+        questions = [
+            self._question(number, record)
+            for numbers, rows in whole_rows(table, self.files)
+            for number, record in zip(numbers, rows.to_pylist(), strict=True)
+        ]
         measured: dict[int, dict[str, Any]] = {}
         for (question, outcome), results in score_answers(self.generator.answer(questions, sampling), self.pool):
             measured[question.row.number] = {
@@ -116,25 +131,8 @@ class Policy:
                 "acc": [round(result["acc"], 6) for result in results],
                 "unscored": sum(result["error"] > 0 for result in results),
             }
-        table = pa.Table.from_pylist([measured[number] for number in range(len(questions))], schema=RESPONSES)
-        with atomic(chunk, "wb") as file:
-            pq.write_table(table, file, compression="zstd")
-        return {"error": "", "rows": len(questions)}
+        return [measured[number] for number in range(len(questions))]
 
     def _question(self, number: int, record: dict[str, Any]) -> Question:
         row = row_of("", number, record)
         return Question(row, self.prompts(record), draw(self.seed, "difficulty", row.id) >> (64 - SEED_BITS))
-
-
-def _read_records(places: list[list[Any]]) -> list[dict[str, Any]]:
-    """Whole rows at (file, row group, row), reading each row group once; places are in this order."""
-    records: list[dict[str, Any]] = []
-    opened: tuple[str, int] | None = None
-    group = pa.table({})
-    for path, number, row in places:
-        if opened != (path, number):
-            with pq.ParquetFile(path) as file:
-                group = file.read_row_group(number)
-            opened = (path, number)
-        records += group.slice(row, 1).to_pylist()
-    return records

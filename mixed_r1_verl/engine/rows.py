@@ -1,21 +1,26 @@
-"""What stages know of a row: a table of small columns, and how rows leave it.
+"""What stages know of a row: a table of small columns. A stage says of each row that leaves why it does.
 
 A million rows take a few hundred megabytes. Pictures are not among the columns: `source`, `file`, `row_group` and `row`
 say where the whole row lies.
 """
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from mixed_r1_verl.data.schema import row_schema
+
 ROWS = pa.schema(
     [
-        ("source", pa.int32()),  # number of the source in the configuration
+        ("source", pa.string()),  # name of the source in the configuration
         ("file", pa.int32()),  # number of the converted file of the source
         ("row_group", pa.int32()),
         ("row", pa.int32()),  # number of the row in its row group
@@ -34,12 +39,42 @@ ROWS = pa.schema(
         ("mean", pa.float64()),  # mean metric of the responses; null when difficulty was not measured
         ("spread", pa.float64()),
         ("swap", pa.int32()),  # number of the option with which the right one changes places; null for none
+        ("validation", pa.bool_()),  # null before the split
+        ("reason", pa.string()),  # why the row leaves; null while it stays
+        ("detail", pa.string()),
     ]
 )
+PAIRS = {word: pair for pair in (("yes", "no"), ("true", "false")) for word in pair}
+"""What an answer is one of two with."""
+REJECTS = pa.schema([(name, pa.string()) for name in ("source", "row", "stage", "reason", "detail")])
 
-REJECTS = pa.schema(
-    [(name, pa.string()) for name in ("source", "row", "stage", "reason", "detail")],
-)
+
+@dataclass(frozen=True)
+class Step:
+    """One stage after it has run.
+
+    Attributes:
+        stage: its name.
+        entered, kept: rows before and after.
+        seconds: wall time since the stage before; near 0 when it had run before.
+        rejects: the rows that left.
+        path: file of all rows, those that left with their reason; None of stages that make rows.
+    """
+
+    stage: str
+    entered: int
+    kept: int
+    seconds: float = 0.0
+    rejects: pa.Table = field(default_factory=REJECTS.empty_table)
+    path: Path | None = None
+
+    def table(self) -> pa.Table:
+        """All rows, those that left with their reason."""
+        return pq.read_table(self.path)
+
+    def rows(self) -> pa.Table:
+        """The rows that go on."""
+        return staying(self.table())
 
 
 class Drop(NamedTuple):
@@ -49,44 +84,65 @@ class Drop(NamedTuple):
     detail: str = ""
 
 
-class Outcome(NamedTuple):
-    """What a stage makes of its rows: those that go on and those that do not, together all that came."""
+def set_column(table: pa.Table, name: str, values: Any) -> pa.Table:
+    """The rows with other values in one column."""
+    number = ROWS.get_field_index(name)
+    return table.set_column(number, ROWS.field(number), pa.array(values, ROWS.field(number).type))
 
-    rows: pa.Table
-    rejects: pa.Table
 
-
-def drop_rows(table: pa.Table, drops: Mapping[int, Drop], stage: str, sources: list[str]) -> Outcome:
-    """Takes rows out of a table.
+def drop(table: pa.Table, drops: Mapping[int, Drop]) -> pa.Table:
+    """All rows, those that leave with their reason.
 
     Args:
         table: rows.
         drops: row number to reason.
-        stage: name of the stage.
-        sources: names of the sources, in the order of the configuration.
     """
-    keep = np.ones(table.num_rows, bool)
-    numbers = np.fromiter(sorted(drops), np.int64, len(drops))
-    keep[numbers] = False
-    gone = table.take(numbers).select(["source", "id"])
-    names = pa.array(sources).take(gone["source"].combine_chunks())
-    reasons = [drops[number] for number in numbers.tolist()]
-    rejects = pa.table(
-        {
-            "source": names,
-            "row": gone["id"],
-            "stage": [stage] * len(reasons),
-            "reason": [drop.reason for drop in reasons],
-            "detail": [drop.detail for drop in reasons],
-        },
-        schema=REJECTS,
-    )
-    return Outcome(table.filter(pa.array(keep)).combine_chunks(), rejects)
+    for place, name in enumerate(Drop._fields):
+        values = np.full(table.num_rows, None, object)
+        values[np.fromiter(drops, np.int64, len(drops))] = [reason[place] for reason in drops.values()]
+        table = set_column(table, name, values)
+    return table
 
 
-def numbers_of(table: pa.Table, column: str) -> np.ndarray:
-    """A numeric column as a NumPy array; nulls are NaN."""
-    return table[column].to_numpy()
+def staying(table: pa.Table) -> pa.Table:
+    """The rows that go on."""
+    return table.filter(pc.is_null(table["reason"])).combine_chunks()
+
+
+def leaving(table: pa.Table, stage: str) -> pa.Table:
+    """The rows that do not, as `rejects.jsonl` has them."""
+    gone = table.filter(pc.is_valid(table["reason"]))
+    values = {"source": gone["source"], "row": gone["id"], "stage": pa.array([stage] * gone.num_rows, pa.string())}
+    return pa.table({**values, **{name: gone[name] for name in Drop._fields}}, schema=REJECTS)
+
+
+def draw(seed: int, purpose: str, identity: str) -> int:
+    """A number in [0, 2**64) that depends on nothing else: the order of a shuffle, the seed of a sample.
+
+    >>> draw(0, "quota", "a") == draw(0, "quota", "a") != draw(1, "quota", "a")
+    True
+    """
+    digest = hashlib.blake2b(f"{seed}\n{purpose}\n{identity}".encode(errors="backslashreplace"), digest_size=8)
+    return int.from_bytes(digest.digest(), "big")
+
+
+def drawn_order(table: pa.Table, seed: int, purpose: str) -> list[int]:
+    """The row numbers, shuffled by the seed and the rows' ids alone."""
+    draws = [draw(seed, purpose, identity) for identity in table["id"].to_pylist()]
+    return sorted(range(table.num_rows), key=draws.__getitem__)
+
+
+def by_label(rows: Iterable[int], labels: Sequence[Any]) -> dict[Any, list[int]]:
+    """The rows of each label, both in the order in which they come; rows without one (None) are left out.
+
+    >>> by_label([2, 0, 1], ["a", None, "b"])
+    {'b': [2], 'a': [0]}
+    """
+    found: dict[Any, list[int]] = {}
+    for row in rows:
+        if labels[row] is not None:
+            found.setdefault(labels[row], []).append(row)
+    return found
 
 
 def list_column(table: pa.Table, column: str) -> tuple[np.ndarray, np.ndarray]:
@@ -95,15 +151,37 @@ def list_column(table: pa.Table, column: str) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate([[0], np.cumsum(pc.list_value_length(lists).to_numpy())]), lists.flatten().to_numpy()
 
 
+def whole_rows(table: pa.Table, files: Mapping[str, Sequence[Path]]) -> Iterator[tuple[list[int], pa.Table]]:
+    """Row numbers of `table` and their whole rows, pictures and all; each converted row group is read once.
+
+    Args:
+        table: rows.
+        files: the converted files of each source.
+    """
+    places = list(zip(*(table[name].to_pylist() for name in ("source", "file", "row_group")), strict=True))
+    rows = table["row"].to_pylist()
+    for (source, file, group), members in groupby(
+        sorted(range(len(places)), key=places.__getitem__), places.__getitem__
+    ):
+        positions = list(members)
+        with pq.ParquetFile(files[source][file]) as opened:
+            found = opened.read_row_group(group).take([rows[position] for position in positions])
+        yield positions, found.cast(row_schema("bytes"))
+
+
 def write_rows(path: Path | IO[bytes], table: pa.Table) -> None:
-    """Writes a table of rows or rejects, the same bytes for the same rows."""
+    """Writes a table of rows, the same bytes for the same rows."""
     pq.write_table(table.combine_chunks(), path, compression="zstd", row_group_size=1 << 17)
 
 
-def count_by(rejects: pa.Table) -> dict[str, dict[str, int]]:
-    """Number of rejects by source and reason, `{"chartqa": {"duplicate": 3}}`, sorted."""
+def count_by(table: pa.Table, outer: str, inner: str) -> dict[str, dict[str, int]]:
+    """Number of rows by the values of two columns, `{"chartqa": {"duplicate": 3}}`, sorted."""
     counts: dict[str, dict[str, int]] = {}
-    grouped = rejects.group_by(["source", "reason"]).aggregate([([], "count_all")])
-    for row in sorted(grouped.to_pylist(), key=lambda row: (row["source"], row["reason"])):
-        counts.setdefault(row["source"], {})[row["reason"]] = row["count_all"]
+    grouped = (
+        table.group_by([outer, inner])
+        .aggregate([([], "count_all")])
+        .sort_by([(outer, "ascending"), (inner, "ascending")])
+    )
+    for row in grouped.to_pylist():
+        counts.setdefault(row[outer], {})[row[inner]] = row["count_all"]
     return counts

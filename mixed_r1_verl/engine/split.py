@@ -1,37 +1,54 @@
-"""Stage split: validation rows share no picture with training rows.
+"""Validation rows share no picture with training rows.
 
 Rows are tied together when they have a picture in common (the same bytes, or the same perceptual hash and near mean
 colour) or the same `group`; whatever is tied, directly or through others, goes to one side.
 """
 
-from itertools import pairwise
+from collections import Counter
 
 import numpy as np
 import pyarrow as pa
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from mixed_r1_verl.engine.rows import list_column, numbers_of
-from mixed_r1_verl.engine.store import draw
+from mixed_r1_verl.engine.rows import by_label, draw, list_column
 
 COLOUR_STEP = 16
 
 
+def validation_rows(table: pa.Table, share: float, seed: int) -> np.ndarray:
+    """Which rows go to validation: whole groups, drawn by the seed, until each reward has its share.
+
+    A group that would overfill a reward is passed over, so validation may fall short but never takes more.
+    """
+    chosen = np.zeros(table.num_rows, bool)
+    ids, rewards = table["id"].to_pylist(), table["reward"].to_pylist()
+    room = {reward: round(share * count) for reward, count in Counter(rewards).items()}
+    groups = by_label(range(table.num_rows), tied_groups(table).tolist()).values()
+    # A group is drawn by the least draw of its rows, so that it does not matter in which order they stand.
+    for rows in sorted(groups, key=lambda rows: min(draw(seed, "split", ids[row]) for row in rows)):
+        wanted = Counter(rewards[row] for row in rows)
+        if all(count <= room[reward] for reward, count in wanted.items()):
+            chosen[rows] = True
+            for reward, count in wanted.items():
+                room[reward] -= count
+    return chosen
+
+
 def tied_groups(table: pa.Table) -> np.ndarray:
     """Number of the group of each row."""
-    rows, count = np.arange(table.num_rows), table.num_rows
+    count = table.num_rows
     offsets, pictures = list_column(table, "pictures")
-    owner = np.repeat(rows, np.diff(offsets))
+    owner = np.repeat(np.arange(count), np.diff(offsets))
     phash, colour = list_column(table, "phash")[1], list_column(table, "colour")[1]
+    named = [row for row, name in enumerate(table["group"].to_pylist()) if name is not None]
+    names = table.select(["source", "group"]).take(np.array(named, np.int64))
+    groups = [f"{source}\n{group}" for source, group in zip(*(column.to_pylist() for column in names), strict=True)]
     # Two mean colours that differ a little may fall on two sides of a step: a second grid, half a step away, ties them.
     looks = [phash ^ _coarse(colour, shift) for shift in (0, COLOUR_STEP // 2)]
-    named = table["group"].combine_chunks()
-    has_name = np.flatnonzero(~named.is_null().to_numpy(zero_copy_only=False))
-    sources = numbers_of(table, "source")
-    names = np.array([draw(int(sources[row]), "group", named[row].as_py()) for row in has_name.tolist()], np.uint64)
     edges: list[tuple[np.ndarray, np.ndarray]] = []
     nodes = count
-    for members, keys in [(owner, pictures), *((owner, look) for look in looks), (has_name, names)]:
+    for members, keys in [(owner, pictures), *((owner, look) for look in looks), (np.array(named, int), groups)]:
         values, codes = np.unique(keys, return_inverse=True)
         edges.append((members, nodes + codes))
         nodes += len(values)
@@ -42,31 +59,8 @@ def tied_groups(table: pa.Table) -> np.ndarray:
 
 def _coarse(colour: np.ndarray, shift: int) -> np.ndarray:
     """A 64-bit value for each coarse mean colour, different for the two grids."""
-    channels = [(colour.astype(np.uint64) >> np.uint64(bits) & np.uint64(255)) for bits in (16, 8, 0)]
     code = np.full(len(colour), shift, np.uint64)
-    for channel in channels:
+    for bits in (16, 8, 0):
+        channel = colour.astype(np.uint64) >> np.uint64(bits) & np.uint64(255)
         code = code * np.uint64(64) + (channel + np.uint64(shift)) // np.uint64(COLOUR_STEP)
     return code * np.uint64(0x9E3779B97F4A7C15)
-
-
-def validation_rows(table: pa.Table, share: float, seed: int) -> np.ndarray:
-    """Which rows go to validation: whole groups, drawn by the seed, until each reward has its share.
-
-    A group that would overfill a reward is passed over, so validation may fall short but never takes more.
-    """
-    chosen = np.zeros(table.num_rows, bool)
-    rewards = np.array(table["reward"].to_pylist(), object)
-    room = {reward: round(share * count) for reward, count in zip(*np.unique(rewards, return_counts=True), strict=True)}
-    groups = tied_groups(table)
-    order = np.argsort(groups, kind="stable")
-    edges = np.flatnonzero(np.diff(groups[order], prepend=-1, append=-1))
-    ids = table["id"].to_pylist()
-    members = [order[start:end].tolist() for start, end in pairwise(edges.tolist())]
-    # A group is drawn by the least draw of its rows, so that it does not matter in which order they stand.
-    for rows in sorted(members, key=lambda rows: min(draw(seed, "split", ids[row]) for row in rows)):
-        wanted = {reward: sum(rewards[row] == reward for row in rows) for reward in {rewards[row] for row in rows}}
-        if all(count <= room[reward] for reward, count in wanted.items()):
-            chosen[rows] = True
-            for reward, count in wanted.items():
-                room[reward] -= count
-    return chosen

@@ -1,17 +1,17 @@
-"""Stage folders named by what they are made of, so that finished work is found again and never mistaken.
+"""Files named by what they are made of, so that finished work is found again and never mistaken.
 
-The name of a folder ends in a hash of all that its content depends on: the stage's own configuration, the hashes of its
-inputs, the code of the stage, and the versions of the libraries that shape bytes. A stage writes into `NAME.partial`,
-which becomes `NAME` by one rename when it is complete; a run that was killed finds either the whole or what its chunks
-left in the partial folder.
+The name ends in a hash of all that the content depends on: the stage's settings, the hashes of its inputs, its code, and
+the versions of the libraries that shape bytes. A file gets its name by one rename when it is complete, so a run that was
+killed finds what it has finished and nothing else.
 """
 
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, is_dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -21,9 +21,6 @@ from mixed_r1_verl.core.code import code_digest
 from mixed_r1_verl.core.files import Busy, lock, sha256_of, write_text
 from mixed_r1_verl.core.rows import DataError
 
-Item = dict[str, Any]
-"""What a task is given, and what it returns, through Ray."""
-Wanted = tuple[str, Mapping[str, Any], Sequence[Item]]
 LIBRARIES = ("mixed-r1-verl", "pyarrow", "pillow", "numpy", "imagehash")
 
 
@@ -50,48 +47,30 @@ class Store:
                 raise DataError(f"cannot write to {self.root}: {error.strerror}") from None
             yield
 
-    def folder(self, name: str, module: str, key: Mapping[str, Any]) -> Path:
-        """The folder of a stage with this key, whether it is there or not.
+    def path(self, name: str, module: str, key: Mapping[str, Any], suffix: str = "") -> Path:
+        """Where something with this key is, or will be.
 
         Args:
-            name: what a person looks for.
-            module: name of the module with the stage's code, which brings all that it imports.
+            name: what a person looks for; may lie in a folder.
+            module: name of the module with the code that makes it, which brings all that it imports.
             key: everything else that its content depends on.
+            suffix: end of the file name.
         """
         parts = {"key": key, "code": _code(module), "versions": library_versions()}
-        return self.root / f"{name}-{hash_value(parts)}"
+        path = self.root / f"{name}-{hash_value(parts)}{suffix}"
+        path.parent.mkdir(exist_ok=True)
+        return path
 
-    def stage(self, name: str, module: str, key: Mapping[str, Any], make: Callable[[Path], None]) -> Path:
-        """The finished folder of a stage; `make(folder)` fills it unless it is there already."""
-        folder = self.folder(name, module, key)
-        if not folder.is_dir():
-            partial = folder.with_name(folder.name + ".partial")
-            partial.mkdir(exist_ok=True)
+    def file(self, name: str, module: str, key: Mapping[str, Any], make: Callable[[Path], None]) -> Path:
+        """The finished parquet file of this key; `make(path)` writes it unless it is there already."""
+        path = self.path(name, module, key, ".parquet")
+        if not path.is_file():
+            partial = path.with_suffix(".partial.parquet")  # the same for every run, which writes over it
             make(partial)
-            sync(partial)
-            partial.rename(folder)
-        return folder
-
-    def filled(self, folders: Sequence[Wanted], module: str, run: Callable[[list[Item]], object]) -> list[list[Path]]:
-        """The files of stage folders that tasks fill, one for each item; what is there already is not made again.
-
-        Args:
-            folders: name, key and items of each.
-            module: name of the module with the code of the task.
-            run: does the missing items, which hold the path of their file as `chunk`.
-        """
-        missing = []
-        for name, key, items in folders:
-            folder = self.folder(name, module, key)
-            partial = folder.with_name(folder.name + ".partial")
-            if not folder.is_dir():
-                partial.mkdir(exist_ok=True)
-                chunks = [partial / f"{number:05d}.parquet" for number in range(len(items))]
-                pairs = zip(items, chunks, strict=True)
-                missing += [{**item, "chunk": str(chunk)} for item, chunk in pairs if not chunk.is_file()]
-        run(missing)
-        made = [self.stage(name, module, key, lambda folder: None) for name, key, _ in folders]
-        return [sorted(folder.glob("*.parquet")) for folder in made]
+            with partial.open("rb") as file:
+                os.fsync(file.fileno())
+            partial.replace(path)
+        return path
 
     def hash_folder(self, folder: Path) -> str:
         """SHA-256 over names and content of all files of a folder (or of one file).
@@ -103,20 +82,17 @@ class Store:
             known = json.loads(memory.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             known = {}
+
+        def look(path: Path) -> tuple[str, list[Any]]:
+            name, status = path.relative_to(folder.parent).as_posix(), path.stat()
+            size_and_time = [status.st_size, status.st_mtime_ns]
+            before = known.get(name, [])
+            return name, before if before[:2] == size_and_time else [*size_and_time, sha256_of(path)]
+
         found = [folder] if folder.is_file() else sorted(path for path in folder.rglob("*") if path.is_file())
-        # What Python compiles is no data; a converter that draws its rows has its own code as the input.
-        paths = [path for path in found if path.suffix != ".pyc"]
-        entries: dict[str, list[Any]] = {}
         with ThreadPoolExecutor(8) as pool:  # hashing does not hold the interpreter's lock
-
-            def look(path: Path) -> tuple[str, list[Any]]:
-                name, status = path.relative_to(folder.parent).as_posix(), path.stat()
-                before = known.get(name)
-                if before and before[:2] == [status.st_size, status.st_mtime_ns]:
-                    return name, before
-                return name, [status.st_size, status.st_mtime_ns, sha256_of(path)]
-
-            entries.update(pool.map(look, paths))
+            # What Python compiles is no data; a converter that draws its rows has its own code as the input.
+            entries = dict(pool.map(look, (path for path in found if path.suffix != ".pyc")))
         if entries != known:
             memory.parent.mkdir(parents=True, exist_ok=True)
             write_text(memory, json.dumps(entries))
@@ -124,39 +100,24 @@ class Store:
 
 
 def hash_value(value: Any) -> str:
-    """A short name for a JSON-like value.
+    """A short name for a JSON-like value; files in it are known by what they hold, dataclasses by their fields.
 
     >>> hash_value({"a": 1, "b": 2}) == hash_value({"b": 2, "a": 1})
     True
     """
-    text = json.dumps(value, sort_keys=True, default=dict)
-    return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+    def plain(part: Any) -> Any:
+        if isinstance(part, Path):
+            return sha256_of(part)
+        return asdict(part) if is_dataclass(part) and not isinstance(part, type) else dict(part)
+
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=plain).encode()).hexdigest()[:20]
 
 
 def reward_key(block: Mapping[str, Any]) -> dict[str, Any]:
     """What depends on a reward block: itself, and the code of its custom kinds."""
     targets = block.get("custom", {}).values()
     return {"block": dict(block), "code": code_digest(*(target.partition(":")[0] for target in targets))}
-
-
-def draw(seed: int, purpose: str, identity: str) -> int:
-    """A number in [0, 2**64) that depends on nothing else: the order of a shuffle, the seed of a sample.
-
-    >>> draw(0, "quota", "a") == draw(0, "quota", "a") != draw(1, "quota", "a")
-    True
-    """
-    digest = hashlib.blake2b(f"{seed}\n{purpose}\n{identity}".encode(errors="backslashreplace"), digest_size=8)
-    return int.from_bytes(digest.digest(), "big")
-
-
-def sync(folder: Path) -> None:
-    """Brings the files of a folder to the disk before a rename declares them complete."""
-    for path in folder.iterdir():
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 @cache

@@ -18,7 +18,7 @@ from mixed_r1_verl.data.raw import RawFolder
 from mixed_r1_verl.engine.rows import ROWS
 
 DEFAULTS: dict[str, Any] = {
-    "source": 0,
+    "source": "s",
     "file": 0,
     "row_group": 0,
     "row": 0,
@@ -36,6 +36,9 @@ DEFAULTS: dict[str, Any] = {
     "mean": None,
     "spread": None,
     "swap": None,
+    "validation": None,
+    "reason": None,
+    "detail": None,
 }
 
 

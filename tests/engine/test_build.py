@@ -7,7 +7,6 @@ import json
 import os
 import random
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -81,17 +80,15 @@ def test_a_build_adds_up_and_is_the_same_with_one_worker_and_after_a_loss(
 
     # Lost: one chunk of descriptions, and every stage behind. Nothing else is done again.
     work = tmp_path / "two.work"
-    for folder in work.glob("*-*"):
-        if folder.name.startswith("describe-scenes"):
-            folder = folder.rename(folder.with_name(folder.name + ".partial"))
-            next(iter(sorted(folder.glob("*.parquet")))).unlink()
-        elif not folder.name.startswith(("convert", "describe")):
-            shutil.rmtree(folder)
-    converted = {path: path.stat().st_mtime_ns for path in work.glob("convert-*/*.parquet")}
+    next(iter(sorted(work.glob("describe/scenes-*.parquet")))).unlink()
+    for stage in work.glob("*-*.parquet"):
+        stage.unlink()
+    early = ("convert-*/*.parquet", "describe/*.parquet", "evaluation/*.parquet")
+    done = {path: path.stat().st_mtime_ns for pattern in early for path in work.glob(pattern)}
     steps = []
     build(read_config(small_config("two", ray={"cpus": 1})), Watch(step=steps.append))
     assert result_files(output) == two
-    assert {path: path.stat().st_mtime_ns for path in work.glob("convert-*/*.parquet")} == converted
+    assert {path: path.stat().st_mtime_ns for path in done} == done
     assert sum(step.entered - step.kept for step in steps) == len(rejects)
 
 
@@ -138,7 +135,7 @@ def kill_ten_times(config: Path, files: int, chance: random.Random) -> list[str]
         if ended is None:
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        stages = sorted(re.sub(r"-[0-9a-f]{20}", "", path.name) for path in work.glob("*-*"))
+        stages = sorted(re.sub(r"-[0-9a-f]{20}", "", path.name) for path in work.rglob("*-*"))
         moments.append(f"{'killed' if ended is None else f'ended with {ended}'}: {', '.join(stages)}")
         time.sleep(2)  # Ray's own processes see that their driver is gone
     return moments

@@ -11,8 +11,9 @@ from PIL import Image
 
 from mixed_r1_verl.core.rows import DataError
 from mixed_r1_verl.engine.config import NearConfig
-from mixed_r1_verl.engine.decontaminate import ITEMS, _items, drop_contaminated
+from mixed_r1_verl.engine.decontaminate import ITEMS, EvaluationSet, _items, drop_contaminated
 from mixed_r1_verl.engine.describe import describe_picture, hash_question
+from mixed_r1_verl.engine.rows import leaving
 
 Encode = Callable[..., bytes]
 Picture = Callable[[int], Image.Image]
@@ -77,7 +78,7 @@ def test_what_cannot_be_read_is_named(tmp_path: Path, name: str, content: str, m
         list(_items(tmp_path / name, tmp_path))
 
 
-def test_what_is_dropped(table_of: Callable[..., pa.Table]) -> None:
+def test_what_is_dropped(tmp_path: Path, table_of: Callable[..., pa.Table]) -> None:
     text = {"phash": [], "colour": [], "pictures": []}
     table = table_of(
         {"phash": [0xF0]},  # the picture, another question
@@ -96,10 +97,12 @@ def test_what_is_dropped(table_of: Callable[..., pa.Table]) -> None:
         schema=ITEMS,
     )
 
+    pq.write_table(keys, tmp_path / "keys.parquet")
+
     def dropped(match: str) -> list[str]:
-        outcome = drop_contaminated(table, [("bench", match, keys)], NearConfig(), ["s"])
-        assert outcome.rows.num_rows + outcome.rejects.num_rows == table.num_rows
-        return outcome.rejects["row"].to_pylist()
+        outcome = drop_contaminated(table, [EvaluationSet("bench", match, tmp_path / "keys.parquet")], NearConfig())
+        assert outcome.num_rows == table.num_rows
+        return leaving(outcome, "decontaminate")["row"].to_pylist()
 
     assert dropped("picture") == ["r0", "r1", "r3", "r5"]
     assert dropped("question") == ["r1", "r5"]

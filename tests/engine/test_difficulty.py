@@ -9,8 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from mixed_r1_verl.core.rows import DataError
+from mixed_r1_verl.engine.card import histograms
 from mixed_r1_verl.engine.config import BuildConfig, DifficultyConfig, SourceConfig
-from mixed_r1_verl.engine.difficulty import _chunk_edges, add_scores, histograms, select
+from mixed_r1_verl.engine.difficulty import select
 from mixed_r1_verl.engine.policy import RESPONSES, reward_block
 
 CONFIG = DifficultyConfig("m", samples=4, min_mean=0.2, max_mean=0.8, min_spread=0.1)
@@ -49,12 +50,10 @@ def write_chunks(folder: Path, cases: list[Any], ids: list[str]) -> list[Path]:
 def test_bounds(tmp_path: Path, table_of: Callable[..., pa.Table]) -> None:
     table = table_of(*({} for _ in CASES))
     chunks = write_chunks(tmp_path, CASES, table["id"].to_pylist())
-    scored = add_scores(table, chunks, "score")
-    assert scored["mean"].to_pylist() == [0.05, 0.975, 0.5, 0.525, 0.2, 0.8, None, None]
-    outcome = select(scored, chunks, CONFIG, ["s"])
-    reasons = dict(zip(outcome.rejects["row"].to_pylist(), outcome.rejects["reason"].to_pylist(), strict=True))
-    assert reasons == {f"r{number}": reason for number, (*_, reason) in enumerate(CASES) if reason}
-    found = histograms(scored, outcome.rows)["matching"]
+    outcome = select(table, chunks, CONFIG)
+    assert outcome["mean"].to_pylist() == [0.05, 0.975, 0.5, 0.525, 0.2, 0.8, None, None]
+    assert outcome["reason"].to_pylist() == [reason for *_, reason in CASES]
+    found = histograms(outcome)["histograms"]["matching"]
     assert (sum(found["measured"]), sum(found["kept"])) == (6, 3)
     assert found["kept"] == [0, 0, 1, 0, 0, 1, 0, 0, 1, 0]
 
@@ -63,12 +62,7 @@ def test_responses_of_other_rows_are_refused(tmp_path: Path, table_of: Callable[
     table = table_of(*({} for _ in CASES))
     chunks = write_chunks(tmp_path, CASES, table["id"].to_pylist()[::-1])
     with pytest.raises(AssertionError, match="not the same rows"):
-        add_scores(table, chunks, "score")
-
-
-def test_chunks_never_hold_rows_of_two_sources() -> None:
-    assert _chunk_edges([0, 0, 0, 1, 1, 2], 2) == [(0, 2), (2, 3), (3, 5), (5, 6)]
-    assert _chunk_edges([], 2) == []
+        select(table, chunks, CONFIG)
 
 
 @pytest.mark.verl

@@ -10,22 +10,25 @@ from hypothesis import strategies as st
 from mixed_r1_verl.engine.config import NearConfig
 from mixed_r1_verl.engine.duplicates import drop_duplicates
 from mixed_r1_verl.engine.near import same_colour
+from mixed_r1_verl.engine.rows import leaving, staying
 
 NEAR = NearConfig()
 Make = Callable[..., pa.Table]
 
 
 def dropped(table: pa.Table) -> dict[str, str]:
-    outcome = drop_duplicates(table, NEAR, ["first", "second"])
-    assert outcome.rows.num_rows + outcome.rejects.num_rows == table.num_rows
-    return {row["row"]: row["reason"] for row in outcome.rejects.to_pylist()}
+    outcome = drop_duplicates(table, NEAR)
+    assert outcome.num_rows == table.num_rows
+    return {row["id"]: row["reason"] for row in outcome.to_pylist() if row["reason"]}
 
 
 def test_the_first_stays_across_sources(table_of: Make) -> None:
-    table = table_of({"phash": [0b1]}, {"source": 1, "phash": [0b111]}, {"source": 1, "phash": [0b111], "question": 2})
-    outcome = drop_duplicates(table, NEAR, ["first", "second"])
-    assert outcome.rows["id"].to_pylist() == ["r0", "r2"]
-    assert outcome.rejects.to_pylist() == [
+    table = table_of(
+        {"phash": [0b1]}, {"source": "second", "phash": [0b111]}, {"source": "second", "phash": [0b111], "question": 2}
+    )
+    outcome = drop_duplicates(table, NEAR)
+    assert staying(outcome)["id"].to_pylist() == ["r0", "r2"]
+    assert leaving(outcome, "duplicates").to_pylist() == [
         {
             "source": "second",
             "row": "r1",
@@ -50,11 +53,8 @@ def test_another_answer_needs_an_equal_hash(table_of: Make) -> None:
 def test_rows_without_pictures_and_repeated_ids(table_of: Make) -> None:
     text = {"phash": [], "colour": [], "pictures": []}
     assert dropped(table_of(text, {**text, "question": 2}, text)) == {"r2": "duplicate"}
-    twice = table_of({"id": "x"}, {"id": "x", "question": 2, "source": 1}, {"id": "x", "question": 3})
-    assert [row["reason"] for row in drop_duplicates(twice, NEAR, ["a", "b"]).rejects.to_pylist()] == [
-        "duplicate_id",
-        "duplicate_id",
-    ]
+    twice = table_of({"id": "x"}, {"id": "x", "question": 2, "source": "second"}, {"id": "x", "question": 3})
+    assert drop_duplicates(twice, NEAR)["reason"].to_pylist() == [None, "duplicate_id", "duplicate_id"]
 
 
 def test_a_chain_of_small_changes_is_not_one_picture(table_of: Make) -> None:
@@ -89,5 +89,5 @@ def test_against_comparing_each_row_with_all_that_stay(table_of: Make, rows: lis
         else:
             stay.append(number)
     table = table_of(*rows)
-    kept = drop_duplicates(table, NEAR, ["first"]).rows["id"].to_pylist()
+    kept = staying(drop_duplicates(table, NEAR))["id"].to_pylist()
     assert kept == [f"r{number}" for number in stay]

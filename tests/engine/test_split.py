@@ -52,7 +52,7 @@ def test_near_and_far_pictures(table_of: Make) -> None:
 
 
 def test_groups_are_of_a_source(table_of: Make) -> None:
-    rows = [{"pictures": [n], "phash": [1 << n], "group": "1", "source": n % 2} for n in range(4)]
+    rows = [{"pictures": [n], "phash": [1 << n], "group": "1", "source": "ab"[n % 2]} for n in range(4)]
     groups = tied_groups(table_of(*rows)).tolist()
     assert groups[0] == groups[2] != groups[1] == groups[3]
 

@@ -1,4 +1,4 @@
-"""Stage folders: found again, made anew, never half made."""
+"""Files of stages: found again, made anew, never half made."""
 
 import subprocess
 import sys
@@ -8,26 +8,36 @@ import pytest
 
 from mixed_r1_verl.core.code import imported_modules
 from mixed_r1_verl.core.rows import DataError
-from mixed_r1_verl.engine.store import Store, reward_key
+from mixed_r1_verl.engine.config import NearConfig
+from mixed_r1_verl.engine.store import Store, hash_value, reward_key
 from mixed_r1_verl.rewards.kinds import KINDS
 
 
-def test_a_stage_runs_once_for_a_key_and_a_killed_one_finds_what_it_left(tmp_path: Path) -> None:
+def test_a_file_is_made_once_for_a_key_and_never_half(tmp_path: Path) -> None:
     store, runs = Store(tmp_path), []
 
-    def make(folder: Path) -> None:
-        runs.append(sorted(path.name for path in folder.iterdir()))
-        (folder / "chunk").write_text("done", encoding="utf-8")
+    def make(path: Path) -> None:
+        path.write_text(f"made {len(runs)}", encoding="utf-8")
+        runs.append(path)
         if len(runs) == 1:
             raise KeyboardInterrupt
 
+    module, key = "mixed_r1_verl.engine.store", {"a": 1}
     with pytest.raises(KeyboardInterrupt):
-        store.stage("s", "mixed_r1_verl.engine.store", {"a": 1}, make)
-    assert not store.folder("s", "mixed_r1_verl.engine.store", {"a": 1}).exists()
-    folder = store.stage("s", "mixed_r1_verl.engine.store", {"a": 1}, make)
-    assert store.stage("s", "mixed_r1_verl.engine.store", {"a": 1}, make) == folder
-    assert store.stage("s", "mixed_r1_verl.engine.store", {"a": 2}, make) != folder
-    assert runs == [[], ["chunk"], []]
+        store.file("s", module, key, make)
+    assert not store.path("s", module, key, ".parquet").exists()
+    path = store.file("s", module, key, make)
+    assert store.file("s", module, key, make) == path == store.path("s", module, key, ".parquet")
+    assert path.read_text(encoding="utf-8") == "made 1" and [file.name for file in tmp_path.iterdir()] == [path.name]
+    assert store.file("s", module, {"a": 2}, make) != path and len(runs) == 3
+
+
+def test_a_key_holds_files_by_their_content_and_dataclasses_by_their_fields(tmp_path: Path) -> None:
+    for name, text in (("a", "same"), ("b", "same"), ("c", "other")):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    a, b, c = (hash_value({"rows": tmp_path / name, "near": NearConfig()}) for name in "abc")
+    assert a == b != c
+    assert hash_value({"rows": tmp_path / "a", "near": NearConfig(max_distance=3)}) != a
 
 
 def test_a_folder_is_known_by_names_and_content(tmp_path: Path) -> None:
@@ -61,7 +71,6 @@ STAGES = (
     "policy",
     "balance",
     "quotas",
-    "split",
     "mix",
     "write",
 )

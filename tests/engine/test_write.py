@@ -1,6 +1,5 @@
 """Whole rows in their final order, from many files, within bounded memory; options that change places."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,12 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from mixed_r1_verl.data.convert import parquet_writer
-from mixed_r1_verl.data.registry import get_converter
 from mixed_r1_verl.data.schema import Example, build_row, row_schema, rows_to_table
 from mixed_r1_verl.data.truth import gold_acc, reward_with
 from mixed_r1_verl.engine import write
-from mixed_r1_verl.engine.config import SourceConfig
-from mixed_r1_verl.engine.convert import ConvertedSource
 from mixed_r1_verl.rewards.config import MixedRewardConfig
 from mixed_r1_verl.rewards.mixed import MixedReward
 
@@ -36,22 +32,13 @@ def whole_row(number: int, **changes: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def sources(tmp_path: Path) -> list[ConvertedSource]:
+def files(tmp_path: Path) -> dict[str, list[Path]]:
     """Two sources of two files of two row groups of five rows."""
-    found = []
-    for source in range(2):
-        names = []
-        (tmp_path / f"s{source}").mkdir()
-        for file in range(2):
-            path = tmp_path / f"s{source}" / f"{file}.parquet"
-            names.append({"name": path.name, "sha256": ""})
-            with parquet_writer(path, "bytes") as writer:
-                for group in range(2):
-                    first = source * 20 + file * 10 + group * 5
-                    writer.write_table(rows_to_table([whole_row(first + row) for row in range(5)]))
-        config = SourceConfig("toy", name=f"s{source}")
-        (path.parent / "summary.json").write_text(json.dumps({"files": names}), encoding="utf-8")
-        found.append(ConvertedSource(config, get_converter("chartqa"), path.parent, ""))
+    found = {f"s{source}": [tmp_path / f"s{source}-{file}.parquet" for file in range(2)] for source in range(2)}
+    for number, path in enumerate(path for paths in found.values() for path in paths):
+        with parquet_writer(path, "bytes") as writer:
+            for first in (number * 10, number * 10 + 5):
+                writer.write_table(rows_to_table([whole_row(first + row) for row in range(5)]))
     return found
 
 
@@ -59,7 +46,7 @@ def places(table_of: Callable[..., pa.Table], numbers: list[int], **more: Any) -
     return table_of(
         *(
             {
-                "source": number // 20,
+                "source": f"s{number // 20}",
                 "file": number // 10 % 2,
                 "row_group": number // 5 % 2,
                 "row": number % 5,
@@ -71,18 +58,12 @@ def places(table_of: Callable[..., pa.Table], numbers: list[int], **more: Any) -
     )
 
 
-@pytest.mark.parametrize("stretch", [256 << 20, 6000])
 def test_rows_come_in_the_order_asked_for(
-    tmp_path: Path,
-    table_of: Callable[..., pa.Table],
-    sources: list[ConvertedSource],
-    monkeypatch: pytest.MonkeyPatch,
-    stretch: int,
+    tmp_path: Path, table_of: Callable[..., pa.Table], files: dict[str, list[Path]]
 ) -> None:
-    monkeypatch.setattr(write, "STRETCH_BYTES", stretch)
     order = [(number * 7) % 40 for number in range(40) if number % 3]
     path = tmp_path / "out.parquet"
-    write.write_file(places(table_of, order), sources, MixedReward(), path)
+    write.write_file(places(table_of, order), files, MixedReward(), path)
     table = pq.read_table(path)
     assert table.schema.equals(row_schema("bytes"))
     rows = table.to_pylist()
@@ -92,10 +73,10 @@ def test_rows_come_in_the_order_asked_for(
 
 
 def test_swapped_options_are_the_same_question(
-    tmp_path: Path, table_of: Callable[..., pa.Table], sources: list[ConvertedSource]
+    tmp_path: Path, table_of: Callable[..., pa.Table], files: dict[str, list[Path]]
 ) -> None:
     path = tmp_path / "out.parquet"
-    write.write_file(places(table_of, [3, 25], swap=2), sources, MixedReward(), path)
+    write.write_file(places(table_of, [3, 25], swap=2), files, MixedReward(), path)
     for row in pq.read_table(path).to_pylist():
         assert row["extra_info"]["choices"] == ["cat", "owl", "dog"]
         assert row["reward_model"]["ground_truth"] == "C"
@@ -105,11 +86,11 @@ def test_swapped_options_are_the_same_question(
 
 
 def test_row_groups_are_small(
-    tmp_path: Path, table_of: Callable[..., pa.Table], sources: list[ConvertedSource], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, table_of: Callable[..., pa.Table], files: dict[str, list[Path]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(write, "ROW_GROUP_ROWS", 8)
     path = tmp_path / "out.parquet"
-    write.write_file(places(table_of, list(range(20))), sources, MixedReward(), path)
+    write.write_file(places(table_of, list(range(20))), files, MixedReward(), path)
     metadata = pq.read_metadata(path)
     assert [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)] == [8, 8, 4]
 
