@@ -1,8 +1,8 @@
 """Files named by what they are made of, so that finished work is found again and never mistaken.
 
 The name ends in a hash of all that the content depends on: the settings of the stage, the hashes of its inputs, its
-code, and the versions of the libraries that shape bytes. A file gets its name by one rename when it is complete, so a run
-that was killed finds what it has finished and nothing else.
+code, and the versions of the libraries that shape bytes. A file gets its name by one rename when it is complete, so a
+run that was killed finds what it has finished and nothing else.
 """
 
 import hashlib
