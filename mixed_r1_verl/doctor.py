@@ -20,7 +20,6 @@ from typing import Annotated, Literal
 import typer
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
-from rich.console import Console
 from rich.table import Table
 
 Status = Literal["ok", "note", "fail"]
@@ -300,7 +299,9 @@ def doctor(
 
     Example: mixed-r1 doctor
     """
-    console = Console()
+    from mixed_r1_verl.core.console import terminal
+
+    console = terminal()
     if repair:
         console.print(fix())
     table = Table("", "what", "found", "what to do", box=None, pad_edge=False)

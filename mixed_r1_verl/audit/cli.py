@@ -1,6 +1,5 @@
 """The command `mixed-r1 audit`."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mixed_r1_verl.audit.audit import AuditReport, KindAudit, audit_rows, read_audit_rows
-from mixed_r1_verl.core.console import FAILED, OK, ReportFormat, command_errors, parse_settings
+from mixed_r1_verl.core.console import FAILED, OK, ReportFormat, command_errors, parse_settings, print_json, terminal
 from mixed_r1_verl.rewards.config import MixedRewardConfig
 
 DEMO_ROWS = Path(__file__).parent / "assets" / "rows.jsonl"
@@ -93,7 +92,7 @@ def audit_command(
         config = MixedRewardConfig.from_mapping(settings)
         report = audit_rows(read_audit_rows(file or DEMO_ROWS), config, rows_per_kind=rows, seed=seed)
     if format is ReportFormat.json:
-        typer.echo(json.dumps(report.as_dict(), indent=2))
+        print_json(report.as_dict())
     else:
-        print_audit(report, Console(), shown=None if all_attacks else 8)
+        print_audit(report, terminal(), shown=None if all_attacks else 8)
     raise typer.Exit(OK if report.passed else FAILED)

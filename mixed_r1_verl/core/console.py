@@ -1,11 +1,12 @@
 """The shell that the commands share: settings, progress, exit codes, errors on one line."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,6 +18,14 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 OK, FAILED, BAD_USAGE, INTERRUPTED = 0, 1, 2, 130
+
+
+TrustConfig = Annotated[
+    bool,
+    typer.Option(
+        "--trust-config", help="Use the run's configuration: it may name files, code to import, addresses to call."
+    ),
+]
 
 
 class ReportFormat(str, Enum):
@@ -88,11 +97,41 @@ def progress_bar(console: "Console", *columns: Any) -> "Progress":
     )
 
 
-def say(message: object) -> None:
-    """Print to standard error, as it is: no markup, no wrapping."""
+_UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def visible(text: str) -> str:
+    r"""A text in which nothing commands a terminal: control characters are written out, as JSON does.
+
+    >>> print(visible("\x1b]0;owned\x07 is \u202edesrever"))
+    \u001b]0;owned\u0007 is \u202edesrever
+    """
+    return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def terminal(**options: Any) -> "Console":
+    """A console of rich for texts out of files that strangers wrote: see `visible`.
+
+    Args:
+        options: of rich's `Console`.
+    """
     from rich.console import Console
 
-    Console(stderr=True, soft_wrap=True).print(str(message), markup=False, highlight=False)
+    class Terminal(Console):
+        def render_str(self, text: str, **how: Any) -> Any:
+            return super().render_str(visible(text), **how)
+
+    return Terminal(**options)
+
+
+def say(message: object) -> None:
+    """Print to standard error, as it is: no markup, no wrapping."""
+    terminal(stderr=True, soft_wrap=True).print(str(message), markup=False, highlight=False)
+
+
+def print_json(data: object) -> None:
+    """Print plain data to standard output as JSON."""
+    typer.echo(visible(json.dumps(data, indent=2, ensure_ascii=False)))
 
 
 def error_line(message: object) -> None:

@@ -3,6 +3,7 @@
 Hydra finds verl's own part by name, so nothing of verl is imported before a configuration is composed.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,6 +81,8 @@ def reward_config(config: Mapping[str, Any]) -> dict[str, Any]:
     block = select(config, BLOCK)
     if block is not None and not isinstance(block, dict):
         raise RunError(f"{BLOCK} is not a mapping")
+    if _NEVER in json.dumps(block, default=str):
+        raise RunError(f"{BLOCK}: a value is missing, or would be read from the environment; give it with --set")
     return block or {}
 
 
@@ -95,6 +98,8 @@ def find_config(run: Path) -> Path | None:
 def read_config(path: Path) -> "DictConfig":
     """A configuration that Hydra saved; `select` and `reward_config` read it.
 
+    Whoever sent the run wrote it. So what a resolver would fetch, such as `${oc.env:SECRET}`, counts as missing.
+
     Raises:
         RunError: the file cannot be read as one.
     """
@@ -108,4 +113,15 @@ def read_config(path: Path) -> "DictConfig":
         raise RunError(f"{path}: cannot be read as a configuration ({error})") from error
     if not isinstance(config, DictConfig):
         raise RunError(f"{path}: not a configuration of a training run")
-    return config
+    return OmegaConf.create(_without_resolvers(OmegaConf.to_container(config)))
+
+
+_NEVER = "???"  # OmegaConf's sign of a missing value
+
+
+def _without_resolvers(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_resolvers(member) for key, member in value.items()}
+    if isinstance(value, list):
+        return [_without_resolvers(member) for member in value]
+    return _NEVER if isinstance(value, str) and ":" in value.partition("${")[2] else value

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich import box
-from rich.console import Console
 from rich.progress import TextColumn
 from rich.table import Table
 
-from mixed_r1_verl.core.console import FAILED, command_errors, parse_settings, progress_bar, resumable
+from mixed_r1_verl.core.console import FAILED, command_errors, parse_settings, progress_bar, resumable, terminal
 from mixed_r1_verl.core.rows import DataError, Reject, count_records
 
 if TYPE_CHECKING:
@@ -18,8 +17,8 @@ if TYPE_CHECKING:
     from mixed_r1_verl.data.converter import Converter
     from mixed_r1_verl.data.raw import RawFolder
 
-_out = Console(soft_wrap=True, highlight=False, markup=False)
-_err = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+_out = terminal(soft_wrap=True, highlight=False, markup=False)
+_err = terminal(stderr=True, soft_wrap=True, highlight=False, markup=False)
 
 RewardSettings = Annotated[
     list[str] | None,

@@ -4,9 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
-from mixed_r1_verl.core.console import command_errors, progress_bar, resumable
+from mixed_r1_verl.core.console import command_errors, progress_bar, resumable, terminal
 
 if TYPE_CHECKING:
     from mixed_r1_verl.engine.build import Step
@@ -27,7 +26,7 @@ def build_command(
     from mixed_r1_verl.engine.build import Watch, build
     from mixed_r1_verl.engine.config import read_config
 
-    console = Console(soft_wrap=True, highlight=False, markup=False)
+    console = terminal(soft_wrap=True, highlight=False, markup=False)
     with command_errors():
         settings = read_config(config, output=str(output) if output else None, raw=str(raw) if raw else None)
 
@@ -35,7 +34,7 @@ def build_command(
         gone = f"−{step.entered - step.kept:,}" if step.kept < step.entered else ""
         console.print(f"{step.stage:14} {step.kept:>10,} {gone:>9} {step.seconds:8.1f} s")
 
-    with resumable(Path(settings.output)), progress_bar(Console(stderr=True, soft_wrap=True)) as progress:
+    with resumable(Path(settings.output)), progress_bar(terminal(stderr=True, soft_wrap=True)) as progress:
         tasks = {}
 
         def advance(stage: str, done: int, of: int) -> None:

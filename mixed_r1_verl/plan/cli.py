@@ -1,15 +1,15 @@
 """`mixed-r1 plan`: the command, its table and its JSON."""
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from mixed_r1_verl.core.console import FAILED, OK, ReportFormat, command_errors
+from mixed_r1_verl.core.console import FAILED, OK, ReportFormat, command_errors, print_json, terminal
 from mixed_r1_verl.plan import PlanError
 from mixed_r1_verl.plan.gpus import GIB, GPUS
 from mixed_r1_verl.plan.plan import Plan, make_plan
@@ -48,9 +48,9 @@ def plan_command(
         config = compose(recipe, gpus, overrides or [])
         plan = make_plan(config, kind, model=model, data=data, response_tokens=response_tokens)
     if format is ReportFormat.json:
-        typer.echo(json.dumps(as_json(recipe, plan), indent=2))
+        print_json(as_json(recipe, plan))
     else:
-        show(recipe, plan, Console())
+        show(recipe, plan, terminal())
     raise typer.Exit(OK if plan.fits else FAILED)
 
 
@@ -121,9 +121,9 @@ def show(recipe: str, plan: Plan, console: Console) -> None:
     )
     console.print(_time_table(plan))
     for problem in plan.problems:
-        console.print(f"[red]verl would stop:[/] {problem}", highlight=False)
+        console.print(f"[red]verl would stop:[/] {escape(problem)}", highlight=False)
     for remark in plan.remarks:
-        console.print(f"[yellow]note:[/] {remark}", highlight=False)
+        console.print(f"[yellow]note:[/] {escape(remark)}", highlight=False)
     if plan.changes:
         changes = plan.changes
         console.print("[yellow]fits with:[/] " + " ".join(changes.overrides), highlight=False, soft_wrap=True)

@@ -79,7 +79,7 @@ class MixedRewardManager(RewardManagerBase):
         self.errors += 1
         if self.errors <= 10 or self.errors % 100 == 0:
             logger.warning(
-                "mixed_r1: sample %s of source %s could not be scored (%s); %d such samples in this reward worker",
+                "mixed_r1: sample %r of source %r could not be scored (%r); %d such samples in this reward worker",
                 result["id"] or "?",
                 source,
                 result["reason"],

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from mixed_r1_verl.core.config import ConfigError
-from mixed_r1_verl.core.console import command_errors, merge, parse_settings
+from mixed_r1_verl.core.console import TrustConfig, command_errors, merge, parse_settings
 from mixed_r1_verl.core.files import write_text
 from mixed_r1_verl.core.rows import DataRow
 from mixed_r1_verl.core.verl_config import RunError
@@ -30,9 +30,14 @@ def report_command(
     compare: Annotated[Path | None, typer.Option(help="A second run, shown beside the first.")] = None,
     data: Annotated[
         list[Path] | None,
-        typer.Option(help="Parquet file that was trained or validated on, repeatable; default: the run's own."),
+        typer.Option(help="Parquet file that was trained or validated on, repeatable; --trust-config: the run's own."),
     ] = None,
     output: Annotated[Path, typer.Option(help="The page.")] = Path("report.html"),
+    image_root: Annotated[
+        list[Path] | None,
+        typer.Option(help="Folder of pictures that the data names by paths, repeatable; default: the data's own."),
+    ] = None,
+    trust_config: TrustConfig = False,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="A key of the reward block, repeatable: iou.box_frame=pixel"),
@@ -42,22 +47,24 @@ def report_command(
 ) -> None:
     """Write one HTML page of a run: its curves, and its rollouts with picture, boxes and every score component.
 
-    Example: mixed-r1 report outputs/demo --output report.html
+    Example: mixed-r1 report outputs/demo --trust-config --output report.html
 
-    The page needs no server and makes no request.
+    The page needs no server and makes no request. With --trust-config the data and the rewards are those that the run's
+    own configuration names; without it nothing of a run that somebody else sent is imported, called or opened.
     """
     with command_errors(RunError):
         if not output.parent.is_dir():
             raise RunError(f"{output}: the folder {output.parent} does not exist")
-        runs = [find_run(place) for place in (run, compare) if place is not None]
+        runs = [find_run(place, trust_config) for place in (run, compare) if place is not None]
         own = {file: split for found in runs for file, split in found.data.items()}
         files = dict.fromkeys(data, "") if data else own
-        write_text(output, build_page(runs, files, set_ or [], max_rollouts, int(picture_mb * 1e6)))
+        pictures = Pictures(int(picture_mb * 1e6), image_root or ())
+        write_text(output, build_page(runs, files, set_ or [], max_rollouts, pictures))
     typer.echo(f"{output}: {output.stat().st_size / 1e6:.1f} MB", err=True)
 
 
 def build_page(
-    runs: Sequence[Run], files: Mapping[Path, str], settings: Sequence[str], max_rollouts: int, picture_bytes: int
+    runs: Sequence[Run], files: Mapping[Path, str], settings: Sequence[str], max_rollouts: int, pictures: Pictures
 ) -> str:
     """The page of one run or two.
 
@@ -66,7 +73,7 @@ def build_page(
         files: the data, each file with its split or an empty one.
         settings: `KEY=VALUE` changes of each run's reward block.
         max_rollouts: that are shown, of all runs together.
-        picture_bytes: that all pictures may take.
+        pictures: none yet, within a budget.
 
     Raises:
         DataError, ConfigError: a file cannot be read, or the reward block is wrong.
@@ -74,12 +81,12 @@ def build_page(
     candidates = read_candidates(files)
     loaded = [_load(run, candidates, settings, max_rollouts // len(runs)) for run in runs]
     rows = [candidate.row for candidate in candidates]
-    pictures = Pictures(picture_bytes)
     shown = [rollout for run in loaded for rollout in run.rollouts]
     pictures.add(rows, _most_wanted(shown, rows))
     if pictures.dropped or pictures.broken:
         left_out = f"Pictures of {pictures.dropped:,} rows left out for their size (--picture-mb)"
-        loaded[0].notes.append(f"{left_out}; {pictures.broken:,} pictures could not be read.")
+        unread = f"{pictures.broken:,} pictures could not be read or lie elsewhere (--image-root)"
+        loaded[0].notes.append(f"{left_out}; {unread}.")
     return render_page(" and ".join(run.name for run in runs), loaded, rows, pictures)
 
 
@@ -124,7 +131,7 @@ def _join_notes(matcher: Matcher, rollouts: Sequence[Rollout]) -> list[str]:
     if not rollouts:
         return ["No rollouts were dumped: train with trainer.rollout_data_dir and trainer.validation_data_dir."]
     if not matcher.candidates:
-        return ["No data was given, so there are no pictures: name the run's parquet files with --data."]
+        return ["No data was given, so there are no pictures: name the run's files with --data, or use --trust-config."]
     notes = [f"{matcher.exact:,} rollouts were found in the data."]
     if matcher.several:
         notes.append(

@@ -5,6 +5,7 @@ functions, so they are asked again, with the reward block of the run; the score 
 answer as they did in training.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -68,7 +69,8 @@ def recompute(rollouts: Sequence[Rollout], reward: MixedReward) -> Recomputed:
 def gold_of(rollout: Rollout, reward: MixedReward) -> Gold | None:
     """The ground truth of a rollout whose boxes can be drawn; None where there are none, or the picture has no size."""
     kind = reward.kinds.get(rollout.kind)
-    if kind is None or kind.answers != "boxes" or not rollout.extra.get("width") or not rollout.extra.get("height"):
+    sides = [rollout.extra.get(name) or 0 for name in ("width", "height")]
+    if kind is None or kind.answers != "boxes" or not all(0 < side < math.inf for side in sides):
         return None
     try:
         return reward.parse(rollout.kind, rollout.ground_truth, rollout.extra)
@@ -98,4 +100,9 @@ def predicted_boxes(gold: Gold | None, answer: str | None, extra: Mapping[str, A
 
 def _fractions(boxes: Sequence[Box], extra: Mapping[str, Any]) -> list[list[int]]:
     sides = (extra["width"], extra["height"], extra["width"], extra["height"])
-    return [[round(value / side * PER_IMAGE) for value, side in zip(box[:4], sides, strict=True)] for box in boxes]
+    most = 10**9  # what is so far outside may be as near
+
+    def fraction(value: float, side: float) -> int:
+        return round(min(max(value / side * PER_IMAGE, -most), most))
+
+    return [list(map(fraction, box[:4], sides)) for box in boxes]

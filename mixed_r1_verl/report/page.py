@@ -12,6 +12,7 @@ import hashlib
 import json
 import math
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -24,6 +25,9 @@ from mixed_r1_verl.report.pictures import Pictures
 from mixed_r1_verl.report.run import Rollout
 from mixed_r1_verl.rewards.kind import Gold
 from mixed_r1_verl.rewards.mixed import MixedReward
+
+MAX_COMPONENTS = 40
+"""Recorded numbers that are shown of a rollout, the commonest."""
 
 BLOCK_ROWS = 2000
 """Rollouts whose texts are compressed together."""
@@ -117,7 +121,10 @@ def _hash(text: str) -> str:
 def _blobs(title: str, runs: Sequence[LoadedRun], rows: Sequence[DataRow], pictures: Pictures) -> dict[str, str]:
     """The compressed parts of the page's data by name."""
     rollouts = [(number, rollout) for number, run in enumerate(runs) for rollout in run.rollouts]
-    names = sorted({name for _, rollout in rollouts for name in rollout.values} - {"score", "reward", "truncated"})
+    found = Counter(name for _, rollout in rollouts for name in rollout.values)
+    for name in ("score", "reward", "truncated"):
+        del found[name]
+    names = [name for name, _ in found.most_common(MAX_COMPONENTS)]
     names = ["score", *sorted(names, key=lambda name: (_FIRST.get(name, 9), name))]
     splits, sources, kinds, reasons, groups, prompts = (_Index() for _ in range(6))
     columns: dict[str, list[Any]] = {name: [] for name in ("run", "split", "step", "source", "kind", "reason", "group")}
@@ -181,10 +188,10 @@ def _prompt(prompts: _Index, rollout: Rollout, gold: Gold | None, rows: Sequence
     value = {
         "id": rollout.texts.get("id", ""),
         "text": rollout.prompt,
-        "question": extra.get("question", ""),
+        "question": str(extra.get("question", "")),
         "truth": rollout.ground_truth,
         "choices": extra.get("choices") or [],
-        "size": [extra.get("width") or 0, extra.get("height") or 0],
+        "size": [_number(extra.get(name)) or 0 for name in ("width", "height")],
         "pictures": pictures.places.get(rollout.row, []) if rollout.row is not None else [],
         "joined": rollout.row is not None,
         "gold": gold_boxes(gold, extra),

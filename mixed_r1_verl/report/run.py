@@ -2,11 +2,21 @@
 
 import json
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mixed_r1_verl.core.rows import BadRecord, DataError, count_records, read_records
+from mixed_r1_verl.core.rows import (
+    TRUTH_COLUMNS,
+    BadRecord,
+    DataError,
+    RowError,
+    count_records,
+    read_records,
+    row_of,
+    shown,
+)
 from mixed_r1_verl.core.verl_config import RunError, find_config, read_config, reward_config, select
 
 TRAIN, VALIDATION = "train", "validation"
@@ -70,11 +80,13 @@ class Run:
     rewards: Mapping[str, Any]
 
 
-def find_run(place: Path) -> Run:
+def find_run(place: Path, trust_config: bool = False) -> Run:
     """What lies in a run's folder; or one JSONL file, as verl or `mixed-r1 eval` writes it, taken as a run.
 
-    Dumps are looked for where the run's configuration says (`trainer.rollout_data_dir`, `trainer.validation_data_dir`),
-    and in `rollouts/` and `validation/`.
+    Args:
+        place: the folder or file.
+        trust_config: look for dumps also where the run's configuration says (`trainer.rollout_data_dir`,
+            `trainer.validation_data_dir`) and not only in `rollouts/` and `validation/`; take its data and its rewards.
 
     Raises:
         RunError: there is nothing of a run.
@@ -84,7 +96,7 @@ def find_run(place: Path) -> Run:
         return Run(name, [(VALIDATION, place)], [], {}, {})
     if not place.is_dir():
         raise RunError(f"{place}: no such folder or file")
-    config_file = find_config(place)
+    config_file = find_config(place) if trust_config else None
     config = read_config(config_file) if config_file else {}
     dumps: list[tuple[str, Path]] = []
     for split, usual, key in (
@@ -116,8 +128,10 @@ def _listed(files: Any) -> list[str]:
 
 
 _OWN_FIELDS = frozenset(
-    {"input", "output", "response", "gts", "ground_truth", "uid", "file", "row", "sample", "step", "reward"}
+    ("input", "output", "response", *TRUTH_COLUMNS, "uid", "file", "row", "sample", "step", "reward")
 )
+
+MAX_STEP = 10**12
 
 
 def read_dump(split: str, path: Path, columns: Collection[str]) -> Iterator[Rollout]:
@@ -133,32 +147,34 @@ def read_dump(split: str, path: Path, columns: Collection[str]) -> Iterator[Roll
     """
     for number, record in read_records(path):
         try:
-            if isinstance(record, BadRecord):
-                raise ValueError(record.reason)
-            response = record["output"] if "output" in record else record["response"]
-            truth = record["gts"] if "gts" in record else record["ground_truth"]
-            if not isinstance(response, str):
-                raise TypeError("the response is not a string")
-        except (ValueError, KeyError, TypeError) as error:
-            if number > count_records(path):
+            yield _rollout(split, number, record, columns)
+        except RowError as error:
+            if error.reason == "bad_record" and number > count_records(path):
                 return
-            raise DataError(f"{path}, line {number}: not a dumped rollout ({error})") from error
-        uid = str(record.get("uid") or f"{record.get('file')}:{record.get('row', number)}")
-        rollout = Rollout(
-            split,
-            int(record.get("step") or 0),
-            uid.rsplit("_", 2)[0],
-            str(record.get("input") or ""),
-            response,
-            truth if isinstance(truth, str) else json.dumps(truth),
-        )
-        for name, value in record.items():
-            if name in _OWN_FIELDS or value is None:
-                continue
-            if name in columns:
-                rollout.extra[name] = value
-            elif isinstance(value, bool | int | float):
+            raise DataError(f"{path}, line {number}: not a dumped rollout ({error.field}: {error.detail})") from error
+
+
+def _rollout(split: str, number: int, record: dict[str, Any] | BadRecord, columns: Collection[str]) -> Rollout:
+    if not isinstance(record, BadRecord):  # other rewards may have other ground truths
+        other = {name: json.dumps(record[name]) for name in TRUTH_COLUMNS if not isinstance(record.get(name, ""), str)}
+        record = record | other
+    row = row_of("", number, record)
+    assert not isinstance(record, BadRecord)
+    response, step = record.get("output", record.get("response")), record.get("step") or 0
+    if not isinstance(response, str):
+        raise RowError("response", "not_text", "the response is not a string")
+    if not isinstance(step, int) or abs(step) > MAX_STEP:
+        raise RowError("step", "not_whole", f"must be a whole number, not {shown(step)}")
+    uid = str(record.get("uid") or f"{record.get('file')}:{record.get('row', number)}")
+    prompt = str(record.get("input") or "")
+    rollout = Rollout(split, step, uid.rsplit("_", 2)[0], prompt, response, row.ground_truth)
+    rollout.extra = {name: value for name, value in row.extra_info.items() if name in columns}
+    for name, value in record.items():
+        if name in _OWN_FIELDS or name in columns:
+            continue
+        if isinstance(value, str):
+            rollout.texts[name] = value
+        elif isinstance(value, bool | int | float):
+            with suppress(OverflowError):  # more digits than a float has room for
                 rollout.values[name] = float(value)
-            elif isinstance(value, str):
-                rollout.texts[name] = value
-        yield rollout
+    return rollout

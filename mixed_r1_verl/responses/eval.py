@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import json
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -10,18 +9,20 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from mixed_r1_verl.core.config import ConfigError
 from mixed_r1_verl.core.console import (
     FAILED,
     OK,
     ReportFormat,
+    TrustConfig,
     command_errors,
     error_line,
     merge,
     parse_settings,
+    print_json,
     progress_bar,
+    terminal,
 )
 from mixed_r1_verl.core.rows import DataError, Reject, read_rows
 from mixed_r1_verl.core.verl_config import read_config, reward_config
@@ -57,8 +58,9 @@ def eval_command(
     max_tokens: Annotated[int, typer.Option(min=1, help="Length of a response; data.max_response_length.")] = 1024,
     seed: Annotated[int, typer.Option(help="Seed of the sampling.")] = 0,
     config: Annotated[
-        Path | None, typer.Option(help="config.yaml that Hydra saved for a run: its reward block is taken.")
+        Path | None, typer.Option(help="config.yaml that Hydra saved for a run: its reward block, with --trust-config.")
     ] = None,
+    trust_config: TrustConfig = False,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="A key of the reward block, repeatable: chart.tolerance=0.1"),
@@ -78,6 +80,8 @@ def eval_command(
     """
     interrupted = f"interrupted; the same command goes on with {output}"
     with command_errors(interrupted=interrupted):
+        if config and not trust_config:
+            raise ConfigError(f"{config} may name code that is imported and addresses that are called: --trust-config")
         block = merge(reward_config(read_config(config)) if config else {}, parse_settings(set_ or []))
         reward = dataclasses.replace(MixedRewardConfig.from_mapping(block), processes=processes)
         options = parse_settings(vllm or [])
@@ -89,10 +93,10 @@ def eval_command(
     summary = Summary(rows)
     if format is ReportFormat.json:
         groups = [_as_dict(source, kind, group) for source, kind, group in summary.lines]
-        typer.echo(json.dumps({"model": model, "groups": groups}, indent=2, ensure_ascii=False))
+        print_json({"model": model, "groups": groups})
     else:
         columns = ("prompts", "n", "acc", "95 % interval", "score", *MEANS)
-        print_summary(summary, columns, Console(width=None if sys.stdout.isatty() else 120))
+        print_summary(summary, columns, terminal(width=None if sys.stdout.isatty() else 120))
     failures = summary.total.failures
     for reason in failures:
         error_line(reason)
@@ -181,7 +185,7 @@ def _answer_rest(
     """Ask and score the wanted rows."""
     tokenizer, processor = load_processors(tokenizer_directory(place))
     prompts = PromptBuilder(tokenizer, processor)
-    with hugging_face_model(place) as directory, progress_bar(Console(stderr=True)) as progress:
+    with hugging_face_model(place) as directory, progress_bar(terminal(stderr=True)) as progress:
         task = progress.add_task("loading", total=sum(map(len, wanted.values())))
         generator = Generator(directory, tokenizer, processor, {"seed": sampling.seed, **options})
         progress.update(task, description="answering")

@@ -9,10 +9,18 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from mixed_r1_verl.core.config import ConfigError
-from mixed_r1_verl.core.console import FAILED, OK, ReportFormat, command_errors, parse_settings, progress_bar
+from mixed_r1_verl.core.console import (
+    FAILED,
+    OK,
+    ReportFormat,
+    command_errors,
+    parse_settings,
+    print_json,
+    progress_bar,
+    terminal,
+)
 from mixed_r1_verl.core.files import write_text
 from mixed_r1_verl.core.rows import DataError, count_records
 from mixed_r1_verl.responses.answers import answer_row, answer_writer
@@ -69,9 +77,9 @@ def score_command(
         if rejected:
             write_text(rejects, "".join(json.dumps(reject._asdict()) + "\n" for reject in rejected))
     if format is ReportFormat.json:
-        typer.echo(json.dumps(_as_dict(summary, len(rejected)), indent=2, ensure_ascii=False))
+        print_json(_as_dict(summary, len(rejected)))
     else:
-        print_summary(summary, ("rows", *MEANS), Console())
+        print_summary(summary, ("rows", *MEANS), terminal())
     total = summary.total
     _print_troubles(total, len(rejected), rejects)
     raise typer.Exit(OK if total.responses and not total.failures and not rejected else FAILED)
@@ -108,7 +116,7 @@ def _score(responses: Iterator[Response], config: MixedRewardConfig, rows: int, 
     summary = Summary()
     with ExitStack() as stack:
         write = stack.enter_context(answer_writer(output)) if output is not None else None
-        progress = stack.enter_context(progress_bar(Console(stderr=True)))
+        progress = stack.enter_context(progress_bar(terminal(stderr=True)))
         task = progress.add_task("scoring", total=rows or None)
         for response, result in score_responses(responses, config):
             row = answer_row(response, result)
@@ -134,7 +142,7 @@ def _as_dict(summary: Summary, rejected: int) -> dict[str, Any]:
 
 
 def _print_troubles(total: Group, rejected: int, rejects: Path) -> None:
-    console = Console(stderr=True, soft_wrap=True)
+    console = terminal(stderr=True, soft_wrap=True)
     if rejected:
         console.print(f"{rejected} rows cannot be read; see {rejects}", style="red", highlight=False)
     if total.failures:

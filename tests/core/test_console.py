@@ -1,12 +1,23 @@
 """What all commands do alike: settings, and errors on one line with an exit code."""
 
+import json
 from typing import Any
 
 import pytest
 import typer
 
 from mixed_r1_verl.core.config import ConfigError
-from mixed_r1_verl.core.console import BAD_USAGE, FAILED, INTERRUPTED, command_errors, merge, parse_settings
+from mixed_r1_verl.core.console import (
+    BAD_USAGE,
+    FAILED,
+    INTERRUPTED,
+    command_errors,
+    merge,
+    parse_settings,
+    print_json,
+    say,
+    terminal,
+)
 from mixed_r1_verl.core.rows import DataError
 
 
@@ -54,3 +65,27 @@ def test_an_error_is_one_line_and_a_code(
         raise error
     assert caught.value.exit_code == code
     assert capsys.readouterr().err == said
+
+
+ESCAPES = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202e\ud800[/]"
+
+
+def test_nothing_of_a_file_commands_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    from rich.table import Table
+
+    table = Table(ESCAPES)
+    table.add_row(f"{ESCAPES}\nsecond line")
+    console = terminal(width=200)
+    console.print(table, markup=False)
+    console.print(ESCAPES, markup=False)
+    say(ESCAPES)
+    print_json({ESCAPES: [ESCAPES]})
+    shown = capsys.readouterr()
+    for text in (shown.out, shown.err):
+        assert not set(text) & set("\x1b\x07\x9b\u202e\ud800")
+        assert r"\u001b]0;owned\u0007\u001b[2J\u009b31m\u202e\ud800" in text
+
+
+def test_json_stays_what_it_was(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json({ESCAPES: "é"})
+    assert json.loads(capsys.readouterr().out) == {ESCAPES: "é"}

@@ -1,5 +1,6 @@
 """verl's configuration: composed, and as a run left it."""
 
+import json
 import os
 from pathlib import Path
 
@@ -76,3 +77,30 @@ def test_a_value_is_plain_data() -> None:
     config = OmegaConf.create({"data": {"files": ["${root}/a", None]}, "root": "/data"})
     assert select(config, "data.files") == ["/data/a", None]
     assert select(config, "data.absent") is select(config, "no.such.block") is None
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "${oc.env:SECRET}",
+        "a ${oc.env:SECRET,b}",
+        "${oc.decode:${oc.env:SECRET}}",
+        "${ oc.env : SECRET }",
+        "${${x}:SECRET}",
+    ],
+)
+def test_a_saved_configuration_never_reads_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, secret: str
+) -> None:
+    monkeypatch.setenv("SECRET", "hunter2")
+    path = tmp_path / "config.yaml"
+    block = {"open_ended": {"judge": {"address": "${elsewhere}"}}}
+    saved = {"x": "oc.env", "elsewhere": secret, "root": "/data", "files": ["${root}/a", secret]}
+    path.write_text(json.dumps({**saved, "reward": {"reward_kwargs": {"mixed_r1": block}}}))
+    config = read_config(path)
+    assert "hunter2" not in str(select(config, "files")) and select(config, "files")[0] == "/data/a"
+    with pytest.raises(RunError, match="Missing mandatory value: elsewhere"):
+        reward_config(config)
+    path.write_text(json.dumps({"x": "oc.env", "reward": {"reward_kwargs": {"mixed_r1": {"embedding_model": secret}}}}))
+    with pytest.raises(RunError, match="would be read from the environment; give it with --set"):
+        reward_config(read_config(path))

@@ -19,6 +19,6 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def report_file(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("report") / "report.html"
-    ran = CliRunner().invoke(app, ["report", str(run_folder), "--output", str(path)])
+    ran = CliRunner().invoke(app, ["report", str(run_folder), "--trust-config", "--output", str(path)])
     assert ran.exit_code == 0, ran.output
     return path

@@ -18,7 +18,7 @@ def data_row(number: int, question: str, truth: str, **extra: object) -> Candida
 
 
 def test_a_real_dump_is_joined(run_folder: Path) -> None:
-    run = find_run(run_folder)
+    run = find_run(run_folder, trust_config=True)
     rows = read_candidates(run.data)
     rollouts = [one for split, path in run.dumps for one in read_dump(split, path, COLUMNS)]
     matcher = Matcher(rows)

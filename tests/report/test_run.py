@@ -12,7 +12,7 @@ COLUMNS = ("choices", "question", "width", "height", "box_frame")
 
 
 def test_a_folder_is_read_with_its_configuration(run_folder: Path) -> None:
-    run = find_run(run_folder)
+    run = find_run(run_folder, trust_config=True)
     assert run.name == "demo"
     assert [(split, path.name) for split, path in run.dumps] == [
         ("train", "1.jsonl"),
@@ -32,7 +32,7 @@ def test_dumps_are_found_where_the_configuration_says(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "3.jsonl").write_text("")
     (tmp_path / "run" / ".hydra" / "config.yaml").write_text(f"trainer: {{rollout_data_dir: {tmp_path}/elsewhere}}\n")
-    assert find_run(tmp_path / "run").dumps == [("train", tmp_path / "elsewhere" / "3.jsonl")]
+    assert find_run(tmp_path / "run", trust_config=True).dumps == [("train", tmp_path / "elsewhere" / "3.jsonl")]
 
 
 def test_a_file_of_mixed_r1_eval_is_a_run(tmp_path: Path) -> None:
@@ -55,6 +55,10 @@ def test_a_file_of_mixed_r1_eval_is_a_run(tmp_path: Path) -> None:
         ("nonsense\n", "line 1: not a dumped rollout"),
         ('{"input": "p"}\n', "line 1: not a dumped rollout"),
         ('{"output": 3, "gts": "x"}\n', "the response is not a string"),
+        ('{"output": "a", "gts": "x", "step": "abc"}\n', "step: must be a whole number, not str 'abc'"),
+        ('{"output": "a", "gts": "x", "step": 1' + "0" * 400 + "}\n", "step: must be a whole number"),
+        ('{"output": "a", "gts": "x", "width": "abc"}\n', "width: must be a number, not str 'abc'"),
+        ('{"output": "a", "gts": "x", "choices": "abc"}\n', "choices: must be a list of strings, not str 'abc'"),
         ("[" * 5000 + "\n", "1.jsonl: not a JSON list"),
         ('{"a": ' + "[" * 5000 + "\n", "line 1: not a dumped rollout"),
     ],
@@ -90,3 +94,10 @@ def test_columns_that_rewards_read_are_of_the_row_and_no_components(tmp_path: Pa
 def test_an_empty_folder_says_what_a_run_needs(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"trainer\.rollout_data_dir"):
         find_run(tmp_path)
+
+
+def test_nothing_that_a_configuration_names_is_read_unless_it_is_trusted(run_folder: Path) -> None:
+    """The run may be somebody else's, and the page may be sent back."""
+    run = find_run(run_folder)
+    assert (run.data, run.rewards) == ({}, {})
+    assert len(run.dumps) == 4

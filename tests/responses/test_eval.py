@@ -33,7 +33,11 @@ def run(*arguments: object) -> Result:
         (["{model}", "{file}", "{file}"], "the same name"),
         (["{model}", "{file}", "--n", "4"], "all the same at --temperature 0"),
         (["{model}", "{file}", "--set", "chart.tolerence=1"], "unknown key 'chart.tolerence'; did you mean"),
-        (["{model}", "{file}", "--config", "bad.parquet"], "cannot be read as a configuration"),
+        (["{model}", "{file}", "--config", "bad.parquet", "--trust-config"], "cannot be read as a configuration"),
+        (
+            ["{model}", "{file}", "--config", "bad.parquet"],
+            "may name code that is imported and addresses that are called",
+        ),
         (["{model}", "{file}", "--output", "/no/such/folder/eval.jsonl"], "does not exist"),
         (["{model}", "other.parquet"], "no column data_source, extra_info, reward_model"),
         (["{model}", "bad.parquet"], "bad.parquet: not a parquet file that can be read"),
