@@ -17,19 +17,32 @@ import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
-from annotated_types import Ge, GroupedMetadata, Gt, Le, Lt
-
-__all__ = ["ConfigError", "bounds_of", "check_bounds", "read_dataclass", "suggestion"]
+__all__ = ["ConfigError", "Interval", "bounds_of", "check_bounds", "read_dataclass", "suggestion"]
 
 C = TypeVar("C")
-_TESTS = {
-    Gt: (lambda value, bound: value > bound.gt, lambda bound: f"above {bound.gt}"),
-    Ge: (lambda value, bound: value >= bound.ge, lambda bound: f"at least {bound.ge}"),
-    Lt: (lambda value, bound: value < bound.lt, lambda bound: f"below {bound.lt}"),
-    Le: (lambda value, bound: value <= bound.le, lambda bound: f"at most {bound.le}"),
-}
+
+
+class Interval(NamedTuple):
+    """The numbers that a field may hold, between bounds of which each may be missing.
+
+    >>> 0 in Interval(ge=0, lt=1), 1 in Interval(ge=0, lt=1), str(Interval(gt=0))
+    (True, False, 'above 0')
+    """
+
+    gt: float = -math.inf
+    ge: float = -math.inf
+    lt: float = math.inf
+    le: float = math.inf
+
+    def __contains__(self, value: object) -> bool:
+        return isinstance(value, int | float) and self.gt < value < self.lt and self.ge <= value <= self.le
+
+    def __str__(self) -> str:
+        words = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
+        given = (f"{words[name]} {bound}" for name, bound in self._asdict().items() if math.isfinite(bound))
+        return " and ".join(given) or "finite"
 
 
 class ConfigError(ValueError):
@@ -52,24 +65,22 @@ def _hints(cls: type) -> dict[str, Any]:
     return typing.get_type_hints(cls, include_extras=True)
 
 
-def bounds_of(hint: Any) -> list[Any] | None:
+def bounds_of(hint: Any) -> Interval | None:
     """The bounds that the type of a field declares; None for a type that holds no number.
 
     Looks into optional types, tuples and mappings, whose members the bounds then hold for.
 
-    >>> bounds_of(Annotated[float, Ge(0)]), bounds_of(int | None), bounds_of(str)
-    ([Ge(ge=0)], [], None)
+    >>> print(bounds_of(Annotated[float, Interval(ge=0)]), bounds_of(int | None), bounds_of(str), sep=", ")
+    at least 0, finite, None
     """
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin is Annotated:
-        if bounds_of(arguments[0]) is None:
-            return None
-        grouped = [list(item) if isinstance(item, GroupedMetadata) else [item] for item in arguments[1:]]
-        return [bound for group in grouped for bound in group if type(bound) in _TESTS]
     if hint in (int, float):
-        return []
+        return Interval()
     if origin is Literal:
         return None
+    if origin is Annotated:
+        inner = bounds_of(arguments[0])
+        return inner and next((bounds for bounds in arguments[1:] if isinstance(bounds, Interval)), inner)
     return next((found for found in map(bounds_of, arguments) if found is not None), None)
 
 
@@ -87,12 +98,9 @@ def check_bounds(config: Any, path: str = "") -> None:
         bounds = bounds_of(hint)
         if bounds is None:
             continue
-        for place, value in _numbers(getattr(config, name), f"{path}.{name}" if path else name):
-            if not math.isfinite(value):
-                raise ConfigError(f"{place} is {value}; it must be finite")
-            if not all(_TESTS[type(bound)][0](value, bound) for bound in bounds):
-                wanted = " and ".join(_TESTS[type(bound)][1](bound) for bound in bounds)
-                raise ConfigError(f"{place} is {value}; it must be {wanted}")
+        for place, value in _numbers(getattr(config, name), f"{path}.{name}".strip(".")):
+            if not math.isfinite(value) or value not in bounds:
+                raise ConfigError(f"{place} is {value}; it must be {bounds if math.isfinite(value) else 'finite'}")
 
 
 def _numbers(value: Any, place: str) -> Iterator[tuple[str, float]]:

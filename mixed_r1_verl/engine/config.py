@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from annotated_types import Ge, Gt, Interval
 
-from mixed_r1_verl.core.config import ConfigError, check_bounds, read_dataclass, suggestion
+from mixed_r1_verl.core.config import ConfigError, Interval, check_bounds, read_dataclass, suggestion
 from mixed_r1_verl.core.rows import DataError
 from mixed_r1_verl.rewards.config import MixedRewardConfig
 
 Share = Annotated[float, Interval(ge=0, le=1)]
-Count = Annotated[int, Ge(1)]
-Multiple = Annotated[float, Ge(1)]
+Count = Annotated[int, Interval(ge=1)]
+Multiple = Annotated[float, Interval(ge=1)]
 """Of an even share."""
 
 
@@ -108,8 +107,8 @@ class DifficultyConfig:
     model: str
     recipe: str = "mixed_r1"
     reward: Mapping[str, Any] = field(default_factory=dict)
-    samples: Annotated[int, Ge(2)] = 8  # a single response cannot differ
-    temperature: Annotated[float, Ge(0)] = 1.0
+    samples: Annotated[int, Interval(ge=2)] = 8  # a single response cannot differ
+    temperature: Annotated[float, Interval(ge=0)] = 1.0
     top_p: Annotated[float, Interval(gt=0, le=1)] = 1.0
     max_tokens: Count = 1024
     metric: Literal["score", "acc"] = "score"
@@ -154,8 +153,8 @@ class BalanceConfig:
 class QuotaConfig:
     """The most rows of each source and of each reward; those not named are not limited."""
 
-    sources: Mapping[str, Annotated[int, Ge(0)]] = field(default_factory=dict)
-    rewards: Mapping[str, Annotated[int, Ge(0)]] = field(default_factory=dict)
+    sources: Mapping[str, Annotated[int, Interval(ge=0)]] = field(default_factory=dict)
+    rewards: Mapping[str, Annotated[int, Interval(ge=0)]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_bounds(self, "quotas")
@@ -171,7 +170,7 @@ class MixConfig:
         batch_size: rows of a batch for which the card counts the mixture; the order does not depend on it.
     """
 
-    weights: Mapping[str, Annotated[float, Gt(0)]] = field(default_factory=dict)
+    weights: Mapping[str, Annotated[float, Interval(gt=0)]] = field(default_factory=dict)
     batch_size: Count = 256
 
     def __post_init__(self) -> None:
@@ -214,10 +213,10 @@ class BuildConfig:
     output: str = "data/mixed"
     work: str = ""
     raw: str = "."
-    seed: Annotated[int, Ge(0)] = 0
+    seed: Annotated[int, Interval(ge=0)] = 0
     validation: Annotated[float, Interval(ge=0, lt=1)] = 0.02
     chunk_rows: Count = 1024
-    pictures: Annotated[int, Ge(0)] = 4
+    pictures: Annotated[int, Interval(ge=0)] = 4
     reward: Mapping[str, Any] = field(default_factory=dict)
     near: NearConfig = field(default_factory=NearConfig)
     evaluation: tuple[EvaluationConfig, ...] = ()

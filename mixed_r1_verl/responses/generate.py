@@ -7,9 +7,7 @@ from itertools import count, islice
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
-from annotated_types import Ge, Gt, Interval, Le
-
-from mixed_r1_verl.core.config import check_bounds
+from mixed_r1_verl.core.config import Interval, check_bounds
 from mixed_r1_verl.core.rows import DataError, DataRow, read_records, row_of
 from mixed_r1_verl.plugin.rollout import Prompt, PromptBuilder, open_model
 
@@ -72,10 +70,10 @@ class Sampling:
         seed: of the sampling; each prompt has a seed of its own, so a resumed run draws the same.
     """
 
-    n: Annotated[int, Ge(1)] = 1
-    temperature: Annotated[float, Ge(0)] = 0.0
-    top_p: Annotated[float, Gt(0), Le(1)] = 1.0
-    max_tokens: Annotated[int, Ge(1)] = 1024
+    n: Annotated[int, Interval(ge=1)] = 1
+    temperature: Annotated[float, Interval(ge=0)] = 0.0
+    top_p: Annotated[float, Interval(gt=0, le=1)] = 1.0
+    max_tokens: Annotated[int, Interval(ge=1)] = 1024
     seed: Annotated[int, Interval(ge=0, lt=1 << 32)] = 0
 
     def __post_init__(self) -> None:

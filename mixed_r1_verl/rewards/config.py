@@ -5,9 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt, Interval
-
-from mixed_r1_verl.core.config import ConfigError, check_bounds, read_dataclass, suggestion
+from mixed_r1_verl.core.config import ConfigError, Interval, check_bounds, read_dataclass, suggestion
 from mixed_r1_verl.rewards.formats import ResponseFormat
 from mixed_r1_verl.rewards.kinds import KINDS
 
@@ -48,11 +46,11 @@ class MixedRewardConfig:
     custom: Mapping[str, str] = field(default_factory=dict)
     embedding_model: str | None = None
     cache_dir: str | None = None
-    time_limit_s: Annotated[float, Gt(0)] = 10.0
-    processes: Annotated[int, Ge(1)] = 1
-    max_chars: Annotated[int, Ge(1)] = 100_000
+    time_limit_s: Annotated[float, Interval(gt=0)] = 10.0
+    processes: Annotated[int, Interval(ge=1)] = 1
+    max_chars: Annotated[int, Interval(ge=1)] = 100_000
     task_balance: Literal["none", "samples"] = "none"
-    task_balance_limit: Annotated[float, Ge(1)] = 4.0
+    task_balance_limit: Annotated[float, Interval(ge=1)] = 4.0
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -5,13 +5,11 @@ import importlib
 import math
 import pkgutil
 import typing
-from typing import Any
 
 import pytest
-from annotated_types import Ge, Gt, Le, Lt
 
 import mixed_r1_verl
-from mixed_r1_verl.core.config import ConfigError, bounds_of
+from mixed_r1_verl.core.config import ConfigError, Interval, bounds_of
 
 ROOMS = ("mixed_r1_verl.rewards.", "mixed_r1_verl.engine.config", "mixed_r1_verl.responses.")
 
@@ -29,7 +27,7 @@ def configurations() -> list[type]:
     return found
 
 
-def numeric_fields() -> list[tuple[type, str, list[Any]]]:
+def numeric_fields() -> list[tuple[type, str, Interval]]:
     return [
         (cls, name, bounds)
         for cls in configurations()
@@ -38,23 +36,17 @@ def numeric_fields() -> list[tuple[type, str, list[Any]]]:
     ]
 
 
-def outside(bounds: list[Any]) -> list[float]:
+def outside(bounds: Interval) -> list[float]:
     """Numbers just beyond the bounds, and those that no field may hold."""
-    beyond = {
-        Ge: lambda bound: bound.ge - 1,
-        Gt: lambda bound: bound.gt,
-        Le: lambda bound: bound.le + 1,
-        Lt: lambda bound: bound.lt,
-    }
-    return [math.nan, math.inf, -math.inf, *(beyond[type(bound)](bound) for bound in bounds)]
+    return [math.nan, math.inf, -math.inf, bounds.gt, bounds.ge - 1, bounds.lt, bounds.le + 1]
 
 
 @pytest.mark.parametrize(
     ("cls", "name", "bounds"), numeric_fields(), ids=lambda value: getattr(value, "__name__", None)
 )
-def test_a_numeric_field_refuses_nonsense(cls: type, name: str, bounds: list[Any]) -> None:
+def test_a_numeric_field_refuses_nonsense(cls: type, name: str, bounds: Interval) -> None:
     seed = name == "seed"  # any whole number will do
-    assert bounds or seed, f"{cls.__name__}.{name} declares no bound"
+    assert bounds != Interval() or seed, f"{cls.__name__}.{name} declares no bound"
     required = [one for one in dataclasses.fields(cls) if one.default is one.default_factory is dataclasses.MISSING]
     if required:
         pytest.skip(f"{cls.__name__} cannot be made without {required[0].name}")

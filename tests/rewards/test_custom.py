@@ -6,9 +6,8 @@ from typing import Annotated, Any
 
 import numpy as np
 import pytest
-from annotated_types import Interval
 
-from mixed_r1_verl.core.config import ConfigError, check_bounds
+from mixed_r1_verl.core.config import ConfigError, Interval, check_bounds
 from mixed_r1_verl.rewards.config import MixedRewardConfig
 from mixed_r1_verl.rewards.custom import custom_kind, function_kind
 from mixed_r1_verl.rewards.kind import Gold, RewardKind, Scoring, plain_gold

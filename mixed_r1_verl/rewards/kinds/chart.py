@@ -28,9 +28,7 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Annotated, Any
 
-from annotated_types import Interval
-
-from mixed_r1_verl.core.config import check_bounds
+from mixed_r1_verl.core.config import Interval, check_bounds
 from mixed_r1_verl.rewards.answer.dates import read_dates, read_decades, read_times, same_date, same_time
 from mixed_r1_verl.rewards.answer.numbers import SCALES, Number, parse_number
 from mixed_r1_verl.rewards.answer.options import SEVERAL

@@ -32,10 +32,8 @@ from functools import lru_cache
 from itertools import combinations
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Interval
-
 from mixed_r1_verl.core.boxes import Box, BoxFrame, FrameError, box_giou, box_iou, frame_scale, iou_matrix, rescale
-from mixed_r1_verl.core.config import ConfigError, check_bounds
+from mixed_r1_verl.core.config import ConfigError, Interval, check_bounds
 from mixed_r1_verl.rewards.answer.boxes import MAX_GOLD_BOXES, GoldBox, find_boxes, normalise_label, parse_ground_truth
 from mixed_r1_verl.rewards.cheats import Target, say
 from mixed_r1_verl.rewards.kind import Gold, RewardKind, size_of
@@ -69,8 +67,8 @@ class IoUConfig:
     steps: tuple[Annotated[float, Interval(gt=0, le=1)], ...] = (0.5, 0.65, 0.75, 0.85, 0.95)
     box_frame: BoxFrame = "pixel"
     family: str = "qwen2_5_vl"
-    min_pixels: Annotated[int, Ge(1)] | None = None
-    max_pixels: Annotated[int, Ge(1)] | None = None
+    min_pixels: Annotated[int, Interval(ge=1)] | None = None
+    max_pixels: Annotated[int, Interval(ge=1)] | None = None
     max_boxes: Annotated[int, Interval(ge=1, le=10_000)] = 64
 
     def __post_init__(self) -> None:

@@ -25,9 +25,7 @@ from functools import cache, lru_cache, partial
 from queue import LifoQueue
 from typing import Annotated, Any
 
-from annotated_types import Interval
-
-from mixed_r1_verl.core.config import check_bounds
+from mixed_r1_verl.core.config import Interval, check_bounds
 from mixed_r1_verl.rewards.answer.latex import boxed_contents
 from mixed_r1_verl.rewards.answer.numbers import Number, parse_number
 from mixed_r1_verl.rewards.answer.statements import find_claims, readings

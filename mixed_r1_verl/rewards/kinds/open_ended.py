@@ -6,9 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from annotated_types import Ge, Gt
-
-from mixed_r1_verl.core.config import ConfigError, check_bounds
+from mixed_r1_verl.core.config import ConfigError, Interval, check_bounds
 from mixed_r1_verl.rewards.cheats import STOP_WORDS, say
 from mixed_r1_verl.rewards.kind import Gold, RewardKind, Scoring, letter_or
 from mixed_r1_verl.rewards.similarity.words import split_words
@@ -49,7 +47,7 @@ class JudgeConfig:
 
     address: str | None = None
     model: str | None = None
-    timeout_s: Annotated[float, Gt(0)] = 8.0
+    timeout_s: Annotated[float, Interval(gt=0)] = 8.0
 
     def __post_init__(self) -> None:
         check_bounds(self, "open_ended.judge")
@@ -72,7 +70,7 @@ class OpenEndedConfig:
 
     variant: Literal["robust", "bmas", "bmas_f1", "rouge_l", "bleu", "encoder", "judge"] = "robust"
     references: Literal["max", "mean"] = "max"
-    max_tokens: Annotated[int, Ge(1)] = 1024
+    max_tokens: Annotated[int, Interval(ge=1)] = 1024
     encoder: str | None = None
     judge: JudgeConfig = field(default_factory=JudgeConfig)
 
