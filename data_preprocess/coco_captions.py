@@ -32,7 +32,7 @@ QUESTION = "Describe the picture in one sentence."
 
 def rows(raw: RawFolder, split: str) -> Iterator[Row]:
     """One row a picture, with all its captions."""
-    name = raw.first_of(f"annotations/captions_{split}.json", f"captions_{split}.json")
+    name = raw.only or raw.first_of(f"annotations/captions_{split}.json", f"captions_{split}.json")
     captions: dict[Any, list[Any]] = defaultdict(list)
     for where, value in raw.json_rows(name, key="annotations"):
         if not isinstance(value, dict) or not isinstance(value.get("image_id"), int | str):
@@ -61,10 +61,11 @@ def convert(row: Row) -> Example:
 
 
 def image_name(raw: RawFolder, split: str, image: Any) -> str:
-    """Where the picture of an entry of `images` lies; empty where the entry names none."""
-    name = image.get("file_name") if isinstance(image, dict) else None
+    """Where the picture of an entry of `images` lies; empty where the entry names none (LVIS names its URL only)."""
+    name = (image.get("file_name") or image.get("coco_url")) if isinstance(image, dict) else None
     if not isinstance(name, str):
         return ""
+    name = "/".join(name.split("/")[-2:]) if name.startswith("http") else name
     return raw.locate(f"{split}/{name}", name, f"images/{name}", f"images/{split}/{name}")
 
 
@@ -73,7 +74,7 @@ CONVERTERS = (
         "coco_captions",
         rows,
         convert,
-        ("train2017", "val2017", "train2014", "val2014"),
+        ("train2017", "val2017", "train2014", "val2014", "*"),
         "CC BY 4.0 (annotations)",
         "https://cocodataset.org",
     ),

@@ -1,12 +1,14 @@
-"""COCO detection: one question a picture and category, answered with the boxes of all its objects.
+"""Detection in COCO's format (COCO, LVIS, Objects365, CVAT, Roboflow): questions answered with boxes.
 
-Source: https://cocodataset.org (annotations_trainval2017.zip and train2017.zip, val2017.zip), or any set in COCO's
-format. Licence: annotations CC BY 4.0; pictures under the terms of Flickr.
+`coco_detection` makes a row of each category of a picture, `coco_labels` one of each picture, whose boxes have labels.
+Source: https://cocodataset.org (annotations_trainval2017.zip and train2017.zip, val2017.zip), or any set in
+COCO's format. Licence: annotations CC BY 4.0; pictures under the terms of Flickr; else that of the data.
 
-Raw layout (pictures may lie elsewhere: name that folder with `--image-root`):
+Raw layout (pictures may lie elsewhere: name that folder with `--image-root`), any split name; or one file as --input:
 
-    <input>/[annotations/]instances_{split}.json       split: train2017, val2017, train2014, val2014
-    <input>/{split}/<file_name>
+    <input>/[annotations/]instances_{split}.json       COCO and CVAT; also lvis_v1_, zhiyuan_objv2_{split}.json
+    <input>/{split}/_annotations.coco.json             Roboflow
+    <input>/{split}/<file_name>, <input>/images/[{split}/]<file_name>, …
 
 Raw row (`images`, `annotations` and `categories` are lists of the file, joined by ids):
 
@@ -14,15 +16,17 @@ Raw row (`images`, `annotations` and `categories` are lists of the file, joined 
     {"bbox": [341.01, 279.53, 17.77, 35.92], "area": 538.4, "iscrowd": 0, "image_id": 530836, "category_id": 44, …}
     {"id": 44, "name": "bottle", "supercategory": "kitchen"}
 
-What each field becomes: each category of a picture is one row, "Find every <name> in the picture."; `bbox` (x, y,
-width, height; 0-based, not corners) becomes corners. The id is `<image id>/<category id>`.
+What each field becomes: "Find every <name> in the picture."; `bbox` (x, y, width, height; 0-based, not corners) becomes
+corners. The id is `<image id>/<category id>`, for `coco_labels` the image id.
 
 Quirks: a crowd region (`iscrowd`) stands for an unknown number of objects, and objects under 32 square pixels cannot be
-boxed by IoU with any fairness: rows with either are rejected. Pictures without an object give no row.
+boxed by IoU with any fairness: rows with either are rejected, and so are LVIS's categories that are not exhaustive in a
+picture. Pictures without an object give no row.
 """
 
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from mixed_r1_verl.data_preprocess.coco_captions import image_name
@@ -31,11 +35,15 @@ from mixed_r1_verl.data import Box, Converter, DataError, Example, RawFolder, Ro
 from mixed_r1_verl.data.fields import number_list, record, scalar_text, text_field
 
 LEAST_AREA = 32.0
+FILES = (
+    *("annotations/instances_{}.json", "instances_{}.json", "{}/_annotations.coco.json", "annotations/{}.json"),
+    *("annotations/lvis_v1_{}.json", "lvis_v1_{}.json", "annotations/zhiyuan_objv2_{}.json", "zhiyuan_objv2_{}.json"),
+)
 
 
-def rows(raw: RawFolder, split: str) -> Iterator[Row]:
-    """One row for each category of each picture, in the order of the pictures."""
-    name = raw.first_of(f"annotations/instances_{split}.json", f"instances_{split}.json")
+def rows(raw: RawFolder, split: str, *, labels: bool = False) -> Iterator[Row]:
+    """One row for each category of each picture, or one for each picture, in the order of the pictures."""
+    name = raw.only or raw.first_of(*(file.format(split) for file in FILES))
     names = {
         value["id"]: value.get("name")
         for _, value in raw.json_rows(name, key="categories")
@@ -46,29 +54,37 @@ def rows(raw: RawFolder, split: str) -> Iterator[Row]:
         if not isinstance(value, dict) or not all(isinstance(value.get(k), int) for k in ("image_id", "category_id")):
             raise DataError(f"{raw.root / where}: an annotation without image_id or category_id")
         kept = {key: value.get(key) for key in ("bbox", "iscrowd", "id")}
+        kept["name"] = names.get(value["category_id"])
         objects[value["image_id"]][value["category_id"]].append(kept)
     for where, value in raw.json_rows(name, key="images"):
         image_id = value.get("id") if isinstance(value, dict) else None
         own = objects.get(image_id, {}) if isinstance(image_id, int) else {}
-        file = image_name(raw, split, value)
+        data = {"image": value, "file": image_name(raw, split, value)}
+        if labels and own:
+            found = [one for _, group in sorted(own.items()) for one in group]
+            yield Row(where, data | {"id": "", "categories": sorted(own), "objects": found})
+            continue
         for category, found in sorted(own.items()):
-            data = {"image": value, "file": file, "category": category, "name": names.get(category), "objects": found}
-            yield Row(f"{where}/{category}", data)
+            yield Row(f"{where}/{category}", data | {"id": f"/{category}", "categories": [category], "objects": found})
 
 
 def convert(row: Row) -> Example:
-    image = record(row.data["image"])
-    text_field(image, "file_name")
-    name = text_field(row.data, "name")
-    if any(found["iscrowd"] for found in row.data["objects"]):
+    image, categories, objects = record(row.data["image"]), row.data["categories"], row.data["objects"]
+    if not row.data["file"]:
+        raise RowError("file_name", "missing")
+    names = list(dict.fromkeys(text_field(found, "name") for found in objects))
+    if any(found["iscrowd"] for found in objects):
         raise RowError("iscrowd", "ambiguous", "a crowd stands for an unknown number of objects")
+    if set(categories) & set(image.get("not_exhaustive_category_ids") or ()):
+        raise RowError("not_exhaustive_category_ids", "ambiguous", "not every object of the category has a box")
     size = (image.get("width"), image.get("height"))
+    asked = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
     return Example(
-        id=f"{scalar_text(image, 'id')}/{row.data['category']}",
-        question=f"Find every {name} in the picture.",
+        id=scalar_text(image, "id") + row.data["id"],
+        question=f"Find every {asked} in the picture.",
         reward="iou",
         images=(row.data["file"],),
-        boxes=tuple(_box(found) for found in row.data["objects"]),
+        boxes=tuple(_box(found) for found in objects),
         box_size=size if all(isinstance(side, int) for side in size) else None,  # type: ignore[arg-type]
     )
 
@@ -79,16 +95,15 @@ def _box(found: dict[str, Any]) -> Box:
         raise RowError("bbox", "no_area", str(found["bbox"]))
     if width * height < LEAST_AREA:
         raise RowError("bbox", "too_small", f"{width * height:.1f} square pixels")
-    return Box(x, y, x + width, y + height)
+    return Box(x, y, x + width, y + height, found["name"])
 
 
-CONVERTERS = (
-    Converter(
-        "coco_detection",
-        rows,
-        convert,
-        ("train2017", "val2017", "train2014", "val2014"),
-        "CC BY 4.0 (annotations)",
-        "https://cocodataset.org",
-    ),
+_coco = partial(
+    Converter,
+    convert=convert,
+    splits=("train2017", "val2017", "train2014", "val2014", "*"),
+    licence="CC BY 4.0 (annotations)",
+    source="https://cocodataset.org",
 )
+
+CONVERTERS = (_coco(name="coco_detection", rows=rows), _coco(name="coco_labels", rows=partial(rows, labels=True)))

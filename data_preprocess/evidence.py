@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from mixed_r1_verl.core.boxes import Box
 from mixed_r1_verl.data import RowError
-from mixed_r1_verl.data.markup import is_lone_letter, mark_in
+from mixed_r1_verl.data.markup import LATEX, is_expression, is_lone_letter, mark_in
 from mixed_r1_verl.data.options import literal
 from mixed_r1_verl.rewards.answer.boxes import MAX_GOLD_BOXES, find_boxes
 
@@ -22,9 +22,6 @@ BARE = "lists of four numbers"
 POLAR = ("yes", "no", "true", "false")
 
 _EXPRESSION = re.compile(r"\\[a-zA-Z]|[\^√π°²³]|\d\s*/\s*\d|\d[a-zA-Z]")
-_LATEX = re.compile(
-    r"\\(?:frac|sqrt|pi|times|cdot|angle|circ|text|sin|cos|tan|left|dfrac|tfrac|theta|alpha|beta|infty|in)\b"
-)
 _NUMBER = re.compile(r"[-+−]?[$€£]?\d[\d,]*(?:\.\d+)?\s?%?")
 _SENTENCE_END = (".", "!", "?", "。", "！", "？")
 ANSWER_TAGS = ("answer", "conclusion")
@@ -237,7 +234,7 @@ def infer(answer: str) -> tuple[str, str]:
         return "matching", "a number"
     words = text.split()
     ended = text.endswith(_SENTENCE_END)
-    if _LATEX.search(text) and (len(words) <= LABEL_WORDS or not re.search(r"[a-zA-Z]{4,}", _without_commands(text))):
+    if is_expression(text) or (LATEX.search(text) and len(words) <= LABEL_WORDS):
         return "math", "LaTeX"
     if len(words) <= LABEL_WORDS and _EXPRESSION.search(text) and not (ended and len(words) > 2):
         return "math", "a unit or an expression"
@@ -251,7 +248,3 @@ def infer(answer: str) -> tuple[str, str]:
         return "open_ended", "a sentence"
     detail = f"{text[:60]!r} may be a label (--reward matching) or a description (--reward open_ended)"
     raise RowError("answer", "two_kinds", detail)
-
-
-def _without_commands(text: str) -> str:
-    return re.sub(r"\\[a-zA-Z]+|\\text\{[^{}]*\}", " ", text)

@@ -19,8 +19,9 @@ Raw row (one file of a picture):
         <bndbox><xmin>130</xmin><ymin>2</ymin><xmax>446</xmax><ymax>488</ymax></bndbox></object></annotation>
 
 What each field becomes: each distinct `name` of a picture is one row, "Find every <name> in the picture."; its boxes
-are the ground truth. `filename` is the image (`path` is a path of the author's machine and is not used), `size` must
-have the shape of the picture. `split` `all` reads every annotation; other splits read the list or the csv.
+are the ground truth. `filename` is the image, also without its ending, else the annotation's own name (`path` is a
+path of the author's machine and is not used); `size` must have the shape of the picture. `split` `all` reads every
+annotation; other splits read the list or the csv.
 
 Quirks: coordinates are 1-based and inclusive, so (xmin, ymin, xmax, ymax) becomes the 0-based half-open box
 [xmin - 1, ymin - 1, xmax, ymax]. A box of one pixel (a slip of the mouse) or a `difficult` object makes a question
@@ -34,7 +35,7 @@ from xml.etree import ElementTree
 from mixed_r1_verl.data import Box, Converter, DataError, Example, RawFolder, Row, RowError
 from mixed_r1_verl.data.fields import stem
 
-SPLITS = ("all", "train", "val", "trainval", "test")
+SPLITS = ("all", "train", "val", "trainval", "test", "*")
 # Class names of BCCD are abbreviations.
 SPOKEN = {"WBC": "white blood cell (WBC)", "RBC": "red blood cell (RBC)", "Platelets": "platelet"}
 
@@ -56,7 +57,7 @@ def rows(raw: RawFolder, split: str) -> Iterator[Row]:
                 f"{name}#{label}",
                 {
                     "stem": stem(name),
-                    "image": f"{images}/{_text(root, 'filename') or stem(name) + '.jpg'}",
+                    "images": _spellings(images, _text(root, "filename"), stem(name)),
                     "size": read_size(root),
                     "label": label,
                     "objects": [found for found in objects if found["name"] == label],
@@ -75,10 +76,16 @@ def convert(row: Row) -> Example:
         id=f"{data['stem']}/{data['label']}",
         question=f"Find every {name} in the picture.",
         reward="iou",
-        images=(data["image"],),
+        images=(tuple(data["images"]),),
         boxes=tuple(voc_box(found) for found in data["objects"]),
         box_size=tuple(data["size"]) if data["size"] else None,
     )
+
+
+def _spellings(folder: str, filename: str, own: str) -> list[str]:
+    """Where the picture may lie: as it is named, with an ending, or under the name of its annotation."""
+    names = [filename, *(f"{name}.{ending}" for name in (filename, own) if name for ending in ("jpg", "png", "jpeg"))]
+    return [f"{folder}/{name}" for name in dict.fromkeys(names) if name]
 
 
 def _folders(raw: RawFolder) -> tuple[str, str]:

@@ -26,8 +26,10 @@ from mixed_r1_verl.data.columns import (
     schema_problems,
 )
 from mixed_r1_verl.data.images import PROOFS, cell_bytes, opened
+from mixed_r1_verl.data.markup import media_in, truth_faults
 from mixed_r1_verl.data.prompt import IMAGE_MARKER, has_template
 from mixed_r1_verl.data.truth import GOLD_ACC, gold_acc, reward_with
+from mixed_r1_verl.rewards.kind import Gold
 from mixed_r1_verl.rewards.mixed import MixedReward
 
 if TYPE_CHECKING:
@@ -39,6 +41,8 @@ BATCH_ROWS = 64
 PERCENTILES = (50, 90, 99, 100)
 # Role names, turn ends and the like that a chat template adds to a one-turn prompt, with a default system message.
 TEMPLATE_TOKENS = 32
+# A share of one answer above this, among so many rows at least, is worth a note.
+MOST_OF_ONE_ANSWER, LEAST_ROWS = 0.6, 20
 
 
 @dataclass
@@ -145,6 +149,10 @@ class _Checker:
             self.values["prompt tokens"] = []
         self.most: dict[str, float] = {}
         self.place: tuple[Path, int] = (Path(), 0)
+        self.source = ""
+        # Of each source and kind: how often an answer stands, and how many rows do not say the type of theirs.
+        self.answers: dict[tuple[str, str], Counter[str]] = {}
+        self.guessed: Counter[tuple[str, str]] = Counter()
 
     def check_file(self, path: Path, on_progress: Callable[[int], None] | None) -> None:
         """All rows of one file."""
@@ -172,8 +180,13 @@ class _Checker:
             if values:
                 report.statistics[name] = tuple(float(v) for v in np.percentile(values, PERCENTILES))
         counted = "image tokens" if self.tokenizer is None else "prompt tokens"
-        if counted not in report.statistics:
-            return report
+        if counted in report.statistics:
+            self._length_notes(counted)
+        report.notes += self._answer_notes()
+        return report
+
+    def _length_notes(self, counted: str) -> None:
+        report = self.report
         most_rows, all_rows = report.statistics[counted][-2:]
         path, row = report.largest[counted]
         rest = "text, image tokens and the chat template" if counted == "prompt tokens" else "image tokens alone"
@@ -188,7 +201,24 @@ class _Checker:
             )
         if counted == "image tokens":
             report.notes.append("give --tokenizer MODEL_FOLDER to count the text too")
-        return report
+
+    def _note_answer(self, kind: str, truth: str, read: Gold, extra_info: dict[str, Any]) -> None:
+        source = (self.source, kind)
+        if self.reward.kinds[kind].answers == "closed":
+            self.answers.setdefault(source, Counter())[truth.strip().casefold()] += 1
+        if kind in ("chart", "matching") and not extra_info.get("answer_type") and not extra_info["choices"]:
+            self.guessed[source] += read.form != "polar"
+
+    def _answer_notes(self) -> Iterator[str]:
+        for (source, kind), answers in self.answers.items():
+            answer, count = answers.most_common(1)[0]
+            if answers.total() >= LEAST_ROWS and count > MOST_OF_ONE_ANSWER * answers.total():
+                share = f"{count / answers.total():.0%} of {answers.total()} answers of {source} ({kind}) are"
+                yield f"reward_model.ground_truth: {share} {answer[:40]!r}; `balance` of mixed-r1 data build evens them"
+        for (source, kind), count in self.guessed.items():
+            if count:
+                rows = f"{count} rows of {source} ({kind}) do not say it, and the reward guesses"
+                yield f"extra_info.answer_type: {rows}; --answer-type of mixed-r1 data convert says it"
 
     def _add(self, path: Path, row: int | None, name: str, message: str) -> None:
         self.report.problems.append(Problem(str(path), row, name, message))
@@ -203,7 +233,7 @@ class _Checker:
             if not row[name]:
                 yield name, "is empty"
                 return
-        kind = kind_of(row, self.reward.config.routes)
+        kind, self.source = kind_of(row, self.reward.config.routes), str(row["data_source"])
         self.report.sources[str(row["data_source"]), kind] += 1
         sizes: list[tuple[int, int] | None] = []
         for position, cell in enumerate(row["images"] or []):
@@ -239,9 +269,9 @@ class _Checker:
             yield "prompt", "a message without role or content"
             return
         text = "\n".join(message["content"] for message in prompt)
-        for marker in ("<video>", "<audio>"):
-            if marker in text:
-                yield "prompt", f"holds {marker}, but the row has no such column"
+        media = media_in(text)
+        if media:
+            yield "prompt", media.message
         if not has_template(prompt, self.reward.config.format):
             asked = self.reward.config.format.reply("…", "…")
             yield "prompt", f"does not ask for {asked}; --set format.style=… names the format of other prompts"
@@ -264,16 +294,21 @@ class _Checker:
         if sizes and sizes[0] and (width, height) != sizes[0]:
             yield "extra_info.width", f"{width}x{height}, but the first picture has {sizes[0][0]}x{sizes[0][1]}"
         try:
-            boxes = self.reward.parse(kind, truth, extra_info).boxes
+            read = self.reward.parse(kind, truth, extra_info)
             acc = gold_acc(self.reward, kind, truth, extra_info) if self.gold else 1.0
         except Exception as error:  # a custom kind may raise anything
             yield name, f"the {kind} reward cannot read it: {error}"
             return
         if acc < GOLD_ACC:
             yield name, f"{truth[:80]!r} scores only acc {acc:.3f} against itself"
-        for x1, y1, x2, y2, *_ in boxes:
+        for x1, y1, x2, y2, *_ in read.boxes:
             if min(x1, y1) < 0 or x2 > (width or 0) or y2 > (height or 0):
-                yield name, f"box {[x1, y1, x2, y2]} is not inside {width}x{height}"
+                yield name, f"box {[x1, y1, x2, y2]} is not inside {width}x{height}; convert with --box-frame"
+            elif min(x2 - x1, y2 - y1) < 1:
+                yield name, f"box {[x1, y1, x2, y2]} is under one pixel wide or high; convert with --box-frame norm1"
+        for message in truth_faults(kind, truth, read.references, extra_info):
+            yield name, message
+        self._note_answer(kind, truth, read, extra_info)
 
 
 def _decode(cell: Any) -> tuple[int, int]:

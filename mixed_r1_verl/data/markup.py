@@ -1,8 +1,8 @@
 """What a ground truth may not hold: marks of boxes, of reasoning, of video, of actions; for converters and `check`."""
 
 import re
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 LONE_LETTER = re.compile(r"\s*[(\[*]{0,2}[A-Z][)\]*.]{0,2}\s*")
 _REASONING = re.compile(
@@ -22,11 +22,13 @@ _POINT = re.compile(
     re.DOTALL | re.IGNORECASE,
 )
 _ACTION = re.compile(
-    r"\b(?:pyautogui\.\w{1,30}|(?:left_|right_|double_|long_)?(?:click|tap|press)|type|input_text|write|scroll|swipe|hotkey|"
-    r"drag|open_app|navigate(?:_\w{1,10})?|terminate|finished)\s?\(|[\"']action(?:_type)?[\"']\s*:|^\s*Action:|</?tool_call>"
-    r"|^\s*(?:CLICK|TYPE|SCROLL|PRESS|TAP|SWIPE)\b[\s:(\[]",
+    r"\bpyautogui\.\w|^\s*(?:Action:\s*)?(?:(?:left_|right_|double_|long_)?(?:click|tap|press)|type|input_text|write|scroll|"
+    r"swipe|hotkey|drag|open_app|navigate(?:_\w{1,10})?|terminate|finished)\(|[\"']action(?:_type)?[\"']\s*:|</?tool_call>"
+    r"|^\s*(?:CLICK|TYPE|SCROLL|PRESS|TAP|SWIPE)\s*[:(\[<]",
     re.MULTILINE,
 )
+LATEX = re.compile(r"\\(?:[dt]?frac|sqrt|pi|times|cdot|angle|circ|text|sin|cos|tan|left|theta|alpha|beta|infty|in)\b")
+_COMMAND = re.compile(r"\\text\{[^{}]*\}|\\[a-zA-Z]+")
 _MEDIA = re.compile(r"<\s?(?:video|audio)\s?>|\[(?:video|audio)\]", re.IGNORECASE)
 _FENCE = re.compile(r"```")
 _TOKEN = re.compile(r"<\|[^<>|\s]{1,40}\|>|<image>|\[image\]", re.IGNORECASE)
@@ -84,3 +86,45 @@ def is_lone_letter(truth: str, choices: Sequence[str]) -> bool:
         (True, True, False)
     """
     return not choices and LONE_LETTER.fullmatch(truth) is not None
+
+
+def is_expression(text: str) -> bool:
+    """Whether a text is LaTeX and nothing else.
+
+    Example:
+        >>> is_expression("\\\\frac { 4 } { 3 }"), is_expression("The angle is \\\\frac{1}{2} of it.")
+        (True, False)
+    """
+    return LATEX.search(text) is not None and re.search(r"[a-zA-Z]{4,}", _COMMAND.sub(" ", text)) is None
+
+
+def truth_faults(kind: str, truth: str, references: Sequence[str], extra_info: Mapping[str, Any]) -> Iterator[str]:
+    """What is suspicious in the ground truth of a row of words: marks, a lone letter, the wrong kind.
+
+    Args:
+        kind: `matching`, `chart`, `math` or `open_ended`; others are not looked at.
+        truth: the ground truth.
+        references: of an open-ended row.
+        extra_info: of the row.
+
+    Yields:
+        Messages that name the option of `mixed-r1 data convert` that mends the row.
+
+    Example:
+        >>> list(truth_faults("matching", "B", (), {}))
+        ['is a letter, but the row has no options: --column choices=COLUMN, or --answer-type label']
+    """
+    if kind not in ("matching", "chart", "math", "open_ended"):
+        return
+    for text in references or (truth,):
+        mark = mark_in(text)
+        if mark and not (kind == "math" and mark.reason == "point"):
+            yield mark.message
+            return
+    may_be_choice = kind in ("matching", "chart") and extra_info.get("answer_type") != "label"
+    if may_be_choice and is_lone_letter(truth, extra_info.get("choices") or ()):
+        yield "is a letter, but the row has no options: --column choices=COLUMN, or --answer-type label"
+    if kind == "open_ended" and all(map(is_expression, references)):
+        yield "is an expression and no description: --reward math"
+    elif kind == "open_ended" and all(len(text.split()) == 1 and text.isalnum() for text in references):
+        yield "is a word and no description: --reward matching"

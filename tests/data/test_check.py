@@ -53,6 +53,41 @@ def test_a_folder_stands_for_its_files(tmp_path):
     assert check_files([tmp_path / "out"]).rows == 6
 
 
+def meant(kind: str, truth: str, **changes) -> dict:
+    return sound("7", kind, truth, **changes)
+
+
+# What earlier versions wrote of public files, and the option that mends each.
+MEANT_OTHERWISE = [
+    (meant("iou", "[[0.61,0.36,0.92,0.83]]"), "under one pixel wide or high; convert with --box-frame"),
+    (meant("iou", "[[5,5,50,10]]"), "is not inside 40x20; convert with --box-frame"),
+    (meant("matching", "<ref>a cat</ref><box>[[1, 2, 3, 4]]</box>"), "markup of boxes; convert with --reward iou"),
+    (meant("open_ended", '{"bbox_2d": [1, 2, 3, 4]}'), "markup of boxes"),
+    (meant("open_ended", "<SUMMARY> s </SUMMARY> <CONCLUSION> 14 </CONCLUSION>"), "--column answer=COLUMN"),
+    (meant("matching", "B"), "no options: --column choices=COLUMN, or --answer-type label"),
+    (meant("matching", "pyautogui.click(x=0.35, y=0.7)"), "an action of a user interface"),
+    (meant("matching", "(346,328)"), "is a point"),
+    (meant("open_ended", "\\frac { 4 } { 3 }"), "--reward math"),
+    (meant("open_ended", '["nokia", "toshiba"]'), "--reward matching"),
+]
+
+
+@pytest.mark.parametrize(("row", "message"), MEANT_OTHERWISE)
+def test_truths_that_were_meant_otherwise(tmp_path, row, message):
+    (problem,) = check_files([write(tmp_path / "a.parquet", [row])]).problems
+    assert (problem.row, problem.field) == (0, "reward_model.ground_truth") and message in problem.message
+
+
+def test_notes_on_answers(tmp_path):
+    """One answer for most rows, and rows whose answer type is guessed."""
+    rows = [sound(str(n), truth="yes" if n % 4 else "no") for n in range(24)]
+    rows += [sound(f"c{n}", "chart", str(n)) for n in range(3)]
+    notes = check_files([write(tmp_path / "a.parquet", rows)]).notes
+    assert any("75% of 24 answers of toy (matching) are 'yes'" in note for note in notes)
+    assert [note for note in notes if note.startswith("extra_info.answer_type: 3 rows of toy (chart)")]
+    assert not any("(matching) do not say it" in note for note in notes)
+
+
 NO_TEMPLATE = [{"role": "user", "content": "<image>\nIs it black?"}]
 CUT = png()[:50]
 
@@ -67,7 +102,7 @@ FAULTS = [
         "video",
         changed("prompt", 0, "content", value="<image><video><think></think><answer></answer>"),
         "prompt",
-        "<video>",
+        "video or sound",
     ),
     ("template", changed("prompt", value=NO_TEMPLATE), "prompt", "does not ask for <think>"),
     ("no_prompt", changed("prompt", value=[]), "prompt", "is empty"),

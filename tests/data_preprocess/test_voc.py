@@ -67,6 +67,12 @@ def test_faulty_annotations(voc, convert, text, field, reason):
     assert [row["extra_info"]["id"] for row in result.rows] == ["voc/all/a/good"]
 
 
+@pytest.mark.parametrize("filename", ["a", "", "wrong_name.jpg"])
+def test_pictures_named_without_ending_or_wrongly(voc, convert, filename):
+    result = convert("voc", voc(a=annotation(thing("x", 1, 1, 9, 9), filename=filename)), "all")
+    assert [row["images"][0]["path"] for row in result.rows] == ["BCCD/JPEGImages/a.jpg"]
+
+
 def test_size_not_stated(voc, convert):
     result = convert("voc", voc(a=annotation(thing("x", 1, 1, 9, 9), size=(0, 0))), "all")
     assert len(result.rows) == 1

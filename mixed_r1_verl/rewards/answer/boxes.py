@@ -8,7 +8,7 @@
   a longer chain of pairs is taken two by two;
 - four named coordinates, `x1=… y1=… x2=… y2=…` (also xmin/ymin/xmax/ymax and left/top/right/bottom, in any order), if
   the answer has none of the above;
-- four bare numbers, if the answer has none of the above and no other number.
+- four bare numbers on each line, if the answer has none of the above and nothing else.
 
 JSON, Python literals, fenced code, `<|box_start|>…<|box_end|>` and `<box>…</box>` are all covered by these, and so are
 full-width digits and brackets. The text is scanned, never parsed: a missing bracket elsewhere, a trailing comma or an
@@ -17,7 +17,8 @@ apostrophe in a label cannot hide a box.
 **What is not.** One number in brackets is a reference mark and a single pair is a point: both are skipped. Any other
 list of only numbers (three, five, a flat list of eight, a chain of three pairs) is an attempt at a box: it comes
 back as a `Box` of NaN, so that it counts as a prediction and can never be paid. So does a list with `nan`, `inf` or a
-number beyond ±1e7 in it. x, y, width, height cannot be told from corners and is read as corners.
+number beyond ±1e7 in it. A list under a key that names something else (`color`, `scores`, `center`, …) is no attempt.
+x, y, width, height cannot be told from corners and is read as corners.
 
 **Labels.** `Box.label` is the text of the key `label` of the same JSON object, else of the first key like it (`name`,
 `class`, `text`, ...), or of the `<|object_ref_start|>` or `<ref>` phrase before the box. `Box.caption` is looser: what
@@ -80,6 +81,11 @@ _NAMED_PLACES = {
     for place, name in enumerate(names.split())
 }
 _BARE = re.compile(rf"(?<![\w.]){_NUM}(?!\w)")
+_OTHER_KEY = re.compile(
+    r"[\"'](?:colou?rs?|rgba?|scores?|confidences?|conf|prob(?:s|ability|abilities)?|cent(?:er|re)|size|(?:key)?points?|area|ids?"
+    r"|counts?|shape|(?:image_|picture_)?size)[\"']\s{0,8}:\s{0,8}\Z",
+    re.IGNORECASE,
+)
 _SEPARATORS = str.maketrans(",;\"'\\", "     ")
 _NOT_FINITE = frozenset(("nan", "inf", "infinity", "null", "none"))
 _BOX_KEYS = frozenset(("bbox_2d", "bbox", "box_2d", "box", "boxes", "bboxes", "bounding_box", "coordinates"))
@@ -123,7 +129,9 @@ def find_boxes(text: str, limit: int = 64) -> list[Box]:
         return [_box(float(x1), float(y1), float(x2), float(y2))]
     if not text.isascii():
         text = text.translate(_WIDE)
-    return _scanned_boxes(text, limit) or _named_boxes(text, limit) or _bare_box(text)
+    if "\\left" in text:
+        text = text.replace("\\left", "").replace("\\right", "")
+    return _scanned_boxes(text, limit) or _named_boxes(text, limit) or _bare_boxes(text, limit)
 
 
 def _scanned_boxes(text: str, limit: int) -> list[Box]:
@@ -141,8 +149,8 @@ def _scanned_boxes(text: str, limit: int) -> list[Box]:
         kind, start, before, end = match.lastgroup, match.start(), end, match.end()
         if kind == "square" or kind == "round":
             numbers = _numbers(match[kind])
-            if numbers is None or len(numbers) < 2:
-                continue  # words, nothing, or a reference mark
+            if numbers is None or len(numbers) < 2 or _OTHER_KEY.search(text, max(0, start - 40), start):
+                continue  # words, nothing, a reference mark, or something else by its name
             if len(numbers) == 2:
                 second, second_end = _pair_after(text, end)
                 if second:
@@ -201,8 +209,10 @@ def _box(x1: float, y1: float, x2: float, y2: float) -> Box:
 
 def _numbers(content: str) -> list[float] | None:
     """The numbers of a bracket that holds nothing else, or None. A long list is cut: it is no box anyway."""
-    numbers = []
+    numbers: list[float] = []
     for item in content[:MAX_GROUP_CHARS].translate(_SEPARATORS).split():
+        if item == "px" and numbers:
+            continue
         if _NUMBER.fullmatch(item) is None:
             item = item.removesuffix("px")
             if item.lower().lstrip("+-") in _NOT_FINITE:
@@ -241,10 +251,20 @@ def _named_boxes(text: str, limit: int) -> list[Box]:
     return boxes
 
 
-def _bare_box(text: str) -> list[Box]:
+def _bare_boxes(text: str, limit: int) -> list[Box]:
+    """The box of a text with no other numbers, or the boxes of one in which every line with numbers is such a text."""
+    whole = _bare_box(text)
+    if whole:
+        return [whole]
+    lines = [line for line in text.splitlines() if any(map(str.isdecimal, line))][: limit + 1]
+    boxes = [_bare_box(line) for line in lines]
+    return [box for box in boxes if box] if all(boxes) else []
+
+
+def _bare_box(text: str) -> Box | None:
     found = list(itertools.islice(_BARE.finditer(text), 5))
     between = [text[left.end() : right.start()].strip(" \t\r\n,;") for left, right in itertools.pairwise(found)]
-    return [_box(*(float(match[0]) for match in found))] if between == ["", "", ""] else []
+    return _box(*(float(match[0]) for match in found)) if between == ["", "", ""] else None
 
 
 # --- ground truths ----------------------------------------------------------------------------------------------------

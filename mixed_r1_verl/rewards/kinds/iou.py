@@ -339,10 +339,13 @@ _CHEATS = (
 )
 
 
+_PLAIN = "Answer with a JSON list of boxes [[x1,y1,x2,y2]]."
+_LABELLED = 'Answer with a JSON list of objects {"bbox_2d": [x1,y1,x2,y2], "label": "name"}.'
+
 KIND = RewardKind(
     "iou",
     lambda ground_truth, extra_info, scoring: _gold(ground_truth, extra_info, scoring.options),
-    "Answer with a JSON list of boxes [[x1,y1,x2,y2]].",
+    lambda ground_truth, choices: _LABELLED if '"label"' in ground_truth else _PLAIN,
     columns=("question", "width", "height", "box_frame"),
     config=IoUConfig,
     answers="boxes",
