@@ -25,6 +25,7 @@ setup(
         "mixed_r1_verl.recipes": ["**/*.yaml"],
         "mixed_r1_verl.engine": ["*.j2"],
         "mixed_r1_verl.audit": ["assets/*"],
+        "mixed_r1_verl.rewards.similarity": ["english.json"],
         "mixed_r1_verl.report": ["assets/*"],
     },
 )

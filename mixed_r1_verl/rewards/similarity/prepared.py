@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from mixed_r1_verl.core.files import lock, publish_folder, sha256_of, write_text
-from mixed_r1_verl.rewards.similarity import checkpoint
+from mixed_r1_verl.rewards.similarity import checkpoint, words
 from mixed_r1_verl.rewards.similarity.checkpoint import TensorOnDisk, to_float32
 
 CHECKSUMS = "checksums.json"
@@ -19,28 +19,34 @@ CHECKSUMS = "checksums.json"
 # Directions of largest variance that are removed: they carry frequency and script, not meaning (all-but-the-top,
 # Mu & Viswanath, arXiv 1702.01417).
 REMOVED_DIRECTIONS = 3
-# Directions that are kept after those: fewer blur words of one meaning together (latent semantic analysis). On the
-# MiniLM table 64 to 160 do equally well, 32 and 253 worse.
-KEPT_DIRECTIONS = 100
+# How the next directions are used: how many at most, and by which power of their spread they are divided. A table that
+# was trained for meaning keeps it in few directions; a language model's keeps it in many that are small (whitening).
+SPECTRA = ((100, 0.0), (640, 0.5), (640, 1.0))
+# What decides is the table itself: forms of one word ("jump", "jumping") must be each other's neighbours.
+LEAST_FORMS = 100
+NEIGHBOUR_RANK = 0.001
 # Rows from which mean and directions are estimated: the frequent end of a vocabulary that is sorted by frequency,
 # after its special tokens, single bytes and letters. A smaller table is read whole.
 SAMPLED_ROWS = slice(1_000, 33_768)
-SUBSPACE_ITERATIONS = 12
+
+# Pairs of rows that are forms of one word [n, 2], and rows of words [m].
+Forms = tuple[np.ndarray, np.ndarray]
 
 
 class CacheError(RuntimeError):
     """The cache directory cannot be used."""
 
 
-def prepared_table(tensor: TensorOnDisk, form: str, cache: Path) -> Path:
+def prepared_table(tensor: TensorOnDisk, form: str, cache: Path, find_forms: Callable[[], Forms] | None = None) -> Path:
     """The directory with one prepared form of a table, built first where this machine has not done so yet.
 
     Args:
         tensor: the table.
-        form: `reduced`, centred and projected, for words (float16, 39 MB for 152,064 rows), or `exact`, the rows as
-            stored and the inverse of their lengths, for plain BMAS (as large as the table in the checkpoint: a copy,
-            because the checkpoint's directory may be overwritten while a run lasts).
+        form: `reduced`, centred and projected, for words (float16, at most 195 MB for 152,064 rows), or `exact`, the
+            rows as stored and the inverse of their lengths, for plain BMAS (as large as the table in the checkpoint: a
+            copy, because the checkpoint's directory may be overwritten while a run lasts).
         cache: where prepared tables are kept.
+        find_forms: finds words of the vocabulary by which the reduced form is chosen; called when it is built.
 
     Raises:
         CacheError: the cache cannot be written, for want of room or permission.
@@ -48,10 +54,10 @@ def prepared_table(tensor: TensorOnDisk, form: str, cache: Path) -> Path:
     path = tensor.path.resolve()
     stat = path.stat()
     # The name changes with the checkpoint and with the code that prepares it.
-    code = [sha256_of(Path(file)) for file in (__file__, checkpoint.__file__)]
+    code = [sha256_of(Path(file)) for file in (__file__, checkpoint.__file__, words.__file__)]
     identity = [str(path), stat.st_size, stat.st_mtime_ns, tensor.name, tensor.dtype, tensor.rows, tensor.dim, code]
     key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
-    build = {"reduced": prepare_reduced, "exact": prepare_exact}[form]
+    build = prepare_exact if form == "exact" else partial(prepare_reduced, find_forms=find_forms)
     return prepared_directory(cache / f"{path.parent.name[:40]}-{key}-{form}", partial(build, tensor))
 
 
@@ -127,28 +133,47 @@ def prepare_exact(tensor: TensorOnDisk, directory: Path) -> None:
     np.save(directory / "inverse_lengths.npy", inverse)
 
 
-def prepare_reduced(tensor: TensorOnDisk, directory: Path) -> None:
-    """Writes `rows.npy`, float16 [rows, at most KEPT_DIRECTIONS]: centred, top directions removed, projected.
+def prepare_reduced(tensor: TensorOnDisk, directory: Path, find_forms: Callable[[], Forms] | None = None) -> None:
+    """Writes `rows.npy`, float16 [rows, width]: centred, top directions removed, projected by the best of `SPECTRA`.
 
     Reads the table twice, block by block; what it owns beyond a block is one dim x dim matrix of float32.
     """
-    mean, directions = principal_directions(tensor)
-    kept = directions[:, REMOVED_DIRECTIONS:] if directions.shape[1] > REMOVED_DIRECTIONS else directions
-    reduced = _reserved(directory / "rows.npy", np.float16, (tensor.rows, kept.shape[1]))
+    mean, directions, spread = principal_directions(tensor)
+    if len(spread) > REMOVED_DIRECTIONS:
+        directions, spread = directions[:, REMOVED_DIRECTIONS:], spread[REMOVED_DIRECTIONS:]
+    pairs, words_of_it = find_forms() if find_forms else (np.empty((0, 2), int), np.empty(0, int))
+    kept, power = SPECTRA[1]
+    if len(pairs) >= LEAST_FORMS:
+        sides = [_projected(tensor, ids, mean, directions) for ids in (pairs[:, 0], pairs[:, 1], words_of_it)]
+        kept, power = max(SPECTRA, key=lambda spectrum: _neighbours_found(sides, spread, *spectrum))
+    directions = directions[:, :kept] / spread[:kept] ** power
+    reduced = _reserved(directory / "rows.npy", np.float16, (tensor.rows, directions.shape[1]))
     start = 0
     for block in tensor.blocks():
         rows = _finite(to_float32(block))
-        reduced[start : start + len(rows)] = (rows - mean) @ kept
+        reduced[start : start + len(rows)] = (rows - mean) @ directions
         start += len(rows)
     reduced.flush()
 
 
-def principal_directions(tensor: TensorOnDisk) -> tuple[np.ndarray, np.ndarray]:
-    """Mean row [dim] and the directions [dim, k] of largest variance around it, largest first, float32.
+def _projected(tensor: TensorOnDisk, ids: np.ndarray, mean: np.ndarray, directions: np.ndarray) -> np.ndarray:
+    chunks = (to_float32(tensor.map()[ids[start : start + 256]]) for start in range(0, len(ids), 256))
+    return np.concatenate([(_finite(rows) - mean) @ directions for rows in chunks])
 
-    k = min(dim, REMOVED_DIRECTIONS + KEPT_DIRECTIONS). Subspace iteration on the covariance of `SAMPLED_ROWS`.
-    """
-    from scipy.linalg import blas  # takes a while to import, and only who prepares a table needs it
+
+def _neighbours_found(sides: list[np.ndarray], spread: np.ndarray, kept: int, power: float) -> float:
+    """Share of pairs of which one is nearer to the other than all but one in a thousand words are."""
+    scaled = [side[:, :kept] / spread[:kept] ** power for side in sides]
+    one, other, rest = (rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9) for rows in scaled)
+    nearer = (one @ rest.T >= np.sum(one * other, axis=1, keepdims=True)).mean(axis=1)
+    return float((nearer < NEIGHBOUR_RANK).mean())
+
+
+def principal_directions(tensor: TensorOnDisk) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean row [dim], the directions [dim, k] of largest variance around it, largest first, and their standard
+    deviations [k], float32; of the covariance of `SAMPLED_ROWS`, as many as any of `SPECTRA` needs."""
+    # Takes a while to import, and only who prepares a table needs it.
+    from scipy.linalg import blas, eigh
 
     total = np.zeros(tensor.dim, np.float64)
     # Upper triangle of the sum of outer products, in place: a second matrix of this size would be 50 MB for dim 3,584.
@@ -165,16 +190,15 @@ def principal_directions(tensor: TensorOnDisk) -> tuple[np.ndarray, np.ndarray]:
         if start >= sampled.stop:
             break
     mean = (total / count).astype(np.float32)
-
-    def covariance_times(vectors: np.ndarray) -> np.ndarray:
-        return blas.ssymm(1.0 / count, products, vectors) - np.outer(mean, mean @ vectors)
-
-    k = min(tensor.dim, REMOVED_DIRECTIONS + KEPT_DIRECTIONS)
-    basis = np.linalg.qr(np.random.default_rng(0).standard_normal((tensor.dim, k)).astype(np.float32))[0]
-    for _ in range(SUBSPACE_ITERATIONS):
-        basis = np.linalg.qr(covariance_times(basis))[0]
-    _, rotation = np.linalg.eigh(basis.T @ covariance_times(basis))
-    return mean, (basis @ rotation[:, ::-1]).astype(np.float32)
+    products /= count
+    products = blas.ssyr(-1.0, mean, a=products, overwrite_a=True)
+    first = max(0, tensor.dim - REMOVED_DIRECTIONS - max(kept for kept, _ in SPECTRA))
+    variances, directions = eigh(
+        products, lower=False, subset_by_index=(first, tensor.dim - 1), overwrite_a=True, check_finite=False
+    )
+    # A direction without variance is noise of rounding, and must not be blown up.
+    spread = np.sqrt(np.maximum(variances[::-1], 1e-6 * max(float(variances[-1]), 1e-12)))
+    return mean, directions[:, ::-1], spread.astype(np.float32)
 
 
 def _finite(rows: np.ndarray) -> np.ndarray:

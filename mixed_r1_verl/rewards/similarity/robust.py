@@ -13,10 +13,13 @@ import numpy as np
 from scipy.special import ndtri
 
 from mixed_r1_verl.rewards.similarity.words import (
+    ATTRIBUTES,
     CHARS_PER_WORD,
     FUNCTION_WORDS,
     GENERIC_CAPTIONS,
+    NEGATIONS,
     exclusive_groups,
+    modes,
     split_words,
     stem,
     word_weight,
@@ -32,18 +35,27 @@ PARTNER_ALLOWANCE = 0.5
 # A match counts by what it exceeds the chance similarity with this many spreads' worth of the other text's words.
 CHANCE_FACTOR = 1.4
 EPSILON = 1e-6
+# A caption begins with what it is about: its n-th word of content that is no attribute weighs 1 + 0.5 * 0.7^n as much.
+SUBJECT_BONUS, SUBJECT_DECAY, SUBJECT_WORDS = 0.5, 0.7, 7
+# How P and R are averaged: the power mean of this exponent, in which R has this share.
+MEAN_EXPONENT, RECALL_SHARE = -6, 0.8
+# Words of content up to three apart must be matched in order, by words up to two further apart. Before any is seen, 0.7
+# of them are taken for ordered, with the weight of one pair. Of a reference of n pairs the n / (n + 8)th power counts.
+NEIGHBOURS, SLACK = 3, 2
+USUAL_ORDER, EVIDENCE, LONG_ORDER = 0.7, 1.0, 8.0
 # A text that alternates less between words of grammar and words of content than the reference does is a list, not
-# sentences, and loses up to this share. From `SUFFICIENT_RHYTHM - 0.5 / sqrt(words)` of the reference's rate up it pays
-# in full (the root allows for the noise of a short text). Texts shorter than this many words may be lists, and the
-# term is off where the reference itself alternates less than `LEAST_RHYTHM`: keywords, or another language.
-RHYTHM_SHARE = 0.8
+# sentences, and loses up to this share, a shorter one than `LIST_WORDS` in proportion. From `SUFFICIENT_RHYTHM - 0.5 /
+# sqrt(words)` of the reference's rate up it pays in full (the root allows for the noise of a short text). The term is
+# off where the reference itself alternates less than `LEAST_RHYTHM`: keywords, or another language.
+RHYTHM_SHARE, LIST_WORDS = 0.8, 20
 SUFFICIENT_RHYTHM = 0.9
 LEAST_RHYTHM = 0.25
-RHYTHM_FROM_WORDS = 6
+# Beyond this much content a text is likelier to hold a generic word in proportion to its length.
+CAPTION_CONTENT = 32
 # Around the score of a generic caption the reward bends over this width, so that it never falls below 0.
 BEND = 0.05
-# Words whose features a process keeps at hand: 32,768 x 256 x 4 bytes = 32 MiB at most.
-REMEMBERED_WORDS = 32_768
+# Bytes of word vectors that a process keeps at hand.
+REMEMBERED_BYTES = 32 << 20
 
 
 class WordFeatures(NamedTuple):
@@ -56,7 +68,7 @@ class WordFeatures(NamedTuple):
         generic: share of the word that a generic caption matches on average, float32 [n], in [0, 1].
         names: int64 [n], equal for equal words.
         stems: int64 [n], equal for words of one stem.
-        groups: int8 [n, 2], groups of words that exclude each other; see `words.exclusive_groups`.
+        groups: int64 [n, 3], groups of words that exclude each other; see `words.exclusive_groups`.
     """
 
     vectors: np.ndarray
@@ -70,72 +82,86 @@ class WordFeatures(NamedTuple):
 
 
 def robust(answer: str, reference: str, table: "EmbeddingTable", limit: int) -> float:
-    """Matching of words in both directions that pays for content only; the default.
+    """Matching of words in both directions that pays for content only, and for content in order; the default.
 
-    It keeps the idea of BMAS and closes its holes. For distinct words a of the answer and b of the reference:
+    It keeps the idea of BMAS and closes its holes; docs/rewards-open-ended.md shows what each term is worth. For
+    distinct words a of the answer and b of the reference:
 
     - similarity s(a, b): cosine of the prepared word vectors; 1 for the same word, at least `STEM_SIMILARITY` for
-      words of one stem, at most 0 for words that exclude each other (two colours, the two sexes);
-    - weight w: rarity by the vocabulary's own order, lowered for words that every description holds, near 0 for
-      words of grammar; a match is worth only as much as the partner weighs: s(a, b) * min(1, w_b / w_a + 0.5);
+      words of one stem, at most 0 for words that exclude each other (two colours, numbers, sexes), 0 for words of which
+      one is negated or left open by "or" and the other is not;
+    - weight w: rarity by the vocabulary's own order, lowered for words that every description holds, near 0 for words
+      of grammar; a match is worth only as much as the partner weighs: s(a, b) * min(1, w_b / w_a + 0.5);
     - chance c_a: the best cosine that word a would reach with as many everyday words as the other text has content,
       mean_a + 1.4 spread_a z(n); a match counts by what it exceeds that: m_a = max(0, (max_b s - c_a) / (1 - c_a));
     - repetition: of n occurrences of a word only as many are paid as its partner has, k = min(n_a, n_b).
 
-    P = sum_a w_a k_a m_a / sum_a w_a n_a, and R likewise over the reference. Their power mean of exponent -2,
-    sqrt(2) P R / sqrt(P^2 + R^2), leans to the smaller of the two; it is lowered by up to `RHYTHM_SHARE` where grammar
-    and content words do not alternate, so that a list of the right words pays less than a sentence. Last, what generic
-    captions would earn is taken off: see `_beyond_generic`. A text scores 1 against itself.
+    P = sum_a w_a k_a m_a / sum_a w_a n_a, and R likewise over the reference. Their power mean leans to the smaller of
+    the two. It is lowered where neighbouring words of content are not matched by neighbours in the same order
+    (`_order_factor`), and where grammar and content do not alternate (`_rhythm_factor`). Last, what generic captions
+    would earn is taken off (`_beyond_generic`). A text scores 1 against itself.
     """
     ours, theirs = _read(answer, table, limit), _read(reference, table, limit)
     if ours is None or theirs is None:
         return 0.0
     similarity = word_similarity(ours.features, theirs.features)
+    if ours.modes.any() or theirs.modes.any():
+        similarity[ours.modes[:, None] != theirs.modes[None, :]] = 0.0
     forward = similarity * partner_value(ours.features.weights, theirs.features.weights)
     backward = similarity.T * partner_value(theirs.features.weights, ours.features.weights)
     precision = _matched_share(forward, ours, theirs)
     recall = _matched_share(backward, theirs, ours)
     # What was cut off was not matched either.
-    read = min(1.0, limit * CHARS_PER_WORD / max(1, len(answer)))
-    matched = _leaning_mean(precision * read, recall) * _rhythm_factor(ours, theirs)
-    return _beyond_generic(matched, (ours.generic + theirs.generic) / 2)
+    precision *= min(1.0, limit * CHARS_PER_WORD / max(1, len(answer)))
+    if precision <= EPSILON or recall <= EPSILON:
+        return 0.0
+    matched = _leaning_mean(precision, recall) * _order_factor(similarity, ours, theirs) * _rhythm_factor(ours, theirs)
+    return _beyond_generic(matched, (_generic_share(ours, theirs) + _generic_share(theirs, ours)) / 2)
 
 
 class _Side(NamedTuple):
     """One text as this variant sees it.
 
     Attributes:
-        counts: how often each of its distinct words occurs; `features` and `mass` (weight times count) belong to them.
+        features: its distinct words; what is negated is a word of its own. `counts`, how often each occurs, `modes`
+            (see `words.modes`) and `mass` (weight times count, more for the subject) belong to them.
         content: sum of the distinct words' weights.
-        generic: share of the mass that a generic caption matches.
+        sequence: the words of content in their order, as places among the distinct ones.
         rhythm: share of neighbouring words of which one is grammar and the other content.
     """
 
-    counts: np.ndarray
     features: WordFeatures
+    counts: np.ndarray
+    modes: np.ndarray
     mass: np.ndarray
     content: float
-    generic: float
+    sequence: np.ndarray
     rhythm: float
 
 
 def _read(text: str, table: "EmbeddingTable", limit: int) -> _Side | None:
-    sequence = split_words(text, limit)
-    if not sequence:
+    words = split_words(text, limit)
+    if not words:
         return None
-    counted = Counter(sequence)
-    features = table.words(tuple(counted))
+    meant = list(zip(words, modes(words), strict=True))
+    counted = Counter(meant)
+    distinct = {key: place for place, key in enumerate(counted)}
+    features = table.words([word for word, _ in counted])
     counts = np.fromiter(counted.values(), np.float32, len(counted))
     mass = features.weights * counts
-    is_grammar = [word in FUNCTION_WORDS for word in sequence]
-    changes = sum(map(operator.ne, is_grammar, is_grammar[1:]))
+    is_grammar = [word in FUNCTION_WORDS for word in words]
+    content = [distinct[key] for key, grammar in zip(meant, is_grammar, strict=True) if not grammar]
+    subjects = [place for key, place in distinct.items() if not (key[0] in FUNCTION_WORDS or key[0] in ATTRIBUTES)]
+    subjects = subjects[:SUBJECT_WORDS]
+    mass[subjects] *= 1 + SUBJECT_BONUS * SUBJECT_DECAY ** np.arange(len(subjects))
     return _Side(
-        counts,
         features,
+        counts,
+        np.fromiter((mode for _, mode in counted), np.int8, len(counted)),
         mass,
         float(features.weights.sum()),
-        float(mass @ features.generic / mass.sum()),
-        changes / max(1, len(sequence) - 1),
+        np.array(content, np.intp),
+        sum(map(operator.ne, is_grammar, is_grammar[1:])) / max(1, len(words) - 1),
     )
 
 
@@ -143,22 +169,59 @@ def _matched_share(similarity: np.ndarray, side: _Side, other: _Side) -> float:
     """Share of one text's content that is matched in the other; `similarity` is [words of side, words of other]."""
     partner = similarity.argmax(axis=1)
     best = similarity[np.arange(len(partner)), partner]
-    paid = np.minimum(side.counts, other.counts[partner])
-    return float((side.features.weights * paid) @ beyond_chance(best, side.features, other.content) / side.mass.sum())
+    paid = np.minimum(1, other.counts[partner] / side.counts)
+    return float((side.mass * paid) @ beyond_chance(best, side.features, other.content) / side.mass.sum())
 
 
 def _leaning_mean(precision: float, recall: float) -> float:
-    if precision <= 0 or recall <= 0:
-        return 0.0
-    return 2**0.5 * precision * recall / (precision * precision + recall * recall) ** 0.5
+    terms = (1 - RECALL_SHARE) * precision**MEAN_EXPONENT + RECALL_SHARE * recall**MEAN_EXPONENT
+    return float(terms ** (1 / MEAN_EXPONENT))
+
+
+def _order_factor(similarity: np.ndarray, ours: _Side, theirs: _Side) -> float:
+    """How far neighbouring words of content are matched by neighbours, in order: who does what, which colour is whose.
+
+    For words i and i + q of the answer's content, q up to `NEIGHBOURS`, the best that two words p < p' <= p + q + SLACK
+    of the reference do together is max min(m_ip, m_(i+q)p'); what they could do in any place is the smaller of their
+    best matches. The factor is the ratio of both, summed with weights w_i w_(i+q) / q, to some power below 1.
+    """
+    if not (len(ours.sequence) and len(theirs.sequence)):
+        return 1.0
+    matched = beyond_chance(similarity, ours.features, theirs.content)[ours.sequence][:, theirs.sequence]
+    weights, best = ours.features.weights[ours.sequence], matched.max(axis=1)
+    ahead, reach = np.zeros_like(matched), 0
+    found = possible = 0.0
+    for step in range(1, min(NEIGHBOURS, len(best) - 1) + 1):
+        while reach < min(step + SLACK, matched.shape[1] - 1):
+            reach += 1
+            np.maximum(ahead[:, :-reach], matched[:, reach:], out=ahead[:, :-reach])
+        pair = weights[:-step] * weights[step:] / step
+        found += float(pair @ np.minimum(matched[:-step], ahead[step:]).max(axis=1))
+        possible += float(pair @ np.minimum(best[:-step], best[step:]))
+    weights = theirs.features.weights[theirs.sequence]
+    steps = range(1, min(NEIGHBOURS, len(weights) - 1) + 1)
+    whole = sum(float(weights[:-step] @ weights[step:]) / step for step in steps)
+    prior = USUAL_ORDER * EVIDENCE
+    ratio = (found + prior) / (possible + EVIDENCE) * (whole + EVIDENCE) / (whole + prior)
+    return float(min(1.0, ratio) ** (whole / (whole + LONG_ORDER)))
 
 
 def _rhythm_factor(ours: _Side, theirs: _Side) -> float:
-    count = float(ours.counts.sum())
-    if min(count, theirs.counts.sum()) < RHYTHM_FROM_WORDS or theirs.rhythm < LEAST_RHYTHM:
+    if theirs.rhythm < LEAST_RHYTHM:
         return 1.0
+    count = float(ours.counts.sum())
     wanted = theirs.rhythm * (SUFFICIENT_RHYTHM - 0.5 / count**0.5)
-    return 1 - RHYTHM_SHARE * max(0.0, 1 - ours.rhythm / wanted)
+    if ours.rhythm >= wanted:
+        return 1.0
+    return 1 - RHYTHM_SHARE * min(1.0, count / LIST_WORDS) * (1 - ours.rhythm / wanted)
+
+
+def _generic_share(side: _Side, other: _Side) -> float:
+    """Share of a text's content that generic captions as long as the other text match."""
+    share = side.features.generic
+    if other.content > CAPTION_CONTENT:
+        share = 1 - (1 - share) ** (other.content / CAPTION_CONTENT)
+    return float(side.mass @ share / side.mass.sum())
 
 
 def _beyond_generic(matched: float, generic: float) -> float:
@@ -212,7 +275,7 @@ def beyond_chance(best: np.ndarray, features: WordFeatures, content: float | np.
     as many everyday words as the other text has content, mean + 1.4 spread z(content).
 
     Args:
-        best: best similarity of each of n words, [n] or, for k other texts, [n, k].
+        best: best similarity of each of n words, [n], or n words' similarities of any kind, [n, k].
         features: the n words.
         content: sum of the distinct words' weights of the other text, or of each of k texts, [k].
     """
@@ -248,10 +311,11 @@ class WordMemory:
         self._captions = WordFeatures(*map(np.concatenate, zip(*captions, strict=True)))
         self._caption_starts = np.cumsum([0, *(len(caption.weights) for caption in captions[:-1])])
         self._caption_content = np.array([caption.weights.sum() for caption in captions])
+        self._capacity = REMEMBERED_BYTES // (4 * len(self._mean))
         self._clear()
 
     def look_up(self, words: Sequence[str]) -> WordFeatures:
-        """Features of distinct words, in their order."""
+        """Features of words, in their order."""
         with self._lock:
             if not all(map(self._places.__contains__, words)):
                 self._learn(words)
@@ -264,9 +328,9 @@ class WordMemory:
         self._features = WordFeatures(*(_grown(array, 1024) for array in empty))
 
     def _learn(self, words: Sequence[str]) -> None:
-        if len(self._places) + len(words) > REMEMBERED_WORDS:
+        if len(self._places) + len(words) > self._capacity:
             self._clear()
-        new = [word for word in words if word not in self._places]
+        new = [word for word in dict.fromkeys(words) if word not in self._places]
         features = self._describe(new)
         features.generic[:] = self._share_matched_by_captions(features)
         first = len(self._places)
@@ -286,8 +350,11 @@ class WordMemory:
         vectors = np.zeros((len(words), len(self._mean)), np.float32)
         weights = np.zeros(len(words), np.float32)
         for place, word in enumerate(words):
-            vectors[place], rarity = self._source.describe(word)
+            vector, rarity = self._source.describe(word)
             weights[place] = word_weight(word, rarity)
+            # Negations are like each other only.
+            if word not in NEGATIONS:
+                vectors[place] = vector
         vectors = unit_rows(vectors)
         mean = vectors @ self._mean
         variance = np.einsum("ij,ij->i", vectors @ self._second_moment, vectors) - mean * mean
@@ -299,7 +366,7 @@ class WordMemory:
             generic=np.zeros(len(words), np.float32),
             names=np.array([hash(word) for word in words], np.int64),
             stems=np.array([hash(stem(word)) for word in words], np.int64),
-            groups=np.array([exclusive_groups(word) for word in words], np.int8).reshape(len(words), 2),
+            groups=np.array([exclusive_groups(word) for word in words], np.int64).reshape(len(words), 3),
         )
 
 

@@ -16,9 +16,9 @@ from mixed_r1_verl.rewards.similarity.checkpoint import (
     resolve_model,
     to_float32_apart,
 )
-from mixed_r1_verl.rewards.similarity.prepared import prepared_table
+from mixed_r1_verl.rewards.similarity.prepared import Forms, prepared_table
 from mixed_r1_verl.rewards.similarity.robust import WordFeatures, WordMemory
-from mixed_r1_verl.rewards.similarity.words import COMMONPLACE_WORDS, split_words
+from mixed_r1_verl.rewards.similarity.words import COMMONPLACE_WORDS, FUNCTION_WORDS, split_words, stem
 
 Token = Hashable
 
@@ -36,9 +36,13 @@ NGRAM_LENGTHS = (2, 3, 4, 5)
 # Characters of a text that are given to the tokenizer for each token that is asked for.
 CHARS_PER_TOKEN = 16
 # Share of the vocabulary whose words count as common: a word of that rank has half of the rarity of a rare one.
-COMMON_SHARE = 0.01
+COMMON_SHARE = 0.005
 # Ranks of the words against which chance similarity is measured.
 BACKGROUND_RANKS = range(0, 6_000, 4)
+# How vocabularies mark the space before a word (byte-level BPE, SentencePiece).
+SPACE_MARKS = "\u0120\u2581"
+# Words of a vocabulary among which forms of one word are looked for, pairs of them, words that they are held against.
+FORM_WORDS, FORM_PAIRS, FORM_NEIGHBOURS = 20_000, 1_500, 3_000
 # The commonest English words. They locate the frequent end of a vocabulary that is sorted by frequency.
 FREQUENCY_PROBES = tuple("the of and to in is for on with that by at from as it are".split())
 
@@ -165,7 +169,8 @@ class ModelTable:
         unknown = getattr(self._tokenizer.model, "unk_token", None)
         self._unknown = self._tokenizer.token_to_id(unknown) if unknown else None
         self._cache = cache
-        self._reduced = np.load(prepared_table(self._tensor, "reduced", cache) / "rows.npy", mmap_mode="r")
+        folder = prepared_table(self._tensor, "reduced", cache, self._find_forms)
+        self._reduced = np.load(folder / "rows.npy", mmap_mode="r")
         self._first_rank = self._find_first_rank()
 
     @cached_property
@@ -216,6 +221,21 @@ class ModelTable:
             for form in (" " + readable, readable)
         )
         return spaced if len(spaced) <= len(bare) else bare
+
+    def _find_forms(self) -> Forms:
+        """Forms of one word among the whole words of the vocabulary, by their stems, and some of its words."""
+        entries = sorted((row, entry) for entry, row in self._tokenizer.get_vocab().items() if row < self._tensor.rows)
+        spaced = [(row, entry[1:]) for row, entry in entries if entry[0] in SPACE_MARKS]
+        # Without marks of spaces, it is the pieces inside of words that are marked.
+        entries = spaced if len(spaced) > len(entries) / 20 else entries
+        whole = [(row, word) for row, word in entries if word.isascii() and word.isalpha() and word.islower()]
+        by_stem: dict[str, list[int]] = {}
+        for row, word in whole[:FORM_WORDS]:
+            if len(word) > 3 and word not in FUNCTION_WORDS:
+                by_stem.setdefault(stem(word), []).append(row)
+        pairs = [rows[:2] for rows in by_stem.values() if len(rows) > 1][:FORM_PAIRS]
+        step = max(1, len(whole[:FORM_WORDS]) // FORM_NEIGHBOURS)
+        return np.array(pairs, np.intp).reshape(-1, 2), np.array([row for row, _ in whole[:FORM_WORDS:step]], np.intp)
 
     def _find_first_rank(self) -> int | None:
         """Id of the commonest word, if the vocabulary is sorted by frequency, as those of BPE and WordPiece are."""

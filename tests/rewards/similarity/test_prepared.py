@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from embedding_models import table_rows, write_model, write_safetensors
 
-from mixed_r1_verl.rewards.similarity import checkpoint, prepared
+from mixed_r1_verl.rewards.similarity import checkpoint, prepared, words
 from mixed_r1_verl.rewards.similarity.checkpoint import find_input_embeddings
 from mixed_r1_verl.rewards.similarity.prepared import CHECKSUMS, CacheError, is_intact, prepared_directory
 from mixed_r1_verl.rewards.similarity.table import EmbeddingTable
@@ -145,7 +145,7 @@ def test_another_checkpoint_gets_another_table(tmp_path: Path) -> None:
     np.testing.assert_array_equal(before.unit_rows([17]), kept)
 
 
-@pytest.mark.parametrize("module", [prepared, checkpoint])
+@pytest.mark.parametrize("module", [prepared, checkpoint, words])
 def test_changed_code_prepares_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: ModuleType) -> None:
     tensor = find_input_embeddings(write_model(tmp_path / "m"))
     before = prepared.prepared_table(tensor, "reduced", tmp_path)
@@ -157,7 +157,7 @@ def test_changed_code_prepares_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_the_name_of_a_table_covers_the_code_of_this_room_that_prepares_it() -> None:
-    covered = {prepared.__name__, checkpoint.__name__}
+    covered = {prepared.__name__, checkpoint.__name__, words.__name__}
     for module in (prepared, checkpoint):
         imports = [node for node in ast.walk(ast.parse(inspect.getsource(module))) if isinstance(node, ast.ImportFrom)]
         names = {
@@ -171,7 +171,7 @@ def test_principal_directions_agree_with_a_full_decomposition(tmp_path: Path) ->
     model = write_model(tmp_path)
     spread = np.random.default_rng(0).standard_normal((3000, 40)).astype(np.float32) * np.linspace(4, 0.2, 40)
     write_safetensors(model / "model.safetensors", {"wte.weight": ("F32", spread.astype(np.float32))})
-    mean, directions = prepared.principal_directions(find_input_embeddings(model))
+    mean, directions, _ = prepared.principal_directions(find_input_embeddings(model))
     used = spread[prepared.SAMPLED_ROWS]
     np.testing.assert_allclose(mean, used.mean(axis=0), atol=1e-4)
     _, expected = np.linalg.eigh(np.cov(used.T))

@@ -52,7 +52,7 @@ def test_hashed_letters_are_the_same_everywhere() -> None:
 
 
 def test_memory_of_words_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(robust, "REMEMBERED_WORDS", 2000)
+    monkeypatch.setattr(robust, "REMEMBERED_BYTES", 2000 * 4 * 256)
     table = EmbeddingTable.load(None)
     first = table.words(["dog"]).vectors.copy()
     for start in range(0, 6000, 500):
