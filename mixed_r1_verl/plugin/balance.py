@@ -9,6 +9,7 @@ from typing import Any
 
 from mixed_r1_verl.core.config import ConfigError
 from mixed_r1_verl.core.verl_config import BLOCK, reward_config, select
+from mixed_r1_verl.plugin.advantages import replace_advantages
 from mixed_r1_verl.plugin.curves import batch_and_metrics, read_batch
 from mixed_r1_verl.plugin.metrics import balance_factors, gradient_signal
 from mixed_r1_verl.rewards.config import MixedRewardConfig
@@ -16,7 +17,7 @@ from mixed_r1_verl.rewards.verdict import NOT_STARTED
 
 
 def add_balance(compute_advantage: Callable[..., Any], trainer: Any, args: Any, kwargs: Any) -> Any:
-    """Around `PPOTrainer._compute_advantage`: rescales what it computed where the reward block asks for it.
+    """Around `PPOTrainer._compute_advantage`: replaces or rescales what it computed where the reward block asks for it.
 
     Raises:
         RuntimeError: scoring has ended, so that the step would train on zeros. A reward that raises does not end a run
@@ -31,6 +32,8 @@ def add_balance(compute_advantage: Callable[..., Any], trainer: Any, args: Any, 
             )
     batch = compute_advantage(*args, **kwargs)
     options = MixedRewardConfig.from_mapping(reward_config(trainer.config))
+    if options.advantage != "grpo":
+        replace_advantages(trainer, batch, options)
     if options.task_balance == "samples":
         loss_agg_mode = trainer.config.actor_rollout_ref.actor.loss_agg_mode
         metrics.update(balance_advantages(batch, options.task_balance_limit, loss_agg_mode))

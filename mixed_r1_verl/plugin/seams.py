@@ -82,7 +82,8 @@ SEAMS = (
     Seam(f"{_REWARDS}reward_loop:RewardLoopManager._init_reward_loop_workers",
          "waits for reward workers and starts a killed one again", "self", "reward_loop_workers_class",
          wrapper="reward_workers:start_and_wait", upstream="ray#53727"),
-    Seam(f"{_TRAINER}_compute_advantage", "task balance", "self, batch, metrics", wrapper="balance:add_balance"),
+    Seam(f"{_TRAINER}_compute_advantage", "advantages that know of tasks", "self, batch, metrics",
+         wrapper="balance:add_balance"),
     Seam(f"{_TRAINER}_compute_metrics", "curves by source and reward",
          "self, batch, metrics, timing_raw, global_steps, epoch", wrapper="curves:add_curves", upstream="verl#4545"),
     Seam(f"{_TRACKING}_TensorboardAdapter.log", "a resumed run's events replace those that it repeats; nothing is held "

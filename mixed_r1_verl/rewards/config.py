@@ -33,6 +33,9 @@ class MixedRewardConfig:
         time_limit_s: seconds that scoring one sample may take in training before its process is killed.
         processes: scoring processes of each reward worker.
         max_chars: characters of a response that are read; a longer one scores 0.
+        advantage: `grpo` leaves verl's advantages as they are; `ema_grpo`, `g2rpo` and `gdpo` put those of
+            `mixed_r1_verl.plugin.advantages` in their place.
+        advantage_decay, advantage_limit: of `ema_grpo`: how slowly the spread of a task is averaged, what bounds |A|.
         task_balance: `none` leaves the advantages as they are; `samples` gives each kind of reward the share of the
             gradient signal that it has of the responses (`mixed_r1_verl.plugin.metrics.balance_factors`).
         task_balance_limit: a kind's advantages are multiplied by no more than this, and by no less than its inverse.
@@ -49,6 +52,9 @@ class MixedRewardConfig:
     time_limit_s: Annotated[float, Interval(gt=0)] = 10.0
     processes: Annotated[int, Interval(ge=1)] = 1
     max_chars: Annotated[int, Interval(ge=1)] = 100_000
+    advantage: Literal["grpo", "ema_grpo", "g2rpo", "gdpo"] = "grpo"
+    advantage_decay: Annotated[float, Interval(ge=0, lt=1)] = 0.99
+    advantage_limit: Annotated[float, Interval(gt=0)] = 5.0
     task_balance: Literal["none", "samples"] = "none"
     task_balance_limit: Annotated[float, Interval(ge=1)] = 4.0
     options: Mapping[str, Any] = field(default_factory=dict)

@@ -1,6 +1,8 @@
 """Curves and task balance on verl's own trainer methods and a real TransferQueue."""
 
+import json
 import logging
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,6 +16,8 @@ from verl.trainer.ppo.v1 import PPOTrainerColocateAsync, PPOTrainerSeparateAsync
 from verl.utils.tensordict_utils import list_of_dict_to_tensordict
 
 from mixed_r1_verl.core.config import ConfigError
+from mixed_r1_verl.plugin.advantages import replace_advantages
+from mixed_r1_verl.rewards.config import MixedRewardConfig
 from mixed_r1_verl.rewards.mixed import failure, result
 from mixed_r1_verl.rewards.verdict import NOT_STARTED, SHORTENED
 
@@ -195,3 +199,37 @@ def test_a_run_whose_scoring_has_ended_ends_before_it_trains_on_it() -> None:
             metrics_of(trainer(name="mixed_r1"), batch)
     finally:
         tq.kv_clear(keys=batch.keys, partition_id="train")
+
+
+@pytest.mark.parametrize("mode", [PPOTrainerSync, PPOTrainerColocateAsync, PPOTrainerSeparateAsync])
+@pytest.mark.parametrize("name", ["ema_grpo", "g2rpo", "gdpo"])
+def test_advantages_that_know_of_tasks_take_the_place_of_verls(
+    batch: KVBatchMeta, mode: type, name: str, tmp_path: Path
+) -> None:
+    metrics_of(trainer(), batch)
+    self = trainer(mode, mixed_r1={"advantage": name, "advantage_decay": 0.5})
+    self.config.trainer = {"default_local_dir": str(tmp_path)}
+    self.global_steps = 1
+    metrics_of(self, batch)
+    data = tq.kv_batch_get(keys=batch.keys, partition_id="train", select_fields=["advantages", "returns"])
+    for group in ("p", "q", "r"):  # q has no variance
+        rows = [data["advantages"][at] for at, key in enumerate(batch.keys) if key.startswith(group)]
+        assert all(torch.allclose(row, row[0]) for row in rows)
+        assert torch.allclose(rows[0][0], -rows[1][0], atol=0.4) and (rows[0][0] > 0.3) == (group != "q")
+    assert all(
+        torch.equal(one, other)
+        for one, other in zip(data["advantages"].unbind(), data["returns"].unbind(), strict=True)
+    )
+    if name == "ema_grpo":  # a trainer that resumes after step 1 goes on with its averages
+        resumed = trainer(mode, mixed_r1={"advantage": name, "advantage_decay": 0.5})
+        resumed.config.trainer, resumed.global_steps = self.config.trainer, 2
+        metrics_of(resumed, batch)
+        assert resumed._mixed_r1_spreads == pytest.approx(self._mixed_r1_spreads)
+        assert [json.loads(line)["step"] for line in (tmp_path / "mixed_r1_spreads.jsonl").open()] == [1, 2]
+
+
+def test_advantages_of_other_rewards_stop_with_one_message(batch: KVBatchMeta) -> None:
+    with pytest.raises(ConfigError, match=r"set algorithm\.use_kl_in_reward=false"):
+        self = trainer(mixed_r1={"advantage": "g2rpo"})
+        self.config.algorithm.use_kl_in_reward = True
+        replace_advantages(self, batch, MixedRewardConfig(advantage="g2rpo"))

@@ -208,3 +208,17 @@ def _leaves(node: DictConfig, prefix: str = "") -> Iterator[tuple[str, object]]:
 if __name__ == "__main__":
     before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
     PAGE.write_text(before + BEGIN + table() + END + rest.partition(END)[2], encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("part", "advantage", "balance"),
+    [
+        *(("grpo", "grpo", "none"), ("dr_grpo", "grpo", "none"), ("balanced", "grpo", "samples")),
+        *((name, name, "none") for name in ("ema_grpo", "g2rpo", "gdpo")),
+    ],
+)
+def test_parts_of_advantages(part: str, advantage: str, balance: str) -> None:
+    config = composed("mixed_r1_cpu", "full", f"+recipe/advantage={part}")
+    block = config.reward.reward_kwargs.mixed_r1
+    assert (block.advantage, block.task_balance) == (advantage, balance)
+    assert config.algorithm.norm_adv_by_std_in_grpo == (part != "dr_grpo")

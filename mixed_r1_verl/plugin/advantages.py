@@ -1,0 +1,184 @@
+"""Advantages that know of tasks: pure functions of numpy arrays, and where they take the place of verl's.
+
+verl's estimators see scores and group ids. What is here sees the kind of reward and the components of the score too,
+and writes what it computes over what the configured estimator has computed, in every trainer mode. `balance.py` may
+then rescale it.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm, rankdata
+
+from mixed_r1_verl.core.config import ConfigError
+from mixed_r1_verl.core.files import atomic
+from mixed_r1_verl.core.verl_config import BLOCK
+from mixed_r1_verl.plugin.curves import as_list, last_outputs, read_batch
+from mixed_r1_verl.rewards.config import MixedRewardConfig
+
+__all__ = ["ema_grpo", "g2rpo", "gdpo", "replace_advantages"]
+
+EPSILON = 1e-6
+"""Beside a deviation, as in verl's GRPO."""
+
+SPREADS = "mixed_r1_spreads.jsonl"
+"""In `trainer.default_local_dir`: the moving averages after each step, which a resumed run goes on with."""
+
+
+def _centred(score: NDArray, group: NDArray) -> tuple[NDArray, NDArray]:
+    """Scores less the mean of their group, and the sample deviation of their group; both 0 in a group of one."""
+    _, index, sizes = np.unique(group, return_inverse=True, return_counts=True)
+    rest = score - (np.bincount(index, score) / sizes)[index]
+    return rest, np.sqrt(np.bincount(index, rest**2) / np.maximum(sizes - 1, 1))[index]
+
+
+def ema_grpo(
+    score: NDArray, group: NDArray, task: NDArray, spreads: Mapping[str, float], decay: float = 0.99, limit: float = 5.0
+) -> tuple[NDArray, dict[str, float]]:
+    """EMA-GRPO: scores less the mean of their group, by a moving average of the task's spread instead of the group's.
+
+    With s_k the mean over the groups of task k of their deviation, S_k ← decay · S_k + (1 - decay) · s_k, and S_k = s_k
+    at first; A = (r - mean of the group) / S_k, cut at ± limit. A group that hardly varies no longer weighs as much as
+    one that varies much, and a task of narrow scores as much as one of wide ones. Source: OneThinker
+    (arXiv 2512.03043), which averages the deviation of a task's rewards; that it is the one of groups is our reading.
+
+    Args:
+        score, group, task: (responses,).
+        spreads: S of each task so far.
+        decay: in [0, 1).
+        limit: above 0.
+
+    Returns:
+        (responses,) advantages, and S of each task from now on. A task without any spread keeps its S.
+
+    >>> scores, groups = np.array([0.0, 1.0, 0.4, 0.6]), np.array([0, 0, 1, 1])
+    >>> advantages, spreads = ema_grpo(scores, groups, np.array(["iou"] * 4), {}, decay=0.9)
+    >>> advantages.round(2).tolist(), round(spreads["iou"], 3)
+    ([-1.18, 1.18, -0.24, 0.24], 0.424)
+    """
+    rest, deviation = _centred(score, group)
+    _, first = np.unique(group, return_index=True)
+    advantages, kept = np.zeros_like(rest), dict(spreads)
+    for name in np.unique(task):
+        part = task == name
+        now = float(deviation[first[part[first]]].mean())
+        if now > EPSILON:
+            kept[str(name)] = decay * kept.get(str(name), now) + (1 - decay) * now
+        advantages[part] = rest[part] / (kept.get(str(name), 1.0) + EPSILON)
+    return np.clip(advantages, -limit, limit), kept
+
+
+def g2rpo(score: NDArray, group: NDArray, task: NDArray) -> NDArray:
+    """G²RPO: what a score is above its group's mean, as a normal deviate by its rank among those of its task.
+
+    A = Φ⁻¹((rank - ½) / n) over the n responses of the task whose group varies, equal ones with their mean rank, less
+    the mean. So every task's advantages are distributed alike, whatever its scores are, and no outlier weighs much.
+    Source: OpenVLThinkerV2's Gaussian GRPO (arXiv 2604.08539), which matches distributions by optimal transport, in one
+    dimension by ranks. That ranks are those of r - mean, and that groups without variance get 0, is ours.
+
+    >>> g2rpo(np.array([0.0, 9.0, 0.4, 0.6]), np.array([0, 0, 1, 1]), np.array(["iou"] * 4)).round(2).tolist()
+    [-1.15, 1.15, -0.32, 0.32]
+    """
+    rest, deviation = _centred(score, group)
+    advantages = np.zeros_like(rest)
+    for name in np.unique(task):
+        part = (deviation > EPSILON) & (task == name)
+        if part.any():
+            normal = norm.ppf((rankdata(rest[part].round(9)) - 0.5) / part.sum())
+            advantages[part] = normal - normal.mean()
+    return advantages
+
+
+def gdpo(components: NDArray, group: NDArray) -> NDArray:
+    """GDPO: each component of the score is normalised within its group by itself, then their sum over the batch.
+
+    A component that all responses of a group share, above all the format, no longer hides what another one says.
+    Source: arXiv 2601.05242; a component's weight is already in it, and cancels in its own normalisation.
+
+    Args:
+        components: (responses, components).
+        group: (responses,).
+
+    >>> parts = np.array([[0.0, 0.1], [0.9, 0.1], [0.0, 0.0], [0.0, 0.1]])
+    >>> gdpo(parts, np.array([0, 0, 1, 1])).round(2).tolist()
+    [-0.87, 0.87, -0.87, 0.87]
+    """
+    total = np.zeros(len(components))
+    for component in components.T:
+        rest, deviation = _centred(component, group)
+        total += rest / (deviation + EPSILON)
+    return (total - total.mean()) / (total.std(ddof=1) + 1e-8) if len(total) > 1 else total
+
+
+def replace_advantages(trainer: Any, batch: Any, options: MixedRewardConfig) -> None:
+    """Write the advantages that the reward block asks for over those that verl computed.
+
+    Raises:
+        ConfigError: when the responses were not scored by Mixed-Reward, or the scores are not all of the reward.
+    """
+    if trainer.config.algorithm.use_kl_in_reward:
+        raise ConfigError(f"{BLOCK}.advantage={options.advantage} reads scores; set algorithm.use_kl_in_reward=false")
+    keys, data, results = read_batch(batch, ["uid", "extra_fields", "response_mask"])
+    if results is None:
+        raise ConfigError(f"{BLOCK}.advantage needs rewards that return `reward_kind`, as mixed_r1's do")
+    last, session = last_outputs(keys)
+    scored = [results[row] for row in last]
+    group = np.array(as_list(data["uid"]), dtype=str)[last]
+    task = np.array([str(one["reward_kind"]) for one in scored])
+    score = np.array([float(one["score"]) for one in scored])
+    if options.advantage == "ema_grpo":
+        path = Path(trainer.config.trainer.default_local_dir).expanduser() / SPREADS
+        if not hasattr(trainer, "_mixed_r1_spreads"):
+            trainer._mixed_r1_spreads = read_spreads(path, trainer.global_steps - 1)
+        values, trainer._mixed_r1_spreads = ema_grpo(
+            score, group, task, trainer._mixed_r1_spreads, options.advantage_decay, options.advantage_limit
+        )
+        write_spreads(path, trainer.global_steps, trainer._mixed_r1_spreads)
+    elif options.advantage == "g2rpo":
+        values = g2rpo(score, group, task)
+    else:
+        share = options.format_weight * np.array([float(one["format"]) for one in scored])
+        values = gdpo(np.stack([score - share, share], axis=1), group)
+    _write(keys, batch, data["response_mask"], values[session])
+
+
+def _write(keys: list[str], batch: Any, mask: Any, values: NDArray) -> None:
+    import torch
+    import transfer_queue as tq
+    from tensordict import TensorDict
+
+    rows = [float(value) * row.float() for value, row in zip(values, mask.unbind(), strict=True)]
+    nested = torch.nested.as_nested_tensor(rows, layout=torch.jagged)
+    fields = TensorDict({"advantages": nested, "returns": nested.clone()}, batch_size=len(keys))
+    tq.kv_batch_put(keys=keys, partition_id=batch.partition_id, fields=fields)
+
+
+def read_spreads(path: Path, step: int) -> dict[str, float]:
+    """The moving averages after a step, out of a file that a kill may have cut; empty where there are none.
+
+    Lines of later steps, which a resumed run repeats, are taken out of the file.
+    """
+    if not path.is_file():
+        return {}
+    kept: list[str] = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            if json.loads(line)["step"] > step:
+                break
+        except (ValueError, KeyError, TypeError):
+            break
+        kept.append(line)
+    with atomic(path) as file:
+        file.write("".join(f"{line}\n" for line in kept))
+    return json.loads(kept[-1])["spreads"] if kept else {}
+
+
+def write_spreads(path: Path, step: int, spreads: Mapping[str, float]) -> None:
+    """Add the moving averages after a step; a kill leaves whole lines and at most a part of one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps({"step": step, "spreads": spreads}) + "\n")
