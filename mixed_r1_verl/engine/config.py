@@ -24,12 +24,15 @@ class SourceConfig:
 
     Attributes:
         converter: name of the converter; `mixed-r1 data list` shows all.
-        name: what the card and the quotas call this source; the converter's name when empty.
+        name: what rows (`data_source`, `id`), card and quotas call this source; the converter's name when empty.
         input: raw folder or record file, relative to `raw`; empty takes what the converter's package brings.
+        hub: dataset repository of the Hugging Face hub, in place of `input`.
         split: split to read; the converter's first when empty.
         image_roots: further folders with pictures, relative to `raw`.
         limit: take at most this many rows, drawn by the seed.
         max_pixels: reduce larger pictures and their boxes.
+        columns, box_frame, box_format, answer_type, turns: what the user says of the records, see `data.raw.Told`.
+        reward: kind of every row; empty leaves it to the converter.
         group: a regular expression searched in `extra_info.id`; rows for which its first group (or the whole match) is
             the same stand on one side of the split, as rows that share a picture always do.
     """
@@ -37,10 +40,17 @@ class SourceConfig:
     converter: str
     name: str = ""
     input: str = ""
+    hub: str = ""
     split: str = ""
     image_roots: tuple[str, ...] = ()
     limit: Count | None = None
     max_pixels: Count | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    box_frame: str = ""
+    box_format: Literal["", "xyxy", "xywh"] = ""
+    reward: str = ""
+    answer_type: str = ""
+    turns: Literal["", "first", "all"] = ""
     group: str = ""
 
     def __post_init__(self) -> None:

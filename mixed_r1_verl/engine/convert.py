@@ -15,8 +15,9 @@ import pyarrow as pa
 from mixed_r1_verl.core.rows import DataError, read_records
 from mixed_r1_verl.data.convert import Options, convert_dataset, converter_code
 from mixed_r1_verl.data.converter import Converter
-from mixed_r1_verl.data.raw import RawFolder
+from mixed_r1_verl.data.raw import RawFolder, Told
 from mixed_r1_verl.data.registry import get_converter
+from mixed_r1_verl.data.source import open_raw
 from mixed_r1_verl.engine.cluster import Cluster, Item
 from mixed_r1_verl.engine.config import BuildConfig, SourceConfig
 from mixed_r1_verl.engine.rows import REJECTS
@@ -80,25 +81,24 @@ def convert_sources(config: BuildConfig, store: Store, cluster: Cluster) -> list
     return [source for source, _ in found]
 
 
-def _raw_folder(source: SourceConfig, root: Path, converter: Converter) -> RawFolder:
-    path = root / source.input if source.input else None
-    if path is None and converter.default_input is not None:
-        path = converter.default_input()
-    if path is None:
-        raise DataError(f"{source.name}: needs an input; the data is at {converter.source}")
-    roots = tuple(root / name for name in source.image_roots)
-    if path.is_file():
-        return RawFolder(path.parent, roots, only=path.name)
-    return RawFolder(path, roots)
-
-
 def _look(config: BuildConfig, source: SourceConfig, store: Store) -> tuple[ConvertedSource, Item]:
     """A source as it will be converted, and what its task needs, as plain values."""
     try:
         converter = get_converter(source.converter)
-        raw = _raw_folder(source, config.raw_folder, converter)
-        if source.split and source.split not in converter.splits:
-            raise DataError(f"has no split {source.split!r}; it has {', '.join(converter.splits)}")
+        root = config.raw_folder
+        told = Told(
+            columns=tuple(source.columns.items()),
+            box_frame=source.box_frame,
+            box_format=source.box_format,
+            reward=source.reward,
+            answer_type=source.answer_type,
+            # Two sources of one converter may hold files of one name; rows and ids tell them apart.
+            data_source=source.name if source.name != source.converter else "",
+            turns=source.turns,
+        )
+        given = root / source.input if source.input else None
+        raw = open_raw(converter, given, source.hub, [root / name for name in source.image_roots], told)
+        converter.check_split(source.split or converter.splits[0])
     except DataError as error:
         raise DataError(f"source {source.name}: {error}") from None
     options = Options(
@@ -111,7 +111,7 @@ def _look(config: BuildConfig, source: SourceConfig, store: Store) -> tuple[Conv
     )
     input_hash = hash_value([raw.only, *(store.hash_folder(folder) for folder in (raw.root, *raw.image_roots))])
     code = converter_code(converter, config.reward.get("custom", {}))
-    key = {"input": input_hash, "converter": converter.name, "options": options, "code": code}
+    key = {"input": input_hash, "converter": converter.name, "options": options, "code": code, "told": told}
     folder = store.path(f"convert-{source.name}", __name__, key)
     item = {"name": source.name, "converter": converter.name, "raw": raw, "options": options, "output": folder}
     return ConvertedSource(source, converter, folder, input_hash), item
