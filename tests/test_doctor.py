@@ -50,9 +50,8 @@ def report(setup: str) -> subprocess.CompletedProcess[str]:
             "FAIL  transformers          5.23.0 is not supported (supported: !=5.6.0,<5.11,>=5.5.3)",
         ),
         (
-            "import torch; torch.version.cuda = '13.0'\n"
-            "from mixed_r1_verl.plugin import device; device.is_installed = lambda name: False",
-            "FAIL GPU torch is a build for GPUs and sees none",
+            "import os; os.environ['VERL_PLATFORM'] = 'nvidia'",
+            "FAIL  GPU                   verl runs on cuda and torch sees none",
         ),
         (
             "import os; os.environ['VERL_USE_EXTERNAL_PLUGINS'] = 'none'",

@@ -5,7 +5,7 @@ learns, which has nothing left to learn, and which one the gradient serves. `doc
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,37 +16,22 @@ ZERO_VARIANCE = 1e-6
 TOKEN_SUMS = ("token-mean", "token-sum", "seq-mean-token-sum", "seq-mean-token-sum-norm")
 
 
-@dataclass(frozen=True)
-class Rollouts:
-    """The responses of one training step, one row for each.
+class Rollouts(NamedTuple):
+    """The responses of one training step; each column has one entry for each response."""
 
-    Attributes:
-        source: name of the data source, str.
-        reward: kind of reward, str.
-        group: id of the prompt; the responses to one prompt form a group.
-        score, acc, format: in [0, 1].
-        error: 1 where the sample could not be scored, else 0.
-        timeout: whether scoring ran out of time.
-        shortened: whether of a time that had been shortened, because others of its kind hung.
-        length: tokens of the response.
-        truncated: whether the response reached the length limit.
-        advantage: mean |A| over the tokens that are trained on.
-        signal: what the response weighs in the policy gradient, see `gradient_signal`.
-    """
-
-    source: NDArray
-    reward: NDArray
-    group: NDArray
-    score: NDArray
+    source: NDArray  # name of the data source, str
+    reward: NDArray  # kind of reward, str
+    group: NDArray  # id of the prompt; the responses to one prompt form a group
+    score: NDArray  # in [0, 1], as acc and format
     acc: NDArray
     format: NDArray
-    error: NDArray
-    timeout: NDArray
-    shortened: NDArray
-    length: NDArray
-    truncated: NDArray
-    advantage: NDArray
-    signal: NDArray
+    error: NDArray  # 1 where the sample could not be scored, else 0
+    timeout: NDArray  # whether scoring ran out of time
+    shortened: NDArray  # whether of a time that had been shortened, because others of its kind hung
+    length: NDArray  # tokens of the response
+    truncated: NDArray  # whether the response reached the length limit
+    advantage: NDArray  # mean |A| over the tokens that are trained on
+    signal: NDArray  # what the response weighs in the policy gradient, see `gradient_signal`
 
 
 def gradient_signal(advantages: NDArray, mask: NDArray, loss_agg_mode: str) -> NDArray:
@@ -116,24 +101,20 @@ def _groups(rollouts: Rollouts) -> tuple[NDArray, NDArray]:
 def _curves_of(rollouts: Rollouts, part: NDArray, varied: NDArray, spread: NDArray) -> dict[str, float]:
     """The curves of those responses that `part` selects."""
     _, first = np.unique(rollouts.group[part], return_index=True)
+    own = Rollouts(*(column[part] for column in rollouts))
+    columns = {"score": own.score, "acc": own.acc, "format": own.format, "response_length": own.length}
     return {
-        "samples": part.sum(),
+        "samples": len(own.score),
         "groups": len(first),
-        "score/mean": rollouts.score[part].mean(),
-        "score/std": rollouts.score[part].std(),
+        **{f"{name}/mean": values.mean() for name, values in columns.items()},
+        **{f"{name}/std": values.std() for name, values in columns.items()},
         "score/group_std": spread[part][first].mean(),
-        "acc/mean": rollouts.acc[part].mean(),
-        "acc/std": rollouts.acc[part].std(),
-        "format/mean": rollouts.format[part].mean(),
-        "format/std": rollouts.format[part].std(),
         "zero_variance": 1.0 - varied[part][first].mean(),
-        "malformed": (rollouts.format[part] < 1.0).mean(),
-        "error": rollouts.error[part].mean(),
-        "timeout": rollouts.timeout[part].mean(),
-        "timeout_shortened": rollouts.shortened[part].mean(),
-        "response_length/mean": rollouts.length[part].mean(),
-        "response_length/std": rollouts.length[part].std(),
-        "truncated": rollouts.truncated[part].mean(),
+        "malformed": (own.format < 1.0).mean(),
+        "error": own.error.mean(),
+        "timeout": own.timeout.mean(),
+        "timeout_shortened": own.shortened.mean(),
+        "truncated": own.truncated.mean(),
         "advantage_share": _share(rollouts.advantage, part),
         "gradient_share": _share(rollouts.signal, part),
     }

@@ -62,8 +62,7 @@ def check(config: DictConfig) -> list[str]:
         except ConfigError as error:
             problems.append(f"{BLOCK}: {error}")
     problems += _check_judge(config, reward)
-    model_problems = _check_model(config)
-    problems += model_problems or _check_family(config, reward)
+    problems += _check_model(config, reward)
     problems += _check_data(config, reward)
     problems += rules.silent_failures(config, _cpus(config))
     if not problems and reward:
@@ -84,9 +83,8 @@ def _cpus(config: DictConfig) -> int | None:
 
 def _check_judge(config: DictConfig, reward: "MixedReward | None") -> list[str]:
     options = reward.config.of("open_ended") if reward is not None else None
-    if options is None or options.variant != "judge" or options.judge.address:
-        return []
-    if OmegaConf.select(config, "reward.reward_model.enable"):
+    served = OmegaConf.select(config, "reward.reward_model.enable")
+    if options is None or options.variant != "judge" or options.judge.address or served:
         return []
     return [
         f"{BLOCK}.open_ended.variant is judge, but there is no judge: set reward.reward_model.enable=true "
@@ -94,33 +92,20 @@ def _check_judge(config: DictConfig, reward: "MixedReward | None") -> list[str]:
     ]
 
 
-def _check_model(config: DictConfig) -> list[str]:
+def _check_model(config: DictConfig, reward: "MixedReward | None") -> list[str]:
+    """What is wrong with the model's path, or with the model for the recipe. verl itself copies from `hdfs://…`."""
+    from transformers import PretrainedConfig
+
     path = OmegaConf.select(config, "actor_rollout_ref.model.path")
     if not path:
         return ["actor_rollout_ref.model.path is empty: give a model directory or hub id"]
-    if "://" in path:  # verl copies it from there, on each node
-        return []
-    local = Path(path).expanduser()
-    if local.is_dir():
-        return [] if (local / "config.json").is_file() else [f"actor_rollout_ref.model.path: no config.json in {path}"]
-    if path.startswith(("/", ".", "~")) or path.count("/") != 1:
-        return [f"actor_rollout_ref.model.path: {path} is neither a directory nor a hub id"]
-    return []
-
-
-def _check_family(config: DictConfig, reward: "MixedReward | None") -> list[str]:
-    """One line when recipe and model are of different families: boxes would be read in the wrong frame.
-
-    A model of a family that is not known here is left to its user.
-    """
-    from transformers import PretrainedConfig
-
-    from mixed_r1_verl.core.families import UnknownFamilyError, get_family
-
-    path = config.actor_rollout_ref.model.path
     local = Path(path).expanduser()
     if "://" in path:
         return []
+    if local.is_dir() and not (local / "config.json").is_file():
+        return [f"actor_rollout_ref.model.path: no config.json in {path}"]
+    if not local.is_dir() and (path.startswith(("/", ".", "~")) or path.count("/") != 1):
+        return [f"actor_rollout_ref.model.path: {path} is neither a directory nor a hub id"]
     try:
         model = PretrainedConfig.get_config_dict(str(local) if local.is_dir() else path)[0]
     except OSError as error:  # a hub that cannot be reached from here may be reachable from the workers
@@ -129,6 +114,16 @@ def _check_family(config: DictConfig, reward: "MixedReward | None") -> list[str]
         return [
             f"{path} is an InternVL in its original format, which verl cannot load: take the one named …-hf or …-HF"
         ]
+    return _check_family(config, reward, model)
+
+
+def _check_family(config: DictConfig, reward: "MixedReward | None", model: dict[str, Any]) -> list[str]:
+    """One line when recipe and model are of different families: boxes would be read in the wrong frame.
+
+    A model of a family that is not known here is left to its user.
+    """
+    from mixed_r1_verl.core.families import UnknownFamilyError, get_family
+
     try:
         family = get_family(str(model.get("model_type")))
     except UnknownFamilyError:
@@ -148,8 +143,8 @@ def _check_family(config: DictConfig, reward: "MixedReward | None") -> list[str]
     if not wrong:
         return []
     return [
-        f"the model in {path} is of family {family.name}, which answers with boxes in the frame {family.box_frame}, "
-        f"but {' and '.join(wrong)}: use a recipe of its family, or add +recipe/family={family.name}"
+        f"{config.actor_rollout_ref.model.path} is of family {family.name}, which answers with boxes in the frame "
+        f"{family.box_frame}, but {' and '.join(wrong)}: use a recipe of its family, or +recipe/family={family.name}"
     ]
 
 

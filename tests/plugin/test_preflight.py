@@ -76,7 +76,7 @@ def test_one_clear_message(config, key: str, value: object, message: str) -> Non
 @pytest.mark.parametrize(
     ("model", "key", "value", "message"),
     [
-        ("qwen3_vl", None, None, "mixed_r1.iou.family is qwen2_5_vl, not qwen3_vl: use a recipe of its family, or add"),
+        ("qwen3_vl", None, None, "mixed_r1.iou.family is qwen2_5_vl, not qwen3_vl: use a recipe of its family, or"),
         ("internvl", None, None, "is of family internvl, which answers with boxes in the frame norm1000"),
         ("qwen2_5_vl", "data.image_patch_size", 16, "data.image_patch_size is 16, not 14"),
         ("internvl", "data.image_patch_size", 16, "data.image_patch_size is 16, not 14 and reward"),
