@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "read_records",
     "read_rows",
     "row_of",
+    "rows_of",
     "shown",
 ]
 
@@ -134,11 +136,23 @@ def _parquet(path: Path, columns: Collection[str] | None) -> Records:
             names = set(file.schema_arrow.names)
             wanted = None if columns is None else [name for name in columns if name.partition(".")[0] in names]
             for batch in file.iter_batches(BATCH_ROWS, columns=wanted):
-                for record in batch.to_pylist():
+                for record in rows_of(batch):
                     yield row, record
                     row += 1
-    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+    except (OSError, pa.ArrowException) as error:
         raise DataError(f"{path}: cannot be read as parquet from row {row} on: {shown(error)}") from error
+
+
+def rows_of(batch: "pa.RecordBatch") -> Iterator[dict[str, Any] | BadRecord]:
+    """The rows of a batch; one with text that is not UTF-8 is a bad record."""
+    try:
+        yield from batch.to_pylist()
+    except UnicodeDecodeError:
+        for number in range(batch.num_rows):
+            try:
+                yield batch.slice(number, 1).to_pylist()[0]
+            except UnicodeDecodeError as error:
+                yield BadRecord(f"text that is not UTF-8: {error}"[:200])
 
 
 def _json(path: Path) -> Records:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mixed_r1_verl.core.families import FAMILIES, ImageSizeError, ModelFamily, UnknownFamilyError, get_family
-from mixed_r1_verl.core.rows import DataError, RowError, shown
+from mixed_r1_verl.core.rows import BadRecord, DataError, RowError, rows_of, shown
 from mixed_r1_verl.data.columns import (
     Fault,
     Problem,
@@ -162,9 +162,10 @@ class _Checker:
                 if not file.metadata.num_rows:
                     self._add(path, None, "file", "it has no rows")
                 for batch in file.iter_batches(batch_size=BATCH_ROWS):
-                    for row in batch.to_pylist():
+                    for row in rows_of(batch):
                         self.place = (path, number)
-                        for name, message in self._row_problems(row):
+                        problems = [("row", row.reason)] if isinstance(row, BadRecord) else self._row_problems(row)
+                        for name, message in problems:
                             self._add(path, number, name, message)
                         number += 1
                     if on_progress is not None:

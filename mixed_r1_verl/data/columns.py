@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mixed_r1_verl.core.rows import leaf, shown
+from mixed_r1_verl.core.rows import BadRecord, leaf, rows_of, shown
 from mixed_r1_verl.data.prompt import IMAGE_MARKER, count_markers
 from mixed_r1_verl.data.schema import IMAGE_TYPES, OPTIONAL, image_form, row_schema, same_type
 
@@ -185,8 +185,9 @@ def _quick_check_file(
         faults: dict[Fault, list[int]] = {}
         number = 0
         for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=columns):
-            for row in batch.to_pylist():
-                for fault in row_faults(row, kinds, routes):
+            for row in rows_of(batch):
+                found = [("row", row.reason)] if isinstance(row, BadRecord) else row_faults(row, kinds, routes)
+                for fault in found:
                     faults.setdefault(fault, []).append(number)
                 number += 1
     if not number:

@@ -8,7 +8,7 @@ import pytest
 from sound_rows import SOUND, changed, png, retyped, sound, write
 
 from mixed_r1_verl.core.families import get_family
-from mixed_r1_verl.core.rows import DataError
+from mixed_r1_verl.core.rows import BadRecord, DataError, read_records
 from mixed_r1_verl.data.check import check_files
 from mixed_r1_verl.data.columns import quick_check
 from mixed_r1_verl.data.prompt import build_prompt
@@ -304,3 +304,21 @@ def test_rows_that_name_no_reward_are_routed(tmp_path):
     path = write(tmp_path / "a.parquet", [changed("extra_info", "reward", value=None)])
     report = check_files([path], reward=reward_with({"routes": {"toy": "matching"}}))
     assert report.problems == [] and report.sources == {("toy", "matching"): 1}
+
+
+def test_text_that_is_not_utf8_costs_its_row_alone(tmp_path):
+    path = write(tmp_path / "a.parquet", [sound("1"), sound("2", truth="black"), sound("3")])
+    pq.write_table(pq.read_table(path), path, compression="NONE", use_dictionary=False)
+    path.write_bytes(path.read_bytes().replace(b"\x05\x00\x00\x00black", b"\x05\x00\x00\x00bl\xff\xfek"))
+    report = check_files([path])
+    assert [(p.row, p.field) for p in report.problems] == [(1, "row")]
+    assert "not UTF-8" in report.problems[0].message and report.rows == 3
+    assert any("not UTF-8" in line for line in quick_check([path], KINDS))
+    assert [number for number, record in read_records(path) if isinstance(record, BadRecord)] == [1]
+
+
+def test_a_path_that_is_too_long_costs_its_row_alone(tmp_path):
+    (tmp_path / "a.png").write_bytes(png())
+    rows = [sound(name, images=[{"image": path}]) for name, path in (("1", "a" * 5000), ("2", str(tmp_path / "a.png")))]
+    report = check_files([write(tmp_path / "a.parquet", rows, "path")])
+    assert [(p.row, p.field) for p in report.problems] == [(0, "images[0]")] and report.rows == 2
