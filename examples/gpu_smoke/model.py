@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from examples.demo.tiny.qwen2_5_vl import SPECIAL_TOKENS, build_processor
-from mixed_r1_verl.plan.published import PUBLISHED
+from mixed_r1_verl.plan.architecture import PUBLISHED
 
 # Places from the first special token on, as in Qwen2.5: 151,643 is <|endoftext|>, 151,655 <|image_pad|>.
 OFFSETS = (0, 1, 2, 9, 10, 11, 12, 13)

@@ -3,7 +3,7 @@
 | file | subject |
 | --- | --- |
 | `architecture.py` | a model's parameters, shape by shape, from its `config.json` |
-| `published.py` | the published configurations of the recipes' models |
+| `published.yaml` | the published configurations of the recipes' models |
 | `settings.py` | what of a composed recipe decides memory and time |
 | `gpus.py` | memory, peak rate and bandwidth of GPUs |
 | `data.py` | image and prompt tokens of a data file |

@@ -5,16 +5,24 @@ LoRA adapters and what a layer looks like follow from them.
 """
 
 import copy
+import json
 import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
+from pathlib import Path
 from typing import Any
+
+import yaml
 
 from mixed_r1_verl.plan import PlanError
 
 Shapes = dict[str, tuple[int, ...]]
+PUBLISHED: Mapping[str, Mapping[str, Any]] = yaml.safe_load(
+    Path(__file__).with_name("published.yaml").read_text(encoding="utf-8")
+)
+"""Hub id → fields of `config.json` of the models that recipes name."""
 
 FAMILIES = ("qwen2_5_vl", "qwen3_vl", "internvl")
 SIZES = ("num_attention_heads", "num_hidden_layers", "hidden_size", "intermediate_size", "vocab_size")
@@ -133,8 +141,7 @@ class Architecture:
         where there are more GPUs than heads (vLLM).
 
         Example:
-            >>> from mixed_r1_verl.plan.published import published_architecture
-            >>> published_architecture("Qwen/Qwen2.5-VL-7B-Instruct").kv_bytes_per_token()
+            >>> load_architecture("Qwen/Qwen2.5-VL-7B-Instruct").kv_bytes_per_token()
             57344
         """
         heads = max(1, self.decoder.kv_heads // tensor_parallel)
@@ -151,12 +158,43 @@ class Architecture:
         """
         shapes: Shapes = {}
         for name, shape in self.shapes.items():
-            module = name.removesuffix(".weight")
-            if not name.endswith(".weight") or len(shape) != 2 or _is_table(module) or _excluded(module, exclude):
-                continue
-            shapes[f"{module}.lora_A.weight"] = (rank, shape[1])
-            shapes[f"{module}.lora_B.weight"] = (shape[0], rank)
+            if _has_adapters(name, shape, exclude):
+                module = name.removesuffix(".weight")
+                shapes[f"{module}.lora_A.weight"] = (rank, shape[1])
+                shapes[f"{module}.lora_B.weight"] = (shape[0], rank)
         return shapes
+
+
+def load_architecture(model: str | Path) -> Architecture:
+    """The architecture of a model directory, or of a hub id in `PUBLISHED`.
+
+    Raises:
+        PlanError: neither, or an unreadable configuration.
+
+    Example:
+        >>> load_architecture("Qwen/Qwen2.5-VL-3B-Instruct").parameters
+        3754622976
+    """
+    if str(model) in PUBLISHED:
+        return _published(str(model))
+    path = Path(model).expanduser() / "config.json"
+    if not path.is_file():
+        raise PlanError(
+            f"{model} is neither a directory with a config.json nor a model whose configuration is known; "
+            f"give --model DIR, or one of: {', '.join(PUBLISHED)}"
+        )
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise PlanError(f"{path}: {error}") from None
+    if not isinstance(config, dict):
+        raise PlanError(f"{path} holds no object")
+    return read_architecture(config)
+
+
+@cache
+def _published(model: str) -> Architecture:
+    return read_architecture(PUBLISHED[model])
 
 
 def read_architecture(config: Mapping[str, Any]) -> Architecture:
@@ -242,14 +280,11 @@ def _is_language(name: str) -> bool:
     return name.startswith(("model.language_model.", "lm_head."))
 
 
-def _is_table(module: str) -> bool:
-    """Whether a two-dimensional weight is a table or the head, neither of which LoRA adapts."""
-    return module.endswith(("embed_tokens", "pos_embed", "lm_head"))
-
-
-def _excluded(module: str, exclude: str | Sequence[str] | None) -> bool:
-    if not exclude:
+def _has_adapters(name: str, shape: Sequence[int], exclude: str | Sequence[str] | None) -> bool:
+    """Whether LoRA adapts a parameter: a matrix, no table and not the head, that is not excluded."""
+    module = name.removesuffix(".weight")
+    if len(shape) != 2 or module == name or module.endswith(("embed_tokens", "pos_embed", "lm_head")):
         return False
     if isinstance(exclude, str):
-        return re.fullmatch(exclude, module) is not None
-    return any(module == name or module.endswith(f".{name}") for name in exclude)
+        return not (exclude and re.fullmatch(exclude, module))
+    return not any(module == name or module.endswith(f".{name}") for name in exclude or ())

@@ -78,19 +78,21 @@ def prompt_tokens(settings: Settings, data: DataStatistics | None) -> float:
     return settings.prompt_tokens if data is None else min(data.mean_prompt, settings.prompt_tokens)
 
 
-def broken_rules(settings: Settings, architecture: Architecture, data: DataStatistics | None = None) -> list[str]:
-    """Rules of verl and vLLM that the run breaks, and on which it would stop; empty when it breaks none."""
-    return list(_broken_rules(settings, architecture, data))
-
-
-def _broken_rules(settings: Settings, architecture: Architecture, data: DataStatistics | None) -> Iterator[str]:
+def broken_rules(settings: Settings, architecture: Architecture, data: DataStatistics | None = None) -> Iterator[str]:
+    """Rules of verl and vLLM that the run breaks, and on which it would stop."""
     s, decoder = settings, architecture.decoder
     mini = s.mini_batch * s.rollouts
     longest = s.prompt_tokens + s.response_tokens
-    if s.gpus % s.sequence_parallel:
-        yield f"{s.gpus} GPUs are not a multiple of ulysses_sequence_parallel_size {s.sequence_parallel}"
-    if s.gpus % s.shard:
-        yield f"{s.gpus} GPUs are not a multiple of fsdp_size {s.shard}"
+    gpus, heads, parallel = f"{s.gpus} GPUs", f"{decoder.heads} attention heads", "tensor_model_parallel_size"
+    for what, number, name, divisor in (
+        (gpus, s.gpus, "ulysses_sequence_parallel_size", s.sequence_parallel),
+        (gpus, s.gpus, "fsdp_size", s.shard),
+        (gpus, s.gpus, f"rollout.{parallel}", s.tensor_parallel),  # engine_workers.py, init_model
+        (heads, decoder.heads, parallel, s.tensor_parallel),  # vLLM
+        (heads, decoder.heads, "ulysses_sequence_parallel_size", s.sequence_parallel),
+    ):
+        if number % divisor:
+            yield f"{what} are not a multiple of {name} {divisor}"
     if mini % s.data_parallel:  # engine_workers.py, train_mini_batch
         yield (
             f"ppo_mini_batch_size × rollout.n = {s.mini_batch} × {s.rollouts} = {mini} is not a multiple of the "
@@ -108,22 +110,15 @@ def _broken_rules(settings: Settings, architecture: Architecture, data: DataStat
                 f"{batch.responses_per_gpu} responses of a batch on each rank are not a multiple of "
                 f"log_prob_micro_batch_size_per_gpu {s.forward_micro}"
             )
-    for name, tokens in (
-        ("ppo_max_token_len_per_gpu", s.update_tokens),
-        ("log_prob_max_token_len_per_gpu", s.forward_tokens),
+    for name, fixed, tokens in (
+        ("ppo_max_token_len_per_gpu", s.micro, s.update_tokens),
+        ("log_prob_max_token_len_per_gpu", s.forward_micro, s.forward_tokens),
     ):
-        fixed = s.micro if name.startswith("ppo") else s.forward_micro
         if fixed is None and tokens * s.sequence_parallel < longest:  # seqlen_balancing.py, rearrange_micro_batches
             yield (
                 f"{name} × sequence parallel = {tokens * s.sequence_parallel} is less than one sequence of "
                 f"max_prompt_length + max_response_length = {longest} tokens"
             )
-    if s.gpus % s.tensor_parallel:  # engine_workers.py, init_model
-        yield f"{s.gpus} GPUs are not a multiple of rollout.tensor_model_parallel_size {s.tensor_parallel}"
-    if decoder.heads % s.tensor_parallel:  # vLLM
-        yield f"{decoder.heads} attention heads are not a multiple of tensor_model_parallel_size {s.tensor_parallel}"
-    if s.sequence_parallel > 1 and decoder.heads % s.sequence_parallel:
-        yield f"{decoder.heads} attention heads are not a multiple of ulysses_sequence_parallel_size"
     if s.max_sequence < longest:
         yield f"rollout.max_model_len {s.max_sequence} is less than one sequence of {longest} tokens"
     if data is not None and data.largest_picture > s.batched_tokens:
@@ -138,29 +133,26 @@ def _broken_rules(settings: Settings, architecture: Architecture, data: DataStat
         )
 
 
-def remarks(settings: Settings, architecture: Architecture, data: DataStatistics | None = None) -> list[str]:
+def remarks(settings: Settings, architecture: Architecture, data: DataStatistics | None = None) -> Iterator[str]:
     """What does not stop the run but wastes something or is not what it seems."""
-    batch = plan_batch(settings, settings.response_tokens, data)
-    found = []
+    s, kv_heads = settings, architecture.decoder.kv_heads
+    batch = plan_batch(s, s.response_tokens, data)
     if batch.padded != batch.responses:
-        found.append(
+        yield (
             f"verl fills the batch of {batch.responses} responses up to {batch.padded} with padding: make "
-            f"train_batch_size a multiple of ppo_mini_batch_size {settings.mini_batch}"
+            f"train_batch_size a multiple of ppo_mini_batch_size {s.mini_batch}"
         )
-    if settings.tensor_parallel > settings.per_node:
-        found.append("tensor_model_parallel_size is larger than a node: vLLM then talks between nodes at every layer")
-    if settings.tensor_parallel > architecture.decoder.kv_heads:
-        found.append(
-            f"{settings.tensor_parallel} GPUs share {architecture.decoder.kv_heads} key-value heads: caches are copies"
-        )
-    if settings.freeze_vision_tower:
-        found.append(
+    if s.tensor_parallel > s.per_node:
+        yield "tensor_model_parallel_size is larger than a node: vLLM then talks between nodes at every layer"
+    if s.tensor_parallel > kv_heads:
+        yield f"{s.tensor_parallel} GPUs share {kv_heads} key-value heads: caches are copies"
+    if s.freeze_vision_tower:
+        yield (
             "freeze_vision_tower=true freezes nothing: no engine of verl reads the key. The vision tower trains "
             "and is planned so"
         )
     if data is not None and data.too_long:
-        found.append(
-            f"{data.too_long} of {data.rows} prompts are longer than max_prompt_length {settings.prompt_tokens} and "
+        yield (
+            f"{data.too_long} of {data.rows} prompts are longer than max_prompt_length {s.prompt_tokens} and "
             f"are filtered out; data.max_prompt_length={data.prompt[2]} keeps all"
         )
-    return found

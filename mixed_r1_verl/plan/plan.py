@@ -7,12 +7,11 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from mixed_r1_verl.core.families import ModelFamily, get_family
-from mixed_r1_verl.plan.architecture import Architecture
+from mixed_r1_verl.plan.architecture import Architecture, load_architecture
 from mixed_r1_verl.plan.batch import Batch, broken_rules, plan_batch, remarks
 from mixed_r1_verl.plan.data import DataStatistics, processor_limits, read_data
 from mixed_r1_verl.plan.gpus import Gpu
 from mixed_r1_verl.plan.memory import Memory, plan_memory
-from mixed_r1_verl.plan.published import load_architecture
 from mixed_r1_verl.plan.settings import ACTOR, FSDP, MODEL, ROLLOUT, Settings, read_settings
 from mixed_r1_verl.plan.steptime import StepTime, plan_time
 from mixed_r1_verl.plugin.rules import refusals

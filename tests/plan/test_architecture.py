@@ -11,8 +11,7 @@ from transformers import AutoModelForImageTextToText, InternVLConfig, PreTrained
 
 from examples.demo.tiny import internvl, qwen2_5_vl
 from mixed_r1_verl.plan import PlanError
-from mixed_r1_verl.plan.architecture import Architecture, read_architecture
-from mixed_r1_verl.plan.published import PUBLISHED, load_architecture, published_architecture
+from mixed_r1_verl.plan.architecture import PUBLISHED, Architecture, load_architecture, read_architecture
 
 CLASSES = {"qwen2_5_vl": Qwen2_5_VLConfig, "qwen3_vl": Qwen3VLConfig, "internvl": InternVLConfig}
 
@@ -53,7 +52,7 @@ def shapes_of(model: PreTrainedModel) -> dict[str, tuple[int, ...]]:
 
 @pytest.mark.parametrize("model", PUBLISHED)
 def test_published_models_have_the_parameters_of_transformers(model: str) -> None:
-    assert dict(published_architecture(model).shapes) == shapes_of(meta_model(json.loads(json.dumps(PUBLISHED[model]))))
+    assert dict(load_architecture(model).shapes) == shapes_of(meta_model(json.loads(json.dumps(PUBLISHED[model]))))
 
 
 @pytest.mark.parametrize("tied", [True, False, None])
@@ -95,17 +94,17 @@ PUBLISHED_ROUNDED = {
 
 @pytest.mark.parametrize("model", PUBLISHED_COUNTS)
 def test_published_counts(model: str) -> None:
-    assert published_architecture(model).parameters == PUBLISHED_COUNTS[model]
+    assert load_architecture(model).parameters == PUBLISHED_COUNTS[model]
 
 
 @pytest.mark.parametrize("model", PUBLISHED_ROUNDED)
 def test_published_rounded_counts(model: str) -> None:
     billions, digits = PUBLISHED_ROUNDED[model]
-    assert round(published_architecture(model).parameters / 1e9, digits) == billions
+    assert round(load_architecture(model).parameters / 1e9, digits) == billions
 
 
 def test_published_vision_tower() -> None:
-    assert published_architecture("Qwen/Qwen2.5-VL-7B-Instruct").vision_parameters == 676_550_144
+    assert load_architecture("Qwen/Qwen2.5-VL-7B-Instruct").vision_parameters == 676_550_144
 
 
 @pytest.mark.parametrize("exclude", [None, r".*visual.*", ["o_proj", "model.visual.merger.mlp.0"]])
@@ -124,7 +123,7 @@ def test_lora_adapters_are_those_of_peft(exclude: Any) -> None:
 
 @pytest.mark.parametrize("gpus", [1, 3, 8])
 def test_shards_are_those_of_torch(gpus: int) -> None:
-    architecture = published_architecture("OpenGVLab/InternVL3-1B-hf")
+    architecture = load_architecture("OpenGVLab/InternVL3-1B-hf")
     largest = sum(torch.empty(shape, device="meta").chunk(gpus)[0].numel() for shape in architecture.shapes.values())
     assert architecture.shard_parameters(gpus) == largest
 

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from tensordict import TensorDict
 from verl.trainer.ppo.v1.trainer_base import PPOTrainer
 
+from mixed_r1_verl.plan.architecture import load_architecture
 from mixed_r1_verl.plan.batch import broken_rules, plan_batch, remarks
 from mixed_r1_verl.plan.data import DataStatistics
-from mixed_r1_verl.plan.published import published_architecture
 from mixed_r1_verl.plan.settings import Settings, compose, read_settings
 from mixed_r1_verl.plugin.rules import refusals
 
-QWEN_7B = published_architecture("Qwen/Qwen2.5-VL-7B-Instruct")
+QWEN_7B = load_architecture("Qwen/Qwen2.5-VL-7B-Instruct")
 DATA = DataStatistics(1000, (300, 900, 1200), 1200, (400, 1000, 2500), 350.0, 450.0, 4, True)
 
 
@@ -87,12 +87,12 @@ _BASE = Settings(
     ],
 )
 def test_broken_rules(settings: Settings, changes: dict[str, Any], message: str) -> None:
-    found = broken_rules(dataclasses.replace(settings, **changes), QWEN_7B, DATA)
+    found = list(broken_rules(dataclasses.replace(settings, **changes), QWEN_7B, DATA))
     assert any(message in line for line in found), found
 
 
 def test_the_recipe_breaks_no_rule(settings: Settings) -> None:
-    assert broken_rules(settings, QWEN_7B, DATA) == []
+    assert list(broken_rules(settings, QWEN_7B, DATA)) == []
 
 
 @pytest.mark.parametrize(("responses", "micro", "refused"), [(64, 8, False), (64, 7, True)])

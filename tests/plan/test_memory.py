@@ -10,7 +10,7 @@ from transformers import Qwen2_5_VLConfig, Qwen3VLConfig
 from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VLDecoderLayer, Qwen2_5_VLVisionBlock
 from transformers.models.qwen3_vl.modeling_qwen3_vl import Qwen3VLTextDecoderLayer, Qwen3VLVisionBlock
 
-from mixed_r1_verl.plan.architecture import read_architecture
+from mixed_r1_verl.plan.architecture import load_architecture, read_architecture
 from mixed_r1_verl.plan.gpus import GIB, GPUS
 from mixed_r1_verl.plan.memory import (
     actor_state,
@@ -19,7 +19,6 @@ from mixed_r1_verl.plan.memory import (
     plan_memory,
     vision_layer_bytes,
 )
-from mixed_r1_verl.plan.published import published_architecture
 from mixed_r1_verl.plan.settings import Settings, compose, read_settings
 
 TOKENS = 256
@@ -119,7 +118,7 @@ def test_vision_layer_keeps_what_torch_saves(fields: dict[str, Any], kind: type,
     assert vision_layer_bytes(read_architecture(fields)) == pytest.approx(measured, rel=0.1)
 
 
-QWEN_7B = published_architecture("Qwen/Qwen2.5-VL-7B-Instruct")
+QWEN_7B = load_architecture("Qwen/Qwen2.5-VL-7B-Instruct")
 H100 = GPUS["H100"]
 
 
@@ -210,7 +209,7 @@ KV_BYTES = {
 
 @pytest.mark.parametrize("model", KV_BYTES)
 def test_kv_bytes_per_token(model: str) -> None:
-    architecture = published_architecture(model)
+    architecture = load_architecture(model)
     assert architecture.kv_bytes_per_token() == KV_BYTES[model]
     assert architecture.kv_bytes_per_token(tensor_parallel=2) == KV_BYTES[model] // 2
     # more GPUs than heads: each holds a copy of one

@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
+from mixed_r1_verl.plan.architecture import load_architecture
 from mixed_r1_verl.plan.batch import plan_batch
 from mixed_r1_verl.plan.gpus import GPUS
 from mixed_r1_verl.plan.memory import plan_memory
-from mixed_r1_verl.plan.published import published_architecture
 from mixed_r1_verl.plan.settings import Settings, compose, read_settings
 from mixed_r1_verl.plan.steptime import FORWARD_MFU, StepTime, plan_time
 
-QWEN_7B = published_architecture("Qwen/Qwen2.5-VL-7B-Instruct")
+QWEN_7B = load_architecture("Qwen/Qwen2.5-VL-7B-Instruct")
 
 
 @pytest.fixture(scope="module")
