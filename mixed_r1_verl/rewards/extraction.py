@@ -12,6 +12,7 @@ Every step is one pass over the text, whatever the text is.
 """
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -224,11 +225,15 @@ def _complaint(
     return "text_outside_tags"
 
 
+_FILLERS = re.compile("[\u115f\u1160\u2800\u3164\uffa0]")
+_SPECIAL = re.compile(r"<[|｜][^<>\s]{1,40}[|｜]>|</?(?:s|pad|eos|bos|unk|end_of_turn|start_of_turn)>")
+
+
 def visible(text: str) -> bool:
-    """Whether a reader would see anything: a zero-width space is neither a thought nor an answer."""
-    if text.isascii():
-        return bool(text)
-    return any(char.isprintable() and not char.isspace() for char in text)
+    """Whether a reader would see anything: a letter, a digit or a symbol that is no filler, mark or special token."""
+    if text[:1].isalnum() and text.isascii():
+        return True
+    return any(unicodedata.category(char)[0] in "LNS" for char in _FILLERS.sub("", _SPECIAL.sub("", text)))
 
 
 def format_reward(response: ParsedResponse) -> float:

@@ -20,7 +20,6 @@ WELL_FORMED = [
     ("<think>a</think><answer>b</answer><|im_end|>", "b"),
     ("<think>a</think><answer>b</answer> <|im_end|>\n<|endoftext|>", "b"),
     ("<think>a</think><answer>b</answer></s>", "b"),
-    ("<think>.</think><answer>.</answer>", "."),
 ]
 
 
@@ -43,6 +42,13 @@ NOT_WELL_FORMED = [
     ("<think></think><answer>b</answer>", "b", "empty_think"),
     ("<think> \n</think><answer>b</answer>", "b", "empty_think"),
     ("<think>\u200b</think><answer>b</answer>", "b", "empty_think"),
+    *(
+        (f"<think>{thought}</think><answer>b</answer>", "b", "empty_think")
+        for thought in (
+            *("\0", "\a", "\u3164", "\u115f\u1160", "\uffa0", "\u2800", "\u0301", "\ufe0f", "\U000e0100", "\u034f"),
+            *("<|im_end|>", "<pad>", "<|endoftext|> <pad>", "</s>", ".", "...", " - ", "\u00ad", "\x1b", "\u2028"),
+        )
+    ),
     ("<think>a</think><answer></answer>", "", "empty_answer"),
     ("<think>a</think><answer>  </answer>", "", "empty_answer"),
     ("<think>a</think><answer>\u200b\ufeff</answer>", "\u200b\ufeff", "empty_answer"),

@@ -45,6 +45,14 @@ _DECADE = re.compile(
     rf"(?:the\s+)?(?:(?:(?P<year>(?:1[5-9]|20)\d0)|'?(?P<short>\d0))'?s|(?P<tens>{_TENS})ies)", re.IGNORECASE
 )
 
+_SPAN = re.compile(r"(?P<first>(?:1[0-9]|20)\d\d)\s?[-/]\s?(?P<last>\d{4}|\d{2})")
+MOMENT = re.compile(
+    rf"(?<![\w-])(?:{_any_of(_MONTHS)}\b\.?(?:\s+\d{{1,2}}(?:st|nd|rd|th)?\b)?(?:,?\s*\d{{4}})?|{_any_of(_WEEKDAYS)}\b\.?|"
+    r"\d{1,2}:\d{2}(?:\s?[ap]\.?m\b\.?)?|\d{1,2}\s?[ap]\.?m\b\.?|(?:1[0-9]|20)\d\d(?:'?s|\s?[-/]\s?(?:\d\d){1,2})?|'?\d0s)(?![\w-])",
+    re.IGNORECASE,
+)
+"""A month, weekday, time of day, year, season or decade in a running text."""
+
 Date = tuple[int, int, int, int]
 """Year, month, day, weekday + 1; 0 where the date does not say."""
 Time = tuple[int, bool]
@@ -129,6 +137,20 @@ def same_time(one: Time, other: Time) -> bool:
         return True
     bare = other[0] if one[1] else one[0]
     return one[1] != other[1] and 60 <= bare < 780 and (one[0] - other[0]) % 720 == 0
+
+
+def read_spans(text: str) -> list[tuple[int, int]]:
+    """The first and last year of a text that is a season or span of years.
+
+    >>> read_spans("2019/20"), read_spans("2010-2015"), read_spans("2019")
+    ([(2019, 2020)], [(2010, 2015)], [])
+    """
+    match = _SPAN.fullmatch(text.strip().rstrip(".,")) if len(text) <= 20 else None
+    if match is None:
+        return []
+    first = int(match["first"])
+    last = int(match["last"]) if len(match["last"]) == 4 else first - first % 100 + int(match["last"])
+    return [(first, last if last > first else last + 100)] if last != first else []
 
 
 def read_decades(text: str) -> list[int]:

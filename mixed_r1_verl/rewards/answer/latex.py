@@ -5,6 +5,7 @@ mathematics, and gives up on braces that nobody closes, all of which policies wr
 """
 
 import re
+from collections.abc import Iterator
 
 _TOKEN = re.compile(r"\\[A-Za-z]+\*?|\\.|[{}^_~]|[^\\{}^_~]+", re.DOTALL)
 _TEXT_COMMANDS = frozenset(
@@ -108,15 +109,13 @@ def _grouped(text: str) -> str:
 
 
 _BRACE = re.compile(r"[{}]")
+BOX, BOX_END = "\u27e6", "\u27e7"
+"""What `mark_boxes` writes around the contents of a box."""
+_BOX_TOKENS = {"<|begin_of_box|>": BOX, "<|end_of_box|>": BOX_END}
 
 
-def boxed_contents(text: str) -> list[str]:
-    r"""What stands in each outermost `\boxed{…}`; an unclosed box is skipped.
-
-    >>> boxed_contents(r"so \boxed{\frac{1}{2}} and \boxed{3}")
-    ['\\frac{1}{2}', '3']
-    """
-    contents = []
+def _box_places(text: str) -> Iterator[tuple[int, int, int]]:
+    """Where each outermost box begins, where its contents do, and where they end; an unclosed box is skipped."""
     position = text.find("\\boxed")
     while position >= 0:
         start = position + 6
@@ -129,9 +128,35 @@ def boxed_contents(text: str) -> list[str]:
         for brace in _BRACE.finditer(text, start):
             depth += 1 if brace[0] == "{" else -1
             if depth == 0:
-                contents.append(text[start + 1 : brace.start()])
+                yield position, start + 1, brace.start()
                 position = text.find("\\boxed", brace.end())
                 break
         else:
-            break
-    return contents
+            return
+
+
+def boxed_contents(text: str) -> list[str]:
+    r"""What stands in each outermost `\boxed{…}`; an unclosed box is skipped.
+
+    >>> boxed_contents(r"so \boxed{\frac{1}{2}} and \boxed{3}")
+    ['\\frac{1}{2}', '3']
+    """
+    return [text[start:end] for _, start, end in _box_places(text)]
+
+
+def mark_boxes(text: str) -> str:
+    r"""The text with BOX and BOX_END around the contents of each outermost box, in whatever way it is boxed.
+
+    >>> mark_boxes(r"so \boxed{\text{B}}") == rf"so {BOX}\text{{B}}{BOX_END}"
+    True
+    """
+    if "box" not in text and BOX not in text:
+        return text
+    text = text.replace(BOX, "").replace(BOX_END, "")
+    for token, sign in _BOX_TOKENS.items():
+        text = text.replace(token, sign)
+    pieces, position = [], 0
+    for before, start, end in _box_places(text):
+        pieces += [text[position:before], BOX, text[start:end], BOX_END]
+        position = end + 1
+    return "".join((*pieces, text[position:]))

@@ -1,83 +1,49 @@
-"""Numbers as models write them: a typed value with sign, scale, percent, currency and unit.
+"""Numbers as models write them: an exact value with sign, scale, percent, currency and unit.
 
 `parse_number` reads a text that is one number and nothing else; `find_numbers` finds those in prose. Neither
 judges: whether `41%` may stand for `0.41` is decided by the reward that compares.
 """
 
-import math
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from functools import lru_cache
-from typing import TypeVar
 
 from mixed_r1_verl.rewards.answer.text import SMALL_NUMBERS, TENS, plain_text
+from mixed_r1_verl.rewards.answer.units import Measure, in_one_unit, measure
 
-_Meaning = TypeVar("_Meaning")
 
-
-def _table(rows: Mapping[str, _Meaning]) -> dict[str, _Meaning]:
+def _table(*rows: tuple[str, object]) -> dict:
     """Every one of the words that are separated by commas, with what they mean."""
-    return {word: meaning for listing, meaning in rows.items() for word in listing.split(", ")}
+    return {word: meaning for listing, meaning in rows for word in listing.split(", ")}
 
 
-SCALES = _table(
-    {
-        "hundred": 1e2,
-        "thousand, thousands, k": 1e3,
-        "lakh": 1e5,
-        "million, millions, mn, mln, mio": 1e6,
-        "crore": 1e7,
-        "billion, billions, bn, bln": 1e9,
-        "trillion, trillions, tn, trn": 1e12,
-        "万": 1e4,
-        "百万": 1e6,
-        "亿": 1e8,
-    }
+SCALES: dict[str, int] = _table(
+    ("hundred", 10**2),
+    ("thousand, thousands, k", 10**3),
+    ("lakh, lakhs", 10**5),
+    ("million, millions, mn, mln, mio", 10**6),
+    ("crore, crores", 10**7),
+    ("billion, billions, bn, bln", 10**9),
+    ("trillion, trillions, tn, trn", 10**12),
+    ("dozen", 12),
+    ("千", 10**3),
+    ("万", 10**4),
+    ("百万", 10**6),
+    ("亿", 10**8),
 )
-_CAPITAL_SCALES = {"K": 1e3, "M": 1e6, "MM": 1e6, "B": 1e9, "T": 1e12}  # only written on to the digits: `5M`, not `5 M`
-_MONEY_SCALES = {"m": 1e6, "b": 1e9}  # `£1.2m` is money, `1.2m` is a length
-_CURRENCIES = _table(
-    {
-        "$, us$, usd, dollar, dollars": "$",
-        "€, eur, euro, euros": "€",
-        "£, gbp, pound, pounds": "£",
-        "¥, jpy, yen": "¥",
-        "cny, rmb, yuan, 元": "cny",
-        "₹, inr, rupees, rs": "₹",
-        "₩, krw, won": "₩",
-        "cent, cents, ¢": "cent",
-    }
+_CAPITAL_SCALES = {"K": 10**3, "M": 10**6, "MM": 10**6, "B": 10**9, "T": 10**12}  # only on to the digits: `5M`
+_MONEY_SCALES = {"m": 10**6, "b": 10**9}  # `£1.2m` is money, `1.2m` is a length
+_CURRENCIES: dict[str, str] = _table(
+    ("$, us$, usd, dollar, dollars, us dollars, u.s. dollars, 美元", "$"),
+    ("€, eur, euro, euros, 欧元", "€"),
+    ("£, gbp, pound, pounds, 英镑", "£"),
+    ("¥, jpy, yen, 日元", "¥"),
+    ("cny, rmb, yuan, 元, 人民币", "cny"),
+    ("₹, inr, rupee, rupees, rs", "₹"),
+    ("₩, krw, won", "₩"),
 )
 _PERCENTS = frozenset(("%", "percent", "percents", "per cent", "pct", "percentage points", "percentage point", "pp"))
-_UNITS = _table(  # the quantity, and the size of the unit in that quantity's base unit
-    {
-        "s, sec, secs, second, seconds, 秒": ("time", 1.0),
-        "min, mins, minute, minutes, 分钟": ("time", 60.0),
-        "h, hr, hrs, hour, hours, 小时": ("time", 3600.0),
-        "day, days, 天": ("time", 86400.0),
-        "week, weeks": ("time", 604800.0),
-        "month, months": ("months", 1.0),
-        "year, years, yr, yrs, 年": ("months", 12.0),
-        "mm, millimeter, millimeters, 毫米": ("length", 1e-3),
-        "cm, centimeter, centimeters, 厘米": ("length", 1e-2),
-        "m, meter, meters, metre, metres, 米": ("length", 1.0),
-        "km, kilometer, kilometers, kilometre, kilometres, 公里, 千米": ("length", 1e3),
-        "in, inch, inches": ("length", 0.0254),
-        "ft, foot, feet": ("length", 0.3048),
-        "mile, miles, mi": ("length", 1609.344),
-        "mg, milligram, milligrams": ("mass", 1e-3),
-        "g, gram, grams, 克": ("mass", 1.0),
-        "kg, kilogram, kilograms, 千克, 公斤": ("mass", 1e3),
-        "t, tonne, tonnes": ("mass", 1e6),
-        "cm^2, cm2, 平方厘米": ("area", 1e-4),
-        "m^2, m2, 平方米": ("area", 1.0),
-        "km^2, km2, 平方公里": ("area", 1e6),
-        "°, degree, degrees, deg, 度": ("angle", 1.0),
-        "°c, celsius, degrees celsius": ("temperature in C", 1.0),
-        "°f, fahrenheit, degrees fahrenheit": ("temperature in F", 1.0),
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -89,50 +55,57 @@ class Number:
         scale: the power of ten of the scale word; 1 without one.
         percent: whether it is written as a percentage.
         currency: canonical currency (`$`, `€`, …); empty without one.
-        unit: the unit or counted noun in lower case; empty without one.
+        unit: the unit or counted noun as it stands; empty without one.
         plain: written as digits alone, so that it may be a year.
         exact: a clock-like composite (`2 hours and 45 minutes`) that admits no tolerance.
     """
 
-    value: float
-    scale: float = 1.0
+    value: Fraction
+    scale: int = field(default=1, compare=False)
     percent: bool = False
-    currency: str = ""
-    unit: str = ""
-    plain: bool = False
-    exact: bool = False
+    currency: str = field(default="", compare=False)
+    unit: str = field(default="", compare=False)
+    plain: bool = field(default=False, compare=False)
+    exact: bool = field(default=False, compare=False)
 
-    def unit_key(self) -> tuple[str, float] | str:
-        """What is the same for two spellings of a unit, and empty without one."""
-        return _UNITS.get(self.unit) or self.currency or self.unit.rstrip("s")
+    @property
+    def measure(self) -> Measure | None:
+        """What the unit measures; None without a unit or for a counted noun."""
+        return measure(self.unit) if self.unit else None
 
-    def quantity(self) -> tuple[str, float] | None:
-        """Kind of quantity and value in its base unit, for a unit that is known; None for any other."""
-        known = _UNITS.get(self.unit)
-        return (known[0], self.value * known[1]) if known else None
-
-    def in_one_unit(self, other: "Number") -> tuple[float, float] | None:
+    def in_one_unit(self, other: "Number") -> tuple[Fraction, Fraction] | None:
         """Both values where their units agree or one has none; None when the units contradict each other.
 
-        >>> parse_number("2 km").in_one_unit(parse_number("500 m")), parse_number("$2").in_one_unit(parse_number("2%"))
-        ((2000.0, 500.0), None)
+        >>> a, b = parse_number("2 km").in_one_unit(parse_number("500 m"))
+        >>> int(a), int(b), parse_number("$2").in_one_unit(parse_number("2%"))
+        (2000, 500, None)
         """
-        if self.currency and other.currency and self.currency != other.currency:
-            return None
-        ours, theirs = self.quantity(), other.quantity()
+        if not (self.unit or self.currency or other.unit or other.currency):
+            return self.value, other.value
+        ours, theirs = self._money(), other._money()
         if ours and theirs:
-            return (ours[1], theirs[1]) if ours[0] == theirs[0] else None
-        nouns, others = ({word.rstrip("s") for word in number.unit.split()} for number in (self, other))
-        if nouns and others and not nouns & others:
+            return (self.value * ours[1], other.value * theirs[1]) if ours[0] == theirs[0] else None
+        one, two = self.measure, other.measure
+        if one and two:
+            sizes = in_one_unit(one, two)
+            return (self.value * sizes[0], other.value * sizes[1]) if sizes else None
+        if (self.percent and (theirs or other.unit)) or (other.percent and (ours or self.unit)):
             return None
-        if (self.percent and (other.currency or other.unit)) or (other.percent and (self.currency or self.unit)):
+        nouns, others = ({word.rstrip("s") for word in number.unit.lower().split()} for number in (self, other))
+        if nouns and others and not (nouns & others and one is two is None):
             return None
         return self.value, other.value
+
+    def _money(self) -> tuple[str, Fraction] | None:
+        if self.currency:
+            return self.currency, Fraction(1)
+        known = self.measure
+        return ("$", known.size) if known and known.dimensions == (("dollar", 1),) else None
 
 
 _DIGITS = r"\d{1,3}(?:,\d{2,3}){0,8},\d{3}(?!\d)(?:\.\d{1,30})?|\d{1,40}(?:\.\d{1,30})?|\.\d{1,30}"
 _SPACED = r"\d{1,3}(?:[ '’]\d{3}){1,8}(?!\d)(?:\.\d{1,30})?"
-_POWER = r"[eE][-+]?\d{1,3}(?!\d)| ?[×x*] ?10 ?\^ ?\(?[-+]?\d{1,3}\)?"
+_POWER = r"[eE][-+]?\d{1,3}(?!\d)| ?[×x*] ?10 ?\^ ?\(?[-+]?\d{1,3}\)?(?!\d)"
 _CURRENCY_SIGN = r"(?:US|A|C|HK|S|NZ)?\$|€|£|¥|₹|₩|(?:USD|EUR|GBP|CNY|RMB|INR|JPY|Rs\.?)(?![A-Za-z])"
 _SCALE_WORD = rf"(?:{'|'.join(sorted(SCALES, key=len, reverse=True))})(?!(?<=[a-z])[a-z])"
 
@@ -140,7 +113,7 @@ _SCALE_WORD = rf"(?:{'|'.join(sorted(SCALES, key=len, reverse=True))})(?!(?<=[a-
 def _number_pattern(digits: str) -> str:
     return (
         rf"(?P<sign>[-+]|(?i:minus|negative)\s)?\s?(?P<currency>{_CURRENCY_SIGN})?\s?(?P<inner>[-+])?"
-        rf"(?:(?P<whole>\d{{1,9}})\ (?=\d{{1,9}}\s?/\s?\d))?(?P<digits>{digits})"
+        rf"(?:(?P<whole>\d{{1,9}})(?:\ |\ (?i:and)\ )(?=\d{{1,9}}\s?/\s?\d))?(?P<digits>{digits})"
         rf"(?P<power>{_POWER})?(?:\s?/\s?(?P<under>\d{{1,15}}(?:\.\d{{1,15}})?)(?![\d/]))?"
         rf"(?:(?P<capital>(?:MM|[KMBT])(?![A-Za-z]))|\s?(?P<scale>(?i:{_SCALE_WORD})))?"
         rf"(?:\s?(?P<percent>%|(?i:per\s?cent(?:s|age\ points?)?|pct|percentage\ points?|pp)(?![A-Za-z])))?"
@@ -151,29 +124,35 @@ _WHOLE_NUMBER = re.compile(_number_pattern(f"{_SPACED}|{_DIGITS}") + r"(?P<rest>
 _NUMBER_IN_PROSE = re.compile(
     r"(?<![\w.,$€£¥])(?<![A-Za-z]-)(?<!\d[-/])(?!(?:1[5-9]|20)\d0'?s(?!\w)|(?<=')\d0s(?!\w))"
     + _number_pattern(_DIGITS)
-    + r"(?!\d|(?:st|nd|rd|th)(?![A-Za-z])|[,.:/]\d|-\s?[$€£A-Za-z\d]|\+|(?!(?:[kcm]?m|k?g|h|min|m?s)\b)[A-Za-z])"
+    + r"(?!\d|(?:st|nd|rd|th)(?![A-Za-z])|[,.:/]\d|-\s?[$€£A-Za-z\d]|\+|\^|\s?[α-ωΑ-Ω]|"
+    r"(?!(?:[kcm]?m|k?g|h|min|m?s)\b)[A-Za-z])"
 )
 _LEADS = re.compile(
-    r"^(?:about|approximately|approx\.?|around|roughly|nearly|almost|circa|ca\.|~|≈|=|:)\s*", re.IGNORECASE
+    r"^(?:about|approximately|approx\.?|around|roughly|nearly|almost|circa|ca\.|only|exactly|"
+    r"just(?! (?:over|under|below|above))|precisely|~|≈|=|:)\s*",
+    re.IGNORECASE,
 )
-_UNIT = re.compile(r"[^\W\d_][^\W\d_'.\-]*(?:[ '.\-/^][^\W\d_]+){0,6}(?:\^?[23])?|°\s?[CFcf]?")
-_NO_UNIT_WORDS = frozenset(
+_NOUN = re.compile(r"[^\W\d_][^\W\d_'.\-]+(?:[ '.\-/][^\W\d_]+){0,5}")
+_NO_NOUN_WORDS = frozenset(
     (
         "st nd rd th or and to not but than is was are were be been because since as which so due given based rather "
         "instead if vs versus though although however no yes maybe perhaps possibly about while whereas the then plus "
-        "minus times it they this that there i we you he she thousand million billion trillion hundred"
+        "minus times it they this that there i we you he she thousand million billion trillion hundred less more fewer "
+        "half halves third thirds quarter quarters fourth fourths fifth fifths tenth tenths dozen through until over "
+        "up down out also too above below under most least ago when alpha beta gamma delta theta lambda sigma omega "
+        "infinity sin cos tan log sqrt percent another other others either both ad bc"
     ).split()
 )
-_COMPOSITE_TIME = re.compile(
-    r"(?P<major>\d{1,6})\s?(?P<major_unit>[A-Za-z]{1,8})(?:,|\s)*(?:and\s+)?"
-    r"(?P<minor>\d{1,6})\s?(?P<minor_unit>[A-Za-z]{1,8})"
+_COMPOSITE = re.compile(
+    r"(?P<major>\d{1,6})\s?(?P<major_unit>[A-Za-z]{1,8}|')(?:,|\s)*(?:and\s+)?"
+    r"(?P<minor>\d{1,6})\s?(?P<minor_unit>[A-Za-z]{1,8}|\")"
 )
 _DECADE = re.compile(r"[\s\"(\[]*(?:(?:1[5-9]|20)\d0|'\d0)s\b")  # `1990s`, `'90s`: not so many seconds
 _FIRST_WORD = re.compile(r"[A-Za-z]+")
 _NUMBER_STARTS = frozenset(
     (
-        *"about approximately approx around roughly nearly almost circa ca minus negative".split(),
-        *"us a c hk s nz usd eur gbp cny rmb inr jpy rs".split(),
+        *"about approximately approx around roughly nearly almost circa ca minus negative only exactly just".split(),
+        *"us a an half precisely c hk s nz usd eur gbp cny rmb inr jpy rs".split(),
         *SMALL_NUMBERS,
         *TENS,
     )
@@ -184,39 +163,39 @@ _NUMBER_STARTS = frozenset(
 def parse_number(text: str) -> Number | None:
     """Read a text that is one number with what belongs to it, or None.
 
-    >>> parse_number("-$1,200.50")
-    Number(value=-1200.5, scale=1.0, percent=False, currency='$', unit='', plain=False, exact=False)
-    >>> parse_number("2.5 million people").value, parse_number("3/20").value, parse_number("twenty-one").value
-    (2500000.0, 0.15, 21.0)
-    >>> parse_number("40 or 42") is None, parse_number("30-49") is None
-    (True, True)
+    >>> parse_number("-$1,200.50").currency, float(parse_number("-$1,200.50").value)
+    ('$', -1200.5)
+    >>> [str(parse_number(text).value) for text in ("2.5 million people", "3/20", "twenty-one", "two thirds")]
+    ['2500000', '3/20', '21', '2/3']
+    >>> [parse_number(text) for text in ("40 or 42", "30-49", "more than 5", "5x")]
+    [None, None, None, None]
     """
     text = plain_text(text)
     if "0s" in text and _DECADE.match(text):
         return None
-    text = text.strip(" \t\r\n\"'()[]").rstrip(".,;:!。 ")
+    text = text.strip(' \t\r\n"()[]').rstrip(".,;:!。 ").removeprefix("'")
     if not text or len(text) > 200:
         return None
     if text.isascii() and text.isdigit() and len(text) <= 15:
-        return Number(float(text), plain=True)
+        return Number(Fraction(int(text)), plain=True)
     word = _FIRST_WORD.match(text)
     if word and word[0].lower() not in _NUMBER_STARTS:  # nearly every label and sentence ends here
         return None
     text = _LEADS.sub("", text)
-    composite = _COMPOSITE_TIME.fullmatch(text)
+    composite = _COMPOSITE.fullmatch(text)
     if composite:
-        return _composite_time(composite)
+        return _composite(composite)
     match = _WHOLE_NUMBER.match(text)
     if match is None:
         return _number_in_words(text)
-    return _with_unit(_number(match), match["rest"])
+    return _suffixed(_number(match), match["rest"])
 
 
 def find_numbers(text: str) -> list[tuple[Number, int, int]]:
     """Every number in a prose text with its place, without units. Digits within words (`G7`, `3rd`) are none.
 
-    >>> [(number.value, start) for number, start, _ in find_numbers("It rose 4% to 1,200 in Q3.")]
-    [(4.0, 8), (1200.0, 14)]
+    >>> [(int(number.value), start) for number, start, _ in find_numbers("It rose 4% to 1,200 in Q3.")]
+    [(4, 8), (1200, 14)]
     """
     found = []
     for match in _NUMBER_IN_PROSE.finditer(text):
@@ -228,20 +207,20 @@ def find_numbers(text: str) -> list[tuple[Number, int, int]]:
 
 def _number(match: re.Match[str]) -> Number | None:
     """The number of a match, without what follows it."""
-    try:
-        value = float(re.sub(r"[, '’]", "", match["digits"]))
-        if match["power"]:
-            value *= 10.0 ** int(re.sub(r"^(?:[eE]| ?[×x*] ?10 ?\^ ?)|[()]", "", match["power"]))
-        if match["under"]:
-            value /= float(match["under"])
-    except (OverflowError, ValueError, ZeroDivisionError):
-        return None
-    scale = _CAPITAL_SCALES[match["capital"]] if match["capital"] else 1.0
+    value = Fraction(re.sub(r"[, '’]", "", match["digits"]))
+    if match["power"]:
+        value *= Fraction(10) ** int(re.sub(r"^(?:[eE]| ?[×x*] ?10 ?\^ ?)|[()]", "", match["power"]))
+    if match["under"]:
+        under = Fraction(match["under"])
+        if not under:
+            return None
+        value /= under
+    scale = _CAPITAL_SCALES[match["capital"]] if match["capital"] else 1
     if match["scale"]:
         scale = SCALES[match["scale"].lower()]
-    value = (value + float(match["whole"] or 0)) * scale
+    value = (value + int(match["whole"] or 0)) * scale
     sign, inner = match["sign"] or "", match["inner"] or ""
-    if (sign and inner) or not math.isfinite(value):
+    if (sign and inner) or abs(value) > 10**300:
         return None
     if (sign or inner)[:1].lower() in ("-", "m", "n"):  # minus, negative
         value = -value
@@ -250,76 +229,134 @@ def _number(match: re.Match[str]) -> Number | None:
     return Number(value, scale, bool(match["percent"]), _CURRENCIES.get(currency, currency), plain=plain)
 
 
-_PREPOSITIONS = frozenset(("in", "of", "on", "at", "by", "for", "from"))
 _SHARE = re.compile(r"(?:of|from|in)\s[^\d]{1,50}|[^\W\d_]{1,20}(?:\s[^\W\d_]{1,20}){0,4}")
+_OUT_OF = re.compile(r"out of (\d{1,9}|[a-z]{3,8})\b\s*(.*)", re.IGNORECASE)
+_TOTAL = re.compile(r"[\s,]*\b(?:in (?:total|all)|altogether|overall|total|only)\.?$", re.IGNORECASE)
+_COUNTED = re.compile(r"[个人只张辆次名位岁件本条块支头棵朵颗](?:[^\W\d_A-Za-z]{0,4})")
 
 
-def _with_unit(number: Number | None, rest: str) -> Number | None:
+def _suffixed(number: Number | None, rest: str) -> Number | None:
     """The number with the unit, currency or percent sign that follows it; None when the rest is no such thing."""
-    rest = rest.strip()
+    attached = rest[:1].isalnum()
+    rest = _TOTAL.sub("", rest).strip().lstrip("-").rstrip(".").strip()
     if number is None or not rest:
         return number
+    words = rest.lower().split()
     if number.percent:  # of what: `of adults`
-        return number if _SHARE.fullmatch(rest) and _NO_UNIT_WORDS.isdisjoint(rest.lower().split()) else None
-    unit = _unit(rest)
-    if unit is None:
-        return None
+        return number if _SHARE.fullmatch(rest) and _NO_NOUN_WORDS.isdisjoint(words) else None
+    out_of = _OUT_OF.fullmatch(rest)
+    if out_of:
+        whole = parse_number(out_of[1])
+        return Number(number.value / whole.value, unit=out_of[2]) if whole and whole.value > 0 else None
+    part = _fraction(words) if number.value.denominator == 1 else None
+    if part:  # two and a half
+        return _scaled(replace(number, value=number.value + part[0], plain=False), " ".join(words[part[1] :]))
     number = replace(number, plain=False)
-    if unit in _PERCENTS:
+    lowered = rest.lower()
+    if lowered in _PERCENTS:
         return replace(number, percent=True)
-    if unit in _CURRENCIES:
-        return replace(number, currency=_CURRENCIES[unit]) if number.currency in ("", _CURRENCIES[unit]) else None
-    if number.currency and unit in _MONEY_SCALES and number.scale == 1.0:
-        return replace(number, value=number.value * _MONEY_SCALES[unit], scale=_MONEY_SCALES[unit])
-    return replace(number, unit=unit)
+    if lowered in _CURRENCIES and not (lowered.startswith("pound") and number.currency != "£"):
+        return replace(number, currency=_CURRENCIES[lowered]) if number.currency in ("", _CURRENCIES[lowered]) else None
+    if number.currency and lowered in _MONEY_SCALES and number.scale == 1:
+        return replace(number, value=number.value * _MONEY_SCALES[lowered], scale=_MONEY_SCALES[lowered])
+    if measure(rest):
+        return replace(number, unit="pounds" if lowered == "pound" else rest)
+    noun = _COUNTED.fullmatch(rest) or (not attached and _NOUN.fullmatch(rest) and _is_noun(words))
+    return replace(number, unit=lowered) if noun else None
 
 
-def _unit(rest: str) -> str | None:
-    """The unit or counted noun after a number; None when the rest is no such thing."""
-    rest = rest.lstrip("-").rstrip(".").strip()
-    if rest in _CURRENCIES:
-        return rest
-    if not _UNIT.fullmatch(rest):
+_PREPOSITIONS = frozenset(("in", "of", "on", "at", "by", "for", "from", "with", "per", "pi"))
+
+
+def _is_noun(words: list[str]) -> bool:
+    """Whether words are what is counted: no grammar, no variable, no Greek letter."""
+    parts = [part for word in words for part in word.split("-")]
+    return _NO_NOUN_WORDS.isdisjoint(parts) and parts[0] not in _PREPOSITIONS and len(parts[0]) > 2
+
+
+def _scaled(number: Number, rest: str) -> Number | None:
+    word, _, after = rest.partition(" ")
+    if word in SCALES:
+        return _suffixed(replace(number, value=number.value * SCALES[word], scale=SCALES[word]), after)
+    return _suffixed(number, " " + rest if rest else "")
+
+
+def _composite(match: re.Match[str]) -> Number | None:
+    """`2 hours and 45 minutes`, `5 ft 10 in`: in the smaller unit, whose name it gets."""
+    names = {"'": "ft", '"': "in", "m": "min" if match["major_unit"][:1] == "h" else "m"}
+    major, minor = (names.get(match[name].lower(), match[name]) for name in ("major_unit", "minor_unit"))
+    one, other = measure(major), measure(minor)
+    sizes = in_one_unit(one, other) if one and other else None
+    if sizes is None or sizes[0] <= sizes[1]:
         return None
-    lowered = rest.lower().replace("° ", "°")
-    parts = re.split(r"[ \-]", lowered)
-    if not _NO_UNIT_WORDS.isdisjoint(parts) or (parts[0] in _PREPOSITIONS and len(parts) > 1):
+    return Number(int(match["major"]) * sizes[0] / sizes[1] + int(match["minor"]), unit=minor, exact=True)
+
+
+# --- words ------------------------------------------------------------------------------------------------------------
+
+_FRACTIONS = {
+    f"{name}{plural}": Fraction(1, parts)
+    for parts, name in enumerate("third fourth fifth sixth seventh eighth ninth tenth".split(), start=3)
+    for plural in ("", "s")
+} | {"quarter": Fraction(1, 4), "quarters": Fraction(1, 4), "half": Fraction(1, 2), "halves": Fraction(1, 2)}
+
+
+_CHINESE = "一二三四五六七八九十"
+
+
+def _fraction(words: list[str]) -> tuple[Fraction, int] | None:
+    """What stands at the start of `and a half …`, and how many words it takes."""
+    if len(words) < 3 or words[0] != "and" or words[2] not in _FRACTIONS:
         return None
-    return lowered
-
-
-def _composite_time(match: re.Match[str]) -> Number | None:
-    major, minor = _UNITS.get(match["major_unit"].lower()), _UNITS.get(match["minor_unit"].lower())
-    if major is None or minor is None or major[0] != minor[0] or major[1] <= minor[1]:
-        return None
-    size, unit = (
-        (1.0, "months") if major[0] == "months" else (60.0, "minutes") if minor[1] >= 60.0 else (1.0, "seconds")
-    )
-    return Number((float(match["major"]) * major[1] + float(match["minor"]) * minor[1]) / size, unit=unit, exact=True)
-
-
-_SPOKEN_SCALES = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
-_SMALL = "|".join(sorted(SMALL_NUMBERS, key=len, reverse=True))
-_ONES = "|".join(list(SMALL_NUMBERS)[1:10])
-_TO_99 = rf"(?:(?:{'|'.join(TENS)})(?: (?:{_ONES})\b)?|(?:{_SMALL}))\b"
-_TO_999 = rf"(?:(?:{_SMALL}) hundred\b(?: (?:and )?{_TO_99})?|{_TO_99})"
-_SCALE = rf" (?:{'|'.join(_SPOKEN_SCALES)})\b"
-_SPOKEN = re.compile(
-    rf"(?P<sign>(?:minus|negative) )?(?P<words>{_TO_999}(?:{_SCALE} (?:and )?{_TO_999})*(?:{_SCALE})?)(?P<rest> .*|)"
-)
+    times = 1 if words[1] in ("a", "an") else SMALL_NUMBERS.get(words[1])
+    return (times * _FRACTIONS[words[2]], 3) if times else None
 
 
 def _number_in_words(text: str) -> Number | None:
-    """`twenty-one`, `three hundred and five`, `two million`, `minus two`, each with an optional counted noun."""
-    match = _SPOKEN.fullmatch(" ".join(text.lower().replace("-", " ").split()))
-    if match is None or any(word in SMALL_NUMBERS or word in TENS for word in match["rest"].split()):
+    """`twenty-one`, `a hundred and five`, `two thirds`, `one and a half million`, each with an optional noun."""
+    if text[:1] in _CHINESE and len(text) < 6:
+        return _suffixed(Number(Fraction(_CHINESE.index(text[0]) + 1)), text[1:])
+    words = text.lower().replace("-", " ").replace(",", "").split()
+    negative = words[0] in ("minus", "negative") if words else False
+    read = _read_words(words[negative:])
+    if read is None:
         return None
-    total = current = 0
-    for word in match["words"].split():
-        if word == "hundred":
-            current *= 100
-        elif word in _SPOKEN_SCALES:
-            total, current = total + current * _SPOKEN_SCALES[word], 0
+    value, used = read
+    rest = words[negative + used :]
+    if rest and (rest[0] in SMALL_NUMBERS or rest[0] in TENS or rest[0] in _FRACTIONS):
+        return None
+    number = Number(-value if negative else value)
+    return _scaled(number, " ".join(rest)) if rest else number
+
+
+def _read_words(words: list[str]) -> tuple[Fraction, int] | None:
+    """The value of the number words at the start of a text, and how many words they are."""
+    total, current, place, seen = 0, 0, 0, False
+    room = 0  # the next word may be a number below this
+    while place < len(words):
+        word, after = words[place], words[place + 1] if place + 1 < len(words) else ""
+        if word in SMALL_NUMBERS and (not seen or SMALL_NUMBERS[word] < room):
+            current, room = current + SMALL_NUMBERS[word], 0
+        elif word in TENS and (not seen or room == 100):
+            current, room = current + TENS[word], 10
+        elif word in ("a", "an") and not seen and (after in SCALES or after in _FRACTIONS):
+            current = 1
+        elif word in SCALES and len(word) > 4 and seen:
+            if word in ("hundred", "dozen"):
+                current, room = current * SCALES[word], 100
+            else:
+                total, current, room = total + current * SCALES[word], 0, 100
+        elif word == "and" and room == 100 and (after in SMALL_NUMBERS or after in TENS):
+            pass
+        elif word in _FRACTIONS and seen and total == 0 and current:
+            return current * _FRACTIONS[word], place + 1
+        elif word == "half" and not seen:
+            return Fraction(1, 2), 1
         else:
-            current += SMALL_NUMBERS.get(word, 0) + TENS.get(word, 0)
-    return _with_unit(Number(float(total + current) * (-1 if match["sign"] else 1)), match["rest"])
+            break
+        seen = True
+        place += 1
+    part = _fraction(words[place:])
+    if part and seen:
+        return Fraction(total + current) + part[0], place + part[1]
+    return (Fraction(total + current), place) if seen else None

@@ -65,7 +65,7 @@ _EMPHASIS = re.compile(
     r"(?<![\w\s)*])\*(?=\S)|(?:(?<=\s)|^)\*(?=[^\s*])|(?<=\S)\*(?![\w\s(*])|(?<=[A-Za-z.!?])\*(?=\s|$)"
 )
 _UNDERSCORES = re.compile(r"(?<!\w)_(?=\w)|(?<=\w)_(?!\w)")
-_LINE_MARK = re.compile(r"^[ \t]*(?:#{1,6}[ \t]+|>[ \t]+|[-*+•][ \t]+(?=[^\d\s]))", re.MULTILINE)
+_LINE_MARK = re.compile(r"^[ \t]*(?:#{1,6}[ \t]+|>[ \t]+(?=\D)|[-*+•][ \t]+(?=[^\d\s]))", re.MULTILINE)
 
 
 def _strip_markdown(text: str) -> str:
@@ -95,42 +95,57 @@ _WORDS = {
 }
 _ARTICLES = frozenset(("a", "an", "the"))
 _KEY_TOKEN = re.compile(
-    r"\d{1,6}(?:st|nd|rd|th)\b|\d{1,3}(?:,\d{3})+(?:\.\d+)?(?!\d)|\d+(?:\.\d+)?|\.\d+|[^\W\d_]+|[-+/*^<>=≠≤≥≈±%°√$€£¥&×÷:]"
+    r"\d{1,6}(?:st|nd|rd|th)\b|\d{1,3}(?:,\d{3})+(?:\.\d+)?(?!\d)|\d+(?:\.\d+)?|\.\d+|[^\W\d_]+|[-+/*^<>=≠≤≥≈±%°√$€£¥&×÷:#]"
 )
 _APOSTROPHE = re.compile(r"(?<=[^\W\d_])'(?=[^\W\d_])")
-_INITIALS = re.compile(r"(?<=\b[a-z])\.(?=[a-z]\b)")  # U.S., p.m.
+_INITIALS = re.compile(r"(?<=\b[A-Za-z])\.(?=[A-Za-z]\b)")  # U.S., p.m.
 
 
 @lru_cache(maxsize=8192)
 def _key(text: str) -> str:
-    lowered = _INITIALS.sub("", _APOSTROPHE.sub("", plain_text(text).casefold()))
+    plain = _INITIALS.sub("", _APOSTROPHE.sub("", plain_text(text)))
     tokens: list[str] = []
-    matches: list[re.Match[str] | None] = [*_KEY_TOKEN.finditer(lowered), None]
+    matches: list[re.Match[str] | None] = [*_KEY_TOKEN.finditer(plain), None]
     for match, following in pairwise(matches):
         if match is None:
             break
-        token = match[0]
-        if token in "-:":
+        token = match[0].casefold()
+        before, after = plain[match.start() - 1 : match.start()], plain[match.end() : match.end() + 1]
+        if token in "-:+#":
             # A sign, a range or a clock time counts; a hyphen, dash or colon between words does not.
-            if (
-                following is None
-                or not following[0][0].isdigit()
-                or lowered[match.start() - 1 : match.start()].isalpha()
+            grade = token != ":" and before.isalnum() and not after.isalnum() and not after.isspace()  # AA-, C#
+            if not grade and (
+                token in ":-" and (following is None or not following[0][0].isdigit() or before.isalpha())
             ):
                 continue
             if token == ":" and (not tokens or not tokens[-1][0].isdigit()):
                 continue
         elif token in _ARTICLES:
-            # An article stands before a word with nothing but white space between; else it is a name, as in `A) dog`.
-            between = lowered[match.end() : following.start()] if following else ""
-            if between and between.isspace() and following and following[0][0].isalnum():
+            if _is_article(match[0], plain[match.end() : following.start()] if following else "", tokens):
                 continue
         elif token[0].isdigit() or token[0] == ".":
             token = _plain_number(token)
         else:
-            token = _WORDS.get(token, token)
+            token = _WORDS.get(token, _unaccented(token))
         tokens.append(token)
     return _RANGE.sub(r"\1 - \2", " ".join(tokens))
+
+
+_BEFORE_AN_ARTICLE = frozenset("is was are as on in of with by at and or for to from like than not but".split())
+
+
+def _is_article(word: str, gap: str, before: list[str]) -> bool:
+    """Whether `a`, `an` or `the` is an article: before a word, and no name as in `A) dog` or `Class A shares`."""
+    if not gap or not gap.isspace():
+        return False
+    return not before or (word == "a" and before[-1] in _BEFORE_AN_ARTICLE) or len(word) > 1
+
+
+def _unaccented(word: str) -> str:
+    if word.isascii():
+        return word
+    letters = unicodedata.normalize("NFD", word)
+    return unicodedata.normalize("NFC", "".join(c for c in letters if not "\u0300" <= c <= "\u036f"))
 
 
 _RANGE = re.compile(r"(?<![\w])(\d[\d.]*) to (\d[\d.]*)(?![\w])")
@@ -154,14 +169,3 @@ def text_key(text: str) -> str:
         lowered = text.lower()
         return _WORDS.get(lowered, lowered)
     return _key(text) if len(text) <= MAX_ANSWER_CHARS else ""
-
-
-def singular(key: str) -> str:
-    """A key without the plural *s* of its last word, for answers that are nouns.
-
-    >>> singular("red spheres"), singular("glass"), singular("bus")
-    ('red sphere', 'glass', 'bus')
-    """
-    if len(key) > 3 and key[-1] == "s" and key[-2] not in "sui'" and key[-2].isalpha():
-        return key[:-1]
-    return key

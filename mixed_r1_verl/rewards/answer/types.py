@@ -81,12 +81,13 @@ def guess_answer_type(ground_truth: str, question: str = "", choices: Sequence[s
         return "yes_no"
     if (text[:1] == "[" and text[-1:] == "]" and "," in text) or ";" in text:
         return "list" if _ASKS_ORDER.search(question) else "set"
+    text = text.strip("[]")
     if is_year(text, question):
         return "year"
     if _CODE.fullmatch(text):
         return "label"
     if (
-        read_decades(text)
+        (read_decades(text) and parse_number(text) is None)
         or read_times(text)
         or read_dates(text)
         or re.fullmatch(r"\d{4}\s?[-/]\s?(?:\d\d){1,2}", text)

@@ -1,45 +1,32 @@
 """The chart reward: relaxed accuracy over typed answers (numbers, years, dates, times, labels, lists, yes/no).
 
 The rule for numbers is ChartQA's relaxed accuracy (Masry et al. 2022; Methani et al. 2020): a number is right when
-`|answer - gold| <= 0.05 * |gold|`. What a metric leaves open is fixed here:
-
-- **Years** are exact. A ground truth of four plain digits is a year if the question asks for one ("which year",
-  "when") and the number lies in 1000-2100, or if the question does not ask for a quantity ("how many", "what is the
-  difference", …) and it lies in 1500-2100.
-- **Zero** is exact, and so is the sign.
-- **Percent.** `41%` answers a gold of `41` and one of `0.41`; a bare `0.41` answers neither `41` nor the reverse.
-- **Scale words** count: `2.5 million` is 2500000 and not 2.5, unless the question itself speaks of millions.
-- **Units and currencies** may be left out or added; two different ones contradict, convertible ones are converted.
-- **Several numbers** for one asked are wrong. In prose an announced number counts, else the only number that there is;
-  a year after *in*, *of* or *since* is context where another number stands beside it; `12 + 30 = 42` offers 42.
-  Ranges, *or*, *not*, *more than* and the like commit to nothing.
-- **Lists** (`[a, b]`, `a; b`, JSON) match one to one in any order, each member by its own type, all or nothing.
-- **Dates, months, weekdays, clock times** are compared part by part; `04/10/2020` may be either reading.
-- **Decades** (`1990s`, `the '90s`, `nineties`) are neither years nor seconds, and equal only to themselves.
-- **Labels** are equal by `text_key`; with `anls_threshold` a near miss scores its similarity.
-- **Ground truth equal to the answer** always scores 1, whatever its type.
+`|answer - gold| <= 0.05 * |gold|`. The answer is read once, as a value of the row's type (`rewards/answer`); everything
+but a quantity is compared exactly. The rule of each ambiguous family stands in `docs/rewards.md`.
 """
 
 import json
-import operator
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache, partial
 from typing import Annotated, Any
 
 from mixed_r1_verl.core.config import Interval, check_bounds
-from mixed_r1_verl.rewards.answer.dates import read_dates, read_decades, read_times, same_date, same_time
+from mixed_r1_verl.rewards.answer.claims import ANNOUNCED, SAID, find_claims
+from mixed_r1_verl.rewards.answer.commitment import SEVERAL, settle
+from mixed_r1_verl.rewards.answer.dates import read_dates, read_decades, read_spans, read_times, same_date, same_time
 from mixed_r1_verl.rewards.answer.numbers import SCALES, Number, parse_number
-from mixed_r1_verl.rewards.answer.options import SEVERAL
-from mixed_r1_verl.rewards.answer.statements import find_claims, offered_numbers, readings, said
+from mixed_r1_verl.rewards.answer.readers import Labels, Moments, Quantities
 from mixed_r1_verl.rewards.answer.text import MAX_ANSWER_CHARS, plain_text, text_key
+from mixed_r1_verl.rewards.answer.types import answer_type_of, guess_answer_type
 from mixed_r1_verl.rewards.cheats import CLOSED_CHEATS, LABEL_CHEAT, NUMBER_CHEATS, say
 from mixed_r1_verl.rewards.kind import Gold, RewardKind, letter_or
-from mixed_r1_verl.rewards.kinds.matching import matching_reward
+from mixed_r1_verl.rewards.kinds import matching
 from mixed_r1_verl.rewards.verdict import GroundTruthError, Verdict
 
-__all__ = ["KIND", "ChartConfig", "ChartGold", "anls", "chart_reward", "is_year", "parse_ground_truth"]
+__all__ = ["KIND", "ChartConfig", "ChartGold", "anls", "chart_reward", "parse_ground_truth"]
 
 
 @dataclass(frozen=True)
@@ -100,18 +87,20 @@ class ChartGold(Gold):
     form: str = ""
 
     def score(self, answer: str) -> Verdict:
-        """The judgement by the type of the ground truth; what is equal to it as a text is right in any case."""
+        """The judgement by the type of the ground truth; the ground truth itself is always right."""
         if len(answer) > MAX_ANSWER_CHARS:
             return Verdict(0.0, "", "too_long")
         if not answer or answer.isspace():
             return Verdict(0.0, "", "empty")
-        verdict = self.judge(answer, self.question, self.config)
-        equal = verdict.acc < 1.0 and text_key(answer) == text_key(self.honest)
-        return Verdict(1.0, plain_text(answer)) if equal and "?" not in answer.replace(self.honest, "") else verdict
+        if answer.strip() == self.honest:
+            return Verdict(1.0, plain_text(answer))
+        return self.judge(answer, self.question, self.config)
 
 
-def parse_ground_truth(ground_truth: str, *, question: str = "", config: ChartConfig = _DEFAULT) -> ChartGold:
-    """Read a published answer as the type that it is.
+def parse_ground_truth(
+    ground_truth: str, *, question: str = "", config: ChartConfig = _DEFAULT, answer_type: str = ""
+) -> ChartGold:
+    """Read a published answer as the type that it is: the one that the row says, else the one that is guessed.
 
     Raises:
         GroundTruthError: when nothing in it can be compared.
@@ -120,159 +109,125 @@ def parse_ground_truth(ground_truth: str, *, question: str = "", config: ChartCo
     ('polar', 1.0)
     """
     honest = ground_truth.strip()
-    polar = "polar" if honest.lower() in _POLAR else ""
-    return ChartGold(_judge_of(ground_truth), question, config, honest, polar)
+    kind = answer_type or guess_answer_type(ground_truth, question)
+    return ChartGold(_judge_of(ground_truth, kind), question, config, honest, "polar" if kind == "yes_no" else "")
 
 
 @lru_cache(maxsize=16384)
-def _judge_of(ground_truth: str) -> Judge:
+def _judge_of(ground_truth: str, kind: str) -> Judge:
     text = plain_text(ground_truth)
     if not text_key(text):
         raise GroundTruthError(f"the chart reward cannot read ground truth {ground_truth!r}: it is empty")
-    members = _listed(text)
+    members = _listed(text) if kind != "label" else []
     if len(members) == 1:
-        judge = _judge_of_one(members[0])
-        return lambda answer, question, config: judge(plain_text(answer).strip("[]"), question, config)
-    return (
-        partial(_judge_list, members, [_judge_of_one(member) for member in members]) if members else _judge_of_one(text)
-    )
+        judge = _judge_of_one(members[0], "" if kind in ("list", "set") else kind)
+        return lambda answer, question, config: judge(answer.strip().strip("[]"), question, config)
+    if not members:
+        return _judge_of_one(text, kind)
+    judges = [_judge_of_one(member, "year" if kind == "year" else "") for member in members]
+    return partial(_judge_list, members, judges, kind == "list")
 
 
-_POLAR = ("yes", "no", "true", "false")
-_MOMENTS: tuple[tuple[Callable[[str], Sequence[Any]], Callable[[Any, Any], bool], str], ...] = (
-    (read_times, same_time, "no_time"),
-    (read_dates, same_date, "no_date"),
-    (read_decades, operator.eq, "no_decade"),
+_MOMENTS: tuple[tuple[Callable[[str], Sequence[Any]], Callable[[Any, Any], bool]], ...] = (
+    (read_times, same_time),
+    (read_dates, same_date),
+    (read_decades, lambda one, other: one == other),
+    (read_spans, lambda one, other: one == other),
 )
 
 
-def _judge_of_one(text: str) -> Judge:
+def _judge_of_one(text: str, kind: str) -> Judge:
     """The judge for one published answer that is no list."""
-    if text.lower().rstrip(".") in _POLAR or (len(text) == 1 and text.isascii() and text.isalpha()):
-        return lambda answer, question, config: matching_reward(answer, text)
-    numbers = [number for part in text.split(" / ") if (number := parse_number(part))]
-    if len(numbers) == 1 + text.count(" / ") == 2 and _one_in_two_scales(*(number.value for number in numbers)):
+    kind = kind if kind not in ("", "list", "set") else guess_answer_type(text, "")
+    if kind in ("yes_no", "choice"):
+        return lambda answer, question, config: matching.matching_reward(answer, text)
+    numbers = [number for part in text.split(" / ") if (number := parse_number(part))] if kind != "label" else []
+    if len(numbers) == 1 + text.count(" / ") == 2 and _one_in_two_scales(numbers[0].value, numbers[1].value):
         return partial(_judge_number, numbers)
-    number = parse_number(text)
-    if number is not None:
-        return partial(_judge_number, [number])
-    for read, same, missing in _MOMENTS:
-        if moments := read(text):
-            return partial(_judge_moment, read, partial(same, moments[0]), missing)
-    return partial(_judge_label, text)
+    if kind in ("number", "year") and numbers:
+        return partial(_judge_year if kind == "year" else _judge_number, numbers[:1])
+    for parse, same in _MOMENTS if kind == "date" else ():
+        if moments := parse(text):
+            return partial(_judge_moment, Moments(parse), partial(same, moments[0]))
+    return partial(_judge_label, Labels(text))
 
 
 # --- numbers ----------------------------------------------------------------------------------------------------------
 
-_ASKS_YEAR = re.compile(
-    r"\b(?:which|what)(?:\(s\))?\s+(?:\w+\s+){0,2}years?\b|\bwhen\b|\byear\(s\)|\bin\s+(?:which|what)\s+(?:\w+\s+){0,2}year|"
-    r"\bwhat\s+(?:is|was)\s+the\s+(?:\w+\s+){0,2}year\b",
-    re.IGNORECASE,
-)
-_ASKS_QUANTITY = re.compile(
-    r"\bhow\s+(?:many|much|large|big|high|long|far|old)\b|\b(?:number|amount|total|sum|average|mean|median|difference|"
-    r"ratio|percentage|percent|share|rate|value|values|count|population|price|cost|revenue|sales|gdp|maximum|minimum|"
-    r"increase|decrease|range|product|quantity|income|emissions?|production|volume|size|score|profit)\b",
-    re.IGNORECASE,
-)
 _QUESTION_SCALE = re.compile(r"\b(thousand|million|billion|trillion)s?\b", re.IGNORECASE)
 
 
 def _judge_number(golds: Sequence[Number], answer: str, question: str, config: ChartConfig) -> Verdict:
-    """Relaxed accuracy of the one number that the answer offers, against any of the golds."""
-    numbers = offered_numbers(answer)
-    if len(numbers) != 1:
-        return Verdict(0.0, "", SEVERAL if numbers else "no_number")
-    number = numbers[0]
+    """Relaxed accuracy of the one number that the answer commits itself to, against any of the golds."""
+    number, reason = settle(answer, Quantities())
+    if number is None:
+        return Verdict(0.0, "", reason if reason == SEVERAL else "no_number")
     right = any(_same(number, gold, question, config.tolerance) for gold in golds)
-    unit = ("%" if number.percent else "") + (f" {number.unit}" if number.unit else "")
-    return Verdict(1.0 if right else 0.0, f"{number.currency}{number.value:g}{unit}", "" if right else "wrong")
+    return Verdict(float(right), matching.shown(number), "" if right else "wrong")
 
 
-def _one_in_two_scales(one: float, other: float) -> bool:
+def _judge_year(golds: Sequence[Number], answer: str, question: str, config: ChartConfig) -> Verdict:
+    """Equality with a year, beside which other numbers may stand."""
+    number, reason = settle(answer, Quantities(years=True))
+    if number is None:
+        number, _ = settle(answer, Quantities()) if reason != SEVERAL else (None, "")
+    if number is None:
+        return Verdict(0.0, "", reason if reason == SEVERAL else "no_number")
+    right = number.value == golds[0].value and not (number.percent or number.currency or number.unit)
+    return Verdict(float(right), matching.shown(number), "" if right else "wrong")
+
+
+def _one_in_two_scales(one: Fraction, other: Fraction) -> bool:
     """`2.72 / 2720`: one value in two scales, either of which is right."""
-    ratio = max(abs(one), abs(other)) / (min(abs(one), abs(other)) or 1.0)
-    return one * other > 0 and any(_close(ratio, scale, 1e-6) for scale in (10.0, 100.0, 1e3, 1e6, 1e9))
-
-
-def is_year(number: Number, question: str) -> bool:
-    """Whether a ground truth is a year, which has no tolerance.
-
-    >>> is_year(parse_number("2008"), ""), is_year(parse_number("2616"), ""), is_year(parse_number("2,008"), "")
-    (True, False, False)
-    >>> is_year(parse_number("1680"), "How many cars were sold?"), is_year(parse_number("1066"), "When was the battle?")
-    (False, True)
-    """
-    if not number.plain or not 1000 <= number.value <= 2100:
-        return False
-    if _ASKS_YEAR.search(question):
-        return True
-    return number.value >= 1500 and not _ASKS_QUANTITY.search(question)
+    small, large = sorted((abs(one), abs(other)))
+    return one * other > 0 and large / small in (10, 100, 10**3, 10**6, 10**9)
 
 
 def _same(answer: Number, gold: Number, question: str, tolerance: float) -> bool:
-    if is_year(gold, question):
-        return answer.value == gold.value and not answer.percent and not answer.currency
     converted = answer.in_one_unit(gold)
     if converted is None:
         return False
     value, target = converted
     pairs = [converted]
     if answer.percent != gold.percent:  # one of the two is written as a percentage: 41% is 41 percent and 0.41
+        share = abs(target) < 1 and answer.percent  # 50% answers 0.5, and 0.5% does not
+        pairs = [] if share and target else pairs
         pairs.append((value / 100, target) if answer.percent else (value, target / 100))
     if answer.scale != gold.scale:
         for scale in (SCALES[word.lower()] for word in _QUESTION_SCALE.findall(question)):
             pairs += [(value / scale, target)] if answer.scale == scale else []
             pairs += [(value, target / scale)] if gold.scale == scale else []
-    tolerance = 1e-9 if gold.exact or answer.exact else tolerance
-    return any(_close(value, target, tolerance) for value, target in pairs)
-
-
-def _close(value: float, target: float, tolerance: float) -> bool:
-    """|value - target| <= tolerance * |target|, with room for the rounding of binary fractions; exact at 0."""
-    return abs(value - target) <= tolerance * abs(target) * (1 + 1e-9)
+    exact = Fraction(0) if gold.exact or answer.exact else Fraction(str(tolerance))
+    return any(abs(value - target) <= exact * abs(target) for value, target in pairs)
 
 
 # --- moments, labels --------------------------------------------------------------------------------------------------
 
-_PREPOSITION = re.compile(r"^(?:in|on|at|during|by|around|about)\s+(?:the\s+)?", re.IGNORECASE)
-
 
 def _judge_moment(
-    read: Callable[[str], Sequence[Any]],
-    same: Callable[[Any], bool],
-    missing: str,
-    answer: str,
-    question: str,
-    config: ChartConfig,
+    reader: Moments, same: Callable[[Any], bool], answer: str, question: str, config: ChartConfig
 ) -> Verdict:
-    """1 when every time of day, date or decade that the answer commits itself to is the same as the gold."""
-    claims = find_claims(answer)
-    places = (*claims.boxed, *claims.announced, *claims.described, *claims.sentences[:1])
-    texts = [claims.whole, *(reading for place in places for reading in readings(place))]
-    found = [(text, moments) for text in texts if (moments := read(_PREPOSITION.sub("", text)))]
-    if not found:
-        return Verdict(0.0, "", missing)
-    right = all(any(map(same, moments)) for _, moments in found)
-    return Verdict(1.0 if right else 0.0, _PREPOSITION.sub("", found[0][0]), "" if right else "wrong")
+    """1 when the one time of day, date, decade or season of the answer is the same as the gold."""
+    moments, reason = settle(answer, reader)
+    if moments is None:
+        return Verdict(0.0, "", reason)
+    right = any(map(same, moments))
+    return Verdict(float(right), plain_text(answer), "" if right else "wrong")
 
 
-def _judge_label(gold: str, answer: str, question: str, config: ChartConfig) -> Verdict:
-    """1 for the same label, bare or announced; with `anls_threshold` the best similarity of what was said."""
-    key = text_key(gold)
-    if text_key(answer) == key or ("," in gold and "," in answer and _parts(answer) == _parts(gold)):
+def _judge_label(reader: Labels, answer: str, question: str, config: ChartConfig) -> Verdict:
+    """1 for the same label, bare or announced; with `anls_threshold` the similarity of what was said."""
+    if "," in reader.gold and "," in answer and _parts(answer) == _parts(reader.gold):
         return Verdict(1.0, plain_text(answer))
-    texts = said(answer, text_key, key)
-    keys = set(map(text_key, texts))
-    if len(keys) > 1:
-        return Verdict(0.0, "", SEVERAL)
-    if keys == {key}:
-        return Verdict(1.0, texts[0])
-    prediction = texts[0] if texts else plain_text(answer)
-    if config.anls_threshold is not None:
-        similarity = anls(prediction, gold, config.anls_threshold)
-        return Verdict(similarity, prediction, "" if similarity == 1.0 else "similar" if similarity else "wrong")
-    return Verdict(0.0, prediction, "wrong")
+    label, reason = settle(answer, reader)
+    if label is not None:
+        return Verdict(1.0, label)
+    if config.anls_threshold is None:
+        return Verdict(0.0, "", reason)
+    claims = [claim.text for claim in find_claims(answer).claims if claim.strength >= SAID]
+    prediction = (claims[0] if len(claims) == 1 else plain_text(answer)).rstrip(". ")
+    similarity = anls(prediction, reader.gold, config.anls_threshold)
+    return Verdict(similarity, prediction, "" if similarity == 1.0 else "similar" if similarity else "wrong")
 
 
 def _parts(text: str) -> list[str]:
@@ -327,16 +282,40 @@ def _split(text: str, separator: re.Pattern[str]) -> list[str]:
 
 
 def _judge_list(
-    members: Sequence[str], judges: Sequence[Judge], answer: str, question: str, config: ChartConfig
+    members: Sequence[str], judges: Sequence[Judge], ordered: bool, answer: str, question: str, config: ChartConfig
 ) -> Verdict:
-    """The mean score of the members, in any order, when each finds a partner of its own, else 0."""
-    if all(isinstance(judge, partial) and judge.func is _judge_label for judge in judges) and _covers(members, answer):
-        return Verdict(1.0, plain_text(answer))
+    """The mean score of the members when each finds a partner of its own, else 0; in their order if that counts.
+
+    Every claim of the answer must be the list: several lists, announced or boxed one after another, are none.
+    """
+    found = find_claims(answer)
+    if found.asked or any(claim.doubted for claim in found.claims) or found.whole.endswith("?"):
+        return Verdict(0.0, "", "unsure")
+    strong = [claim.text for claim in found.claims if claim.strength == ANNOUNCED]
+    said = strong or [claim.text for claim in found.claims if claim.strength == SAID and len(found.claims) == 1]
+    sources = [[found.whole]] if not strong else []
     best = Verdict(0.0, plain_text(answer), "wrong")
-    for items in dict.fromkeys(map(tuple, _ways_to_split(answer))):
+    for texts in (*sources, said):
+        scores = [_list_score(members, judges, ordered, text, question, config) for text in texts]
+        if scores and min(scores) > best.acc:
+            best = Verdict(min(scores), texts[0])
+    return best
+
+
+def _list_score(
+    members: Sequence[str], judges: Sequence[Judge], ordered: bool, text: str, question: str, config: ChartConfig
+) -> float:
+    labels = all(isinstance(judge, partial) and judge.func is _judge_label for judge in judges)
+    if labels and not ordered and _covers(members, text):
+        return 1.0
+    best = 0.0
+    for items in dict.fromkeys(map(tuple, _ways_to_split(text))):
         if len(items) == len(members):
-            score = _matched([[judge(item, question, config).acc for item in items] for judge in judges])
-            best = max(best, Verdict(score, "; ".join(items)), key=lambda verdict: verdict.acc)
+            if ordered:
+                scores = [judge(item, question, config).acc for judge, item in zip(judges, items, strict=True)]
+                best = max(best, sum(scores) / len(scores) if all(scores) else 0.0)
+            else:
+                best = max(best, _matched([[judge(item, question, config).acc for item in items] for judge in judges]))
     return best
 
 
@@ -350,14 +329,12 @@ def _covers(labels: Sequence[str], answer: str) -> bool:
     return not rest.replace(" and ", " ").strip()
 
 
-def _ways_to_split(answer: str) -> Iterator[list[str]]:
-    claims = find_claims(answer)
-    for source in (claims.whole, *claims.boxed, *claims.announced, *claims.described):
-        source = source.strip().rstrip(".;").strip()
-        if source[:1] in "[({" and source[-1:] in "])}":
-            source = source[1:-1]
-        for separator in _ITEM_SEPARATORS:
-            yield _split(source, separator)
+def _ways_to_split(source: str) -> Iterator[list[str]]:
+    source = source.strip().rstrip(".;").strip()
+    if source[:1] in "[({" and source[-1:] in "])}":
+        source = source[1:-1]
+    for separator in _ITEM_SEPARATORS:
+        yield _split(source, separator)
 
 
 def _matched(scores: list[list[float]]) -> float:
@@ -371,11 +348,16 @@ def _matched(scores: list[list[float]]) -> float:
     return float(chosen.mean()) if (chosen > 0).all() else 0.0
 
 
+def _gold(ground_truth: str, extra_info: Mapping[str, Any], scoring: Any) -> ChartGold:
+    question = str(extra_info.get("question") or "")
+    return parse_ground_truth(
+        ground_truth, question=question, config=scoring.options, answer_type=answer_type_of(extra_info)
+    )
+
+
 KIND = RewardKind(
     "chart",
-    lambda ground_truth, extra_info, scoring: parse_ground_truth(
-        ground_truth, question=str(extra_info.get("question") or ""), config=scoring.options
-    ),
+    _gold,
     partial(letter_or, "Answer with a number or a short label."),
     columns=("question", "answer_type"),
     config=ChartConfig,

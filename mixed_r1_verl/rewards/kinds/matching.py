@@ -1,33 +1,22 @@
-r"""The matching reward: multiple choice, yes/no and true/false, and short answers that are one word or count.
+"""The matching reward: multiple choice, yes/no and true/false, and short answers that are one word or count.
 
-The answer is read first (`read` of the gold) and compared second. Rules for ambiguous families:
-
-- **Letters.** A single letter is an option's label, also where option texts are letters themselves. `(B)`, `B)`, `B.`,
-  `b`, `Option B`, `\boxed{B}`, `**B**`, `答案是B` name B. Before a word `A` is an article: `A dog` and `It is a dog`
-  name the option whose text is *dog*.
-- **Texts.** An option's text names it, by `text_key` or as the same number (`13` = `13.0`, `4/5` = `\frac{4}{5}`, a
-  missing unit is forgiven where only one option fits). Part of a text names nothing.
-- **Both.** `B) dog` names B if *dog* is B's text and is a contradiction if it is another option's. A text that is
-  nobody's is taken for an explanation: `B. It has a tail.`
-- **Several.** `A or B`, `A, B`, `A/B`, two statements that differ, the option list copied out: wrong, even if the right
-  one is among them. `B because A is wrong` and `dog, not cat` name one.
-- **Doubt.** `not B`, `B is wrong`, `if the answer is B`, `could be B`, `B?` name nothing; *I think* and *probably* do
-  not weaken a single claim. Excluding all other options names nothing.
-- **Yes/no.** The text must begin with the word or announce it; `True` means yes and `False` no; *not true* means no.
-  `No idea`, `No circle`, `Nothing`, `I cannot tell`, `Yes and no` answer nothing.
-- **Words.** Without options any other ground truth up to 100 characters is compared by `text_key` without the plural
-  *s*, a number by value and without tolerance. Never by substring.
+The answer is read once, as a value of the row's type (`rewards/answer`), and compared exactly. The rule of each
+ambiguous family stands in `docs/rewards.md`.
 """
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from string import ascii_uppercase
+from typing import Any
 
+from mixed_r1_verl.rewards.answer.commitment import NOTHING, Reader, settle
 from mixed_r1_verl.rewards.answer.numbers import Number, parse_number
-from mixed_r1_verl.rewards.answer.options import BARE_LABEL, NOTHING, SEVERAL, Options, polarity_of, read_polarity
-from mixed_r1_verl.rewards.answer.statements import offered_numbers, said
-from mixed_r1_verl.rewards.answer.text import MAX_ANSWER_CHARS, plain_text, singular, text_key
+from mixed_r1_verl.rewards.answer.options import POLARITY, Options, Polarity, polarity_of
+from mixed_r1_verl.rewards.answer.readers import Labels, Quantities
+from mixed_r1_verl.rewards.answer.text import MAX_ANSWER_CHARS, plain_text, text_key
+from mixed_r1_verl.rewards.answer.types import answer_type_of
 from mixed_r1_verl.rewards.cheats import CLOSED_CHEATS, LABEL_CHEAT, Target, say
 from mixed_r1_verl.rewards.kind import Gold, RewardKind, choices_of
 from mixed_r1_verl.rewards.verdict import GroundTruthError, Verdict
@@ -67,13 +56,13 @@ class MatchingGold(Gold):
     """A ground truth of the matching reward.
 
     Attributes:
-        expected: what is to be read out of the answer: a label, `yes` or `no`, or the key of a word or number.
-        read: what an answer says, and the reason where it says nothing.
+        expected: what is to be read out of the answer: labels, `yes` or `no`, a word or a number.
+        readers: what reads an answer; the second reads what the first finds nothing in.
         honest, form: see `Gold`.
     """
 
-    expected: str
-    read: Callable[[str], tuple[str, str]]
+    expected: str | Number
+    readers: tuple[Reader, ...]
     honest: str
     form: str = ""
 
@@ -83,14 +72,33 @@ class MatchingGold(Gold):
             return Verdict(0.0, "", "too_long")
         if not answer or answer.isspace():
             return Verdict(0.0, "", "empty")
-        prediction, reason = self.read(answer)
-        if prediction == self.expected:
-            return Verdict(1.0, prediction)
-        return Verdict(0.0, prediction, "wrong" if prediction else reason)
+        reason = ""
+        for reader in self.readers:
+            value, trouble = settle(answer, reader)
+            if value is not None:
+                right = value == self.expected
+                return Verdict(float(right), shown(value), "" if right else "wrong")
+            reason = reason or trouble
+            if trouble != NOTHING:
+                break
+        return Verdict(0.0, "", reason)
 
 
-def parse_ground_truth(ground_truth: str, choices: Sequence[str] = ()) -> MatchingGold:
+def shown(value: Any) -> str:
+    """A value that was read, as text."""
+    if not isinstance(value, Number):
+        return str(value)
+    unit = f" {value.unit}" if value.unit else ""
+    return f"{value.currency}{float(value.value):.12g}{'%' if value.percent else ''}{unit}"
+
+
+def parse_ground_truth(ground_truth: str, choices: Sequence[str] = (), answer_type: str = "") -> MatchingGold:
     """Read a ground truth of the matching reward.
+
+    Args:
+        ground_truth: see `matching_reward`.
+        choices: option texts.
+        answer_type: what the row says of its type; see `rewards/answer/types.py`.
 
     Raises:
         GroundTruthError: when it is empty, names no option of those given, or is no short answer.
@@ -98,58 +106,49 @@ def parse_ground_truth(ground_truth: str, choices: Sequence[str] = ()) -> Matchi
     >>> parse_ground_truth("dog", ["cat", "dog"]).expected, parse_ground_truth("TRUE").expected
     ('B', 'yes')
     """
-    return _parse_ground_truth(ground_truth, tuple(choices) if len(choices) else ())
+    return _parse_ground_truth(ground_truth, tuple(choices) if len(choices) else (), answer_type)
+
+
+_LETTERS = re.compile(r"[A-Za-z](?:\s*(?:[,;/&]|and)\s*[A-Za-z])+", re.IGNORECASE)
 
 
 @lru_cache(maxsize=16384)
-def _parse_ground_truth(ground_truth: str, choices: tuple[str, ...]) -> MatchingGold:
+def _parse_ground_truth(ground_truth: str, choices: tuple[str, ...], answer_type: str) -> MatchingGold:
     text, honest = plain_text(ground_truth), ground_truth.strip()
     if not text_key(text):
         raise GroundTruthError(f"the matching reward cannot read ground truth {ground_truth!r}: it is empty")
     if len(choices) > len(ascii_uppercase):
         raise GroundTruthError(f"{len(choices)} choices; the matching reward labels at most {len(ascii_uppercase)}")
-    label = BARE_LABEL.fullmatch(text)
-    letter = label[1].upper() if label else ""
-    if choices or letter:
-        letters = "".join(sorted({*ascii_uppercase[:8], letter}))
+    bare = text.strip("()[].: ")
+    letter = bare.upper() if len(bare) == 1 and bare.isascii() and bare.isalpha() else ""
+    lettered = answer_type in ("", "choice", "set") and _LETTERS.fullmatch(bare)
+    if choices or ((letter or lettered) and answer_type not in ("label", "expression")):
+        letters = "".join(
+            sorted({*ascii_uppercase[:8], *re.sub(r"(?i)and|[^a-z]", "", bare if lettered else letter).upper()})
+        )
         options = Options.of(choices) if choices else Options.lettered(letters)
         named = options.labels.get(letter) or options.named(text)
         if named is None:
+            several = Options.of(choices, several=True) if choices else Options.lettered(letters, several=True)
+            named = several.read(text) if lettered or (bare.isupper() and bare.isalpha()) else None
+            options = several
+        if named is None:
             raise GroundTruthError(f"ground truth {ground_truth!r} is none of the {len(choices)} choices {choices!r}")
-        return MatchingGold(named, options.read, named, f"{len(choices)} options" if choices else "")
+        readers: tuple[Reader, ...] = (options, Polarity(options.polar)) if options.polar else (options,)
+        return MatchingGold(named, readers, named, f"{len(choices)} options" if choices else "")
     polarity = polarity_of(text_key(text))
-    if polarity:
-        return MatchingGold(polarity, read_polarity, honest, "polar")
+    if polarity and answer_type in ("", "yes_no"):
+        return MatchingGold(polarity, (POLARITY,), honest, "polar")
     if len(text) > MAX_WORD_CHARS or honest[0] in "[{":
         raise GroundTruthError(
             f"the matching reward cannot read ground truth {ground_truth!r}: it expects a letter, yes/no or a word"
         )
-    key, number = _word_key(text), parse_number(text)
-    return MatchingGold(key, partial(_read_number, key, number) if number else partial(_read_word, key), honest)
-
-
-def _word_key(text: str) -> str:
-    return singular(text_key(text))
-
-
-def _read_word(expected: str, answer: str) -> tuple[str, str]:
-    whole = _word_key(answer)
-    if whole == expected:
-        return whole, ""
-    keys = {_word_key(text) for text in said(answer, _word_key, expected)}
-    if len(keys) > 1:
-        return "", SEVERAL
-    return (keys.pop(), "") if keys else (whole, "") if 0 < len(whole) <= MAX_WORD_CHARS else ("", NOTHING)
-
-
-def _read_number(expected: str, gold: Number, answer: str) -> tuple[str, str]:
-    numbers = offered_numbers(answer)
-    if len(numbers) != 1:
-        return "", SEVERAL if numbers else NOTHING
-    number = numbers[0]
-    if abs(number.value - gold.value) <= 1e-9 * max(1.0, abs(gold.value)) and number.percent == gold.percent:
-        return expected, ""
-    return f"{number.value:.12g}{'%' if number.percent else ''}", ""
+    number = parse_number(text) if answer_type in ("", "number", "year") else None
+    return (
+        MatchingGold(number, (Quantities(),), honest)
+        if number
+        else MatchingGold(text, (Labels(text, forms=True),), honest)
+    )
 
 
 def _instruction(ground_truth: str, choices: Sequence[str]) -> str:
@@ -165,9 +164,13 @@ def _letters(target: Target) -> str:
     return ascii_uppercase[: max(len(target.choices), 4)]
 
 
+def _gold(ground_truth: str, extra_info: Mapping[str, Any], scoring: Any) -> MatchingGold:
+    return parse_ground_truth(ground_truth, choices_of(extra_info), answer_type_of(extra_info))
+
+
 KIND = RewardKind(
     "matching",
-    lambda ground_truth, extra_info, scoring: parse_ground_truth(ground_truth, choices_of(extra_info)),
+    _gold,
     _instruction,
     columns=("choices", "answer_type"),
     answers="closed",

@@ -1,18 +1,9 @@
 r"""The math reward: is the answer the same number or expression as the ground truth. Ours, not the paper's.
 
-Two stages: one expression is read out of the answer, then it is compared with the ground truth. Plain numbers are
-compared here; anything else by math-verify, in a process that is killed at a limit on its processor time. Rules:
-
-- **One expression.** The contents of `\boxed{…}`, else the whole answer, else what is announced. Two different boxes or
-  announcements are wrong, and so is a list or `3 or 4` where one value was asked.
-- **Exact.** `1/2` = `0.5` = `\frac12`, but `0.333` is not `1/3`: no tolerance beyond the rounding of binary fractions.
-- **Units** may be left out or added; two known ones are converted and contradict if they differ in kind. `10%` is 0.1
-  and also answers a bare 10.
-- **Left-hand sides** (`x = 5`) may be left out or added.
-- **Too much.** Longer, deeper or higher expressions than `MathConfig` allows are not compared (`too_complex`). A
-  comparison that meets that limit scores 0 (`timeout`).
-- **A ground truth** in words (`forty two`) cannot be compared by mathematics and is refused; a single letter is
-  compared as the letter of an option.
+Two stages: one expression is read out of the answer (`rewards/answer/claims.py`), then it is compared with the ground
+truth. What is a number with nothing, `%` or a known unit beside it is compared here, exactly; anything else by
+math-verify, in a process that is killed at a limit on its processor time. The rule of each ambiguous family stands in
+`docs/rewards.md`.
 """
 
 import os
@@ -26,9 +17,20 @@ from queue import LifoQueue
 from typing import Annotated, Any
 
 from mixed_r1_verl.core.config import Interval, check_bounds
-from mixed_r1_verl.rewards.answer.latex import boxed_contents
-from mixed_r1_verl.rewards.answer.numbers import Number, parse_number
-from mixed_r1_verl.rewards.answer.statements import find_claims, readings
+from mixed_r1_verl.rewards.answer.claims import Claim, Claims
+from mixed_r1_verl.rewards.answer.commitment import OTHER, settle
+from mixed_r1_verl.rewards.answer.expressions import (
+    alike,
+    bare,
+    has_words,
+    items,
+    number_of,
+    same_number,
+    to_latex,
+    undelimited,
+)
+from mixed_r1_verl.rewards.answer.numbers import parse_number
+from mixed_r1_verl.rewards.answer.readers import Quantities
 from mixed_r1_verl.rewards.cheats import CLOSED_CHEATS, NUMBER_CHEATS, say
 from mixed_r1_verl.rewards.kind import Gold, RewardKind, letter_or
 from mixed_r1_verl.rewards.kinds import matching
@@ -44,7 +46,8 @@ class MathConfig:
         max_chars: a longer answer is not read and scores 0.
         max_expression_chars: a longer expression is not compared and scores 0; prose around it does not count.
         max_depth: brackets nested deeper than this are not compared.
-        max_exponent: a written exponent, or a tower of numbers, above this is not compared.
+        max_exponent: a written exponent, factorial or tower of numbers above this is not compared; the power of a
+            sum with a variable not above a hundredth of it, and neither a sum or product of so many terms.
         timeout_s: seconds of processor time after which the process that compares two expressions is killed.
         processes: processes that compare expressions for this process, started as they are needed.
     """
@@ -52,7 +55,7 @@ class MathConfig:
     max_chars: Annotated[int, Interval(ge=1)] = 2000
     max_expression_chars: Annotated[int, Interval(ge=1)] = 300
     max_depth: Annotated[int, Interval(ge=0, le=100)] = 20
-    max_exponent: Annotated[int, Interval(ge=1, le=100_000)] = 1000
+    max_exponent: Annotated[int, Interval(ge=1, le=100_000)] = 5000
     timeout_s: Annotated[float, Interval(gt=0, le=3600)] = 3.0
     processes: Annotated[int, Interval(ge=1, le=256)] = 2
 
@@ -106,18 +109,45 @@ class MathGold(Gold):
         expression, reason = read_expression(answer)
         if not expression:
             return Verdict(0.0, "", reason)
-        if _compact(expression) == _compact(gold):
-            return Verdict(1.0, expression)
-        ours, theirs = _number(expression), _number(gold)
-        if ours is not None and theirs is not None:
-            reason = "" if _same_number(ours, theirs) else "wrong"
-        elif too_complex(expression, config):
-            reason = "too_complex"
-        else:
-            reason = _compare(gold, expression, config)
-            if reason == _UNREADABLE:
-                raise GroundTruthError(f"the math reward cannot read ground truth {self.honest!r}")
+        reason = "" if alike(expression, gold) else _differ(gold, expression, config)
+        if reason == _UNREADABLE:
+            raise GroundTruthError(f"the math reward cannot read ground truth {self.honest!r}")
         return Verdict(0.0 if reason else 1.0, expression, reason)
+
+
+def _differ(gold: str, answer: str, config: MathConfig) -> str:
+    """Why an answer is not the ground truth, or empty: item by item, in any order, with one partner each."""
+    theirs, ours = items(gold), items(answer)
+    if len(theirs) == len(ours) == 1 and "=" in gold and "=" in answer and ("=" in theirs[0]) != ("=" in ours[0]):
+        theirs, ours = [gold], [answer]  # two equations of one curve
+    if len(theirs) != len(ours) or len(theirs) > _MOST_ITEMS:
+        return "wrong"
+    left = list(ours)
+    reason = ""
+    for one in theirs:
+        for other in left:
+            reason = _differ_in_one(one, other, config)
+            if reason in ("", _UNREADABLE):
+                break
+        if reason:
+            return reason
+        left.remove(other)
+    return ""
+
+
+_MOST_ITEMS = 8
+
+
+def _differ_in_one(gold: str, answer: str, config: MathConfig) -> str:
+    if alike(gold, answer):
+        return ""
+    ours, theirs = number_of(answer), number_of(gold)
+    if ours is not None and theirs is not None:
+        return "" if same_number(ours, theirs) else "wrong"
+    if too_complex(answer, config):
+        return "too_complex"
+    pair = to_latex(gold, answer)
+    return _compare(*pair, config) if pair else "wrong"
 
 
 def parse_ground_truth(ground_truth: str, *, config: MathConfig = _DEFAULT) -> str:
@@ -144,24 +174,56 @@ def _read_ground_truth(ground_truth: str, config: MathConfig) -> tuple[str, str]
     gold, _ = read_expression(ground_truth)
     if not gold:
         return gold, "it holds no expression"
-    if _has_words(gold) and not (parse_number(gold) and re.search(r"\d", gold)):
+    if has_words(gold) and not (parse_number(gold) and re.search(r"\d", gold)):
         return gold, "it is in words; matching or chart can"
     if too_complex(gold, config):
         return gold, "it is too large to compare"
-    reason = "" if _number(gold) is not None or _LETTER.fullmatch(gold) else _compare(gold, "0", config)
+    known = number_of(gold) is not None or _LETTER.fullmatch(gold)
+    reason = "" if known else next(filter(None, (_read_by_verify(item, config) for item in items(gold))), "")
     if reason == "timeout":
         return gold, f"reading it took more than math.timeout_s = {config.timeout_s} s of processor time"
     return gold, f"math-verify finds no expression in {gold!r}" if reason == _UNREADABLE else ""
 
 
+def _read_by_verify(gold: str, config: MathConfig) -> str:
+    if number_of(gold) is not None or "dots" in gold:
+        return ""
+    pair = to_latex(gold, gold)
+    reason = _compare(pair[0], "0", config) if pair else _UNREADABLE
+    return reason if reason in ("timeout", _UNREADABLE) else ""
+
+
 # --- reading ----------------------------------------------------------------------------------------------------------
 
 _LETTER = re.compile(r"[A-Za-z]")
-_WORDS = re.compile(r"[A-Za-z]{4,}|[A-Za-z]{3,}\s+[A-Za-z]{2,}")
-_COMMAND = re.compile(
-    r"\\(?:begin|end|text|mathrm|operatorname|textbf|mathbf)\s*\{[^{}]*\}|\\[A-Za-z]+|\b(?:sqrt|sinh|cosh|tanh|infty|frac)\b"
-)
-_DELIMITERS = re.compile(r"^(?:\$\$?|\\\(|\\\[|`+)\s*|\s*(?:\$\$?|\\\)|\\\]|`+)$")
+
+
+class _Expressions:
+    """The reader of one expression."""
+
+    open = True
+
+    def read(self, text: str) -> str | None:
+        """The expression that a text is; None for prose."""
+        expression = bare(text)
+        return None if not expression or (has_words(expression) and parse_number(expression) is None) else expression
+
+    def mark(self, text: str, value: str) -> str:
+        """Other numbers and expressions of a running text; those of a calculation of the value are none."""
+        number = parse_number(value)
+        if number is not None:
+            return Quantities().mark(text, number)
+        foreign = re.search(r"\d|\\(?:frac|sqrt|pi)", text) and not re.match(
+            r"\W*(?:because|since|as|for|from)\b", text
+        )
+        return text + OTHER if foreign else text
+
+    def alien(self, claim: Claim) -> bool:
+        """A claim in words is no expression."""
+        return False
+
+    def glean(self, found: Claims) -> None:
+        """An expression that nobody claims is not said."""
 
 
 def read_expression(text: str) -> tuple[str, str]:
@@ -170,72 +232,18 @@ def read_expression(text: str) -> tuple[str, str]:
     >>> read_expression(r"Thus the area is $\frac{3}{4}$."), read_expression(r"\boxed{1} or \boxed{2}")
     (('\\frac{3}{4}', ''), ('', 'several_answers'))
     """
-    boxed = list(dict.fromkeys(content for content in map(_bare, boxed_contents(text)) if content))
-    if len(boxed) > 1:
-        return "", matching.SEVERAL
-    if boxed:
-        return boxed[0], ""
-    whole = _bare(text)
-    if not _is_prose(whole):
-        return (whole, "") if whole else ("", matching.NOTHING)
-    claims = find_claims(text, plain=False)
-    announced = [_bare(readings(claim)[-1]) for claim in (*claims.announced, *claims.described)]
-    announced = [claim for claim in announced if not _is_prose(claim)]
-    if len({_compact(claim) for claim in announced}) > 1:
-        return "", matching.SEVERAL
-    return (announced[0], "") if announced and announced[0] else ("", matching.NOTHING)
-
-
-def _is_prose(text: str) -> bool:
-    return _has_words(text) and parse_number(text) is None
-
-
-def _has_words(text: str) -> bool:
-    return _WORDS.search(_COMMAND.sub(" ", text)) is not None
-
-
-def _bare(text: str) -> str:
-    """An expression without mathematics delimiters, markdown emphasis and the full stop of its sentence."""
-    for _ in range(6):
-        stripped = _DELIMITERS.sub("", text.strip().strip("*").rstrip(".。").strip())
-        if stripped == text:
-            break
-        text = stripped
-    return text
-
-
-def _compact(text: str) -> str:
-    return re.sub(r"\s|\\[,;!]|\\left|\\right", "", text).replace("\\dfrac", "\\frac").replace("\\tfrac", "\\frac")
-
-
-_NAME = re.compile(r"^\s*[A-Za-z](?:_\{?\w{1,8}\}?)?\s*=\s*")
-
-
-def _number(expression: str) -> Number | None:
-    """The plain number that an expression is; `5!` is none."""
-    return None if "!" in expression else parse_number(_NAME.sub("", expression))
-
-
-def _same_number(ours: Number, theirs: Number) -> bool:
-    """Equal up to binary rounding, in one unit; a percentage counts by its value and by its digits."""
-    a, b = ours.quantity(), theirs.quantity()
-    if a and b and a[0] != b[0]:
-        return False
-    if ours.currency and theirs.currency and ours.currency != theirs.currency:
-        return False
-    value, target = (a[1], b[1]) if a and b else (ours.value, theirs.value)
-    pairs = [(value, target)]
-    if ours.percent != theirs.percent:
-        pairs.append((value / 100, target) if ours.percent else (value, target / 100))
-    return any(abs(x - y) <= 1e-9 * max(abs(x), abs(y)) for x, y in pairs)
+    expression, reason = settle(undelimited(text), _Expressions(), plain=False)
+    return expression or "", "" if expression else reason
 
 
 # --- limits -----------------------------------------------------------------------------------------------------------
 
-_EXPONENT = re.compile(r"(?:\^|\*\*)[\s{(+-]*(\d+)")
+_EXPONENT = re.compile(r"(?:\^|\*\*)[\s{(+-]*(\d+)|(\d+)\s*[})]*\s*!")
+_OF_A_SUM = re.compile(r"[)\]]\s*\}?\s*(?:\^|\*\*)[\s{(]*(\d+)|\\(?:prod|sum)(?![A-Za-z])[^^]{0,80}\^[\s{(]*(\d+)")
+_VARIABLE = re.compile(r"(?<![\\A-Za-z])[A-Za-z](?![A-Za-z])")
 _TALL_TOWER = re.compile(r"(?:(?:\^|\*\*)[\s{(]*\d{1,12}[\s})]*){3}")
 _TOWER = re.compile(r"(?:\^|\*\*)[\s{(]*(\d{1,12})[\s})]*(?:\^|\*\*)[\s{(]*(\d{1,12})")
-_HUGE = re.compile(r"\d{60}|\d{4,}\s*[})]*\s*!|!\s*[})]*\s*!")
+_HUGE = re.compile(r"\d{60}|!\s*[})]*\s*!")
 
 
 def too_complex(expression: str, config: MathConfig = _DEFAULT) -> bool:
@@ -252,7 +260,10 @@ def too_complex(expression: str, config: MathConfig = _DEFAULT) -> bool:
         deepest = max(deepest, depth)
     if deepest > config.max_depth:
         return True
-    if any(len(digits) > 9 or int(digits) > config.max_exponent for digits in _EXPONENT.findall(expression)):
+    powers = ((digits, config.max_exponent) for pair in _EXPONENT.findall(expression) for digits in pair)
+    sums = _OF_A_SUM.findall(expression) if _VARIABLE.search(expression) else ()
+    in_sums = ((digits, config.max_exponent // 100) for pair in sums for digits in pair)
+    if any(len(digits) > 9 or int(digits or 0) > most for digits, most in (*powers, *in_sums)):
         return True
     for base, exponent in _TOWER.findall(expression):
         if int(exponent) > 30 or int(base) ** int(exponent) > config.max_exponent:
@@ -262,33 +273,6 @@ def too_complex(expression: str, config: MathConfig = _DEFAULT) -> bool:
 
 # --- comparing --------------------------------------------------------------------------------------------------------
 
-# What math-verify does not read by itself.
-_PLAIN_SIGNS = str.maketrans(
-    {"∞": r"\infty ", "·": r"\cdot ", "²": "^{2}", "³": "^{3}", "，": ",", "（": "(", "）": ")", "°": "", "%": r"\%"}
-)
-_UNIT_AFTER = re.compile(
-    r"(?<=[\d})π])\s*(?:\\[,;~]|~)*\s*(?:平方|立方)?(?:厘米|毫米|千米|公里|分米|米|度|元|个|人|千克|克|"
-    r"(?:square\s+|cubic\s+)?(?:mm|cm|dm|km|m|kg|g|units?|degrees?|meters?|inches|feet))(?:\^?\{?[23]\}?)?\s*\.?$"
-)
-
-
-def to_latex(expression: str) -> str:
-    r"""Write plain mathematics (`12√{3}cm`, `sqrt(2)`, `x**10`, `16π`) as the LaTeX that math-verify reads.
-
-    >>> to_latex("12√{3}cm"), to_latex("sqrt(2)/2"), to_latex("x**10"), to_latex("(√(2)+1)^12")
-    ('12\\sqrt{3}', '\\sqrt{2}/2', 'x^{10}', '(\\sqrt{2}+1)^{12}')
-    """
-    text = re.sub(r"\^\s*\{?\s*(?:\\circ|\\degree|°)\s*\}?|\\degree", "", expression)
-    text = text.replace("\\%", "%").translate(_PLAIN_SIGNS).replace("**", "^")
-    text = re.sub(r"(?<![\\A-Za-z])pi\b", r"\\pi ", text)
-    text = re.sub(r"(?<![\\A-Za-z])sqrt\b", "√", text)
-    text = re.sub(r"√\s*\{", r"\\sqrt{", text)
-    text = re.sub(r"√\s*\(([^()]*)\)", r"\\sqrt{\1}", text)
-    text = re.sub(r"√\s*([A-Za-z]|\d+(?:\.\d+)?)", r"\\sqrt{\1}", text)
-    text = re.sub(r"\^\s*(-?\d{2,}|-\d)", r"^{\1}", text)
-    return _UNIT_AFTER.sub("", text.strip()).strip()
-
-
 _UNREADABLE = "unreadable_ground_truth"
 _GRACE_S = 10.0
 """Seconds on the clock beyond the time limit after which a comparison that waits for a processor is given up."""
@@ -297,8 +281,8 @@ _starting = threading.Lock()
 
 
 def _compare(gold: str, answer: str, config: MathConfig) -> str:
-    """Why an answer is not the ground truth, or empty. Waits for a free process if all are busy."""
-    request = pickle.dumps((to_latex(gold), to_latex(answer)))
+    """Why two LaTeX expressions differ, or empty. Waits for a free process if all are busy."""
+    request = pickle.dumps((gold, answer))
     free = comparing_processes(config.processes)
     process = free.get()
     try:
@@ -357,12 +341,22 @@ def prepare_comparing() -> Callable[[], Callable[[str, str], str]]:
             found = parsed(answer)
             if not found:
                 return "not_an_expression"
-            return "" if verify(expected, found, timeout_seconds=None) else "wrong"
+            same = verify(expected, found, timeout_seconds=None) and not _apart(expected[0], found[0])
+            return "" if same else "wrong"
         except (Exception, RecursionError, MemoryError):  # SymPy raises anything for an odd expression
             return "comparison_failed"
 
     compare(r"\frac{1}{2}+x", "x+0.5")  # builds the parser's tables once, for all forks
     return lambda: compare
+
+
+def _apart(one: Any, other: Any) -> bool:
+    """Whether two numbers differ that math-verify takes for equal because it rounds: fractions of huge powers."""
+    if not all(getattr(side, "is_number", False) and side.is_finite for side in (one, other)):
+        return False
+    if one.is_Rational and other.is_Rational:
+        return bool(one != other)
+    return bool(abs((one - other).evalf(30)) > 1e-12 * abs(one.evalf(30)))
 
 
 _CHEATS = (

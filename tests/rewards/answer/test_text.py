@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mixed_r1_verl.rewards.answer.latex import boxed_contents, unlatex
-from mixed_r1_verl.rewards.answer.text import plain_text, singular, text_key
+from mixed_r1_verl.rewards.answer.text import plain_text, text_key
 
 CLEAN = [
     # LaTeX
@@ -126,13 +126,6 @@ def test_boxed_contents() -> None:
     assert boxed_contents(r"\boxed{unclosed") == []
     assert boxed_contents(r"\boxed 5, \boxed{6}") == ["6"]
     assert boxed_contents("no box") == []
-
-
-@pytest.mark.parametrize(
-    ("word", "expected"), [("cubes", "cube"), ("glass", "glass"), ("bus", "bus"), ("this", "this"), ("as", "as")]
-)
-def test_singular(word: str, expected: str) -> None:
-    assert singular(word) == expected
 
 
 def test_deep_latex_is_left_alone() -> None:

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mixed_r1_verl.core.config import ConfigError
-from mixed_r1_verl.rewards.answer.numbers import Number, parse_number
+from mixed_r1_verl.rewards.answer.numbers import parse_number
 from mixed_r1_verl.rewards.answer.text import text_key
-from mixed_r1_verl.rewards.kinds.chart import ChartConfig, chart_reward, is_year, parse_ground_truth
+from mixed_r1_verl.rewards.kinds.chart import ChartConfig, chart_reward, parse_ground_truth
 from mixed_r1_verl.rewards.verdict import GroundTruthError
 
 # --- what the question decides ----------------------------------------------------------------------------------------
@@ -39,12 +39,6 @@ QUESTIONS = [
 @pytest.mark.parametrize(("answer", "gold", "question", "acc"), QUESTIONS)
 def test_question(answer: str, gold: str, question: str, acc: int) -> None:
     assert chart_reward(answer, gold, question=question).acc == acc
-
-
-def test_years_need_plain_digits() -> None:
-    assert is_year(Number(2008.0, plain=True), "")
-    assert not is_year(Number(2008.0, plain=False), "")
-    assert not is_year(Number(2008.0, plain=True), "How many cars were sold?")
 
 
 # --- configuration ----------------------------------------------------------------------------------------------------

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mixed_r1_verl.rewards.answer.options import read_polarity
 from mixed_r1_verl.rewards.kinds.matching import matching_reward, parse_ground_truth
 from mixed_r1_verl.rewards.verdict import GroundTruthError
 
@@ -137,9 +136,9 @@ def test_a_prediction_predicts_itself(answer: str) -> None:
     prediction = matching_reward(answer, "B", choices=ANIMALS).prediction
     if prediction:
         assert matching_reward(prediction, "B", choices=ANIMALS).prediction == prediction
-    polarity, _ = read_polarity(answer)
+    polarity = matching_reward(answer, "yes").prediction
     if polarity:
-        assert read_polarity(polarity) == (polarity, "")
+        assert matching_reward(polarity, "yes").prediction == polarity
 
 
 HOSTILE = ["a", "B ", "B,", "(", "\\boxed{", "{", "$", "*", "`", "\n", "\nB", ". ", "the answer is ", "so ", "is "]

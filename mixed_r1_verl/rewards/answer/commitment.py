@@ -1,0 +1,159 @@
+"""The one rule of commitment, which holds for all types of answer.
+
+`settle` reads each claim of an answer as a value of the type that is asked, and looks at everything that stands around:
+nothing there may name another candidate, deny, condition or doubt. A `Reader` brings what differs by type: how a whole
+text is read as a value, and where a text mentions values. Mentions become two signs, so that one small grammar of
+denial and doubt serves all types.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from mixed_r1_verl.rewards.answer.claims import ANNOUNCED, ASIDE, HARD, SAID, Claim, Claims, find_claims
+from mixed_r1_verl.rewards.answer.latex import BOX
+
+SEVERAL, NOTHING, UNSURE = "several_answers", "no_answer_found", "unsure"
+SAME, OTHER = "\u16a0", "\u16a2"
+"""What stands for a mention of the value that is claimed, and for one of any other, in a marked text: two runes, as
+they must be letters for regular expressions, and no answer is written in them."""
+
+
+class Reader(Protocol):
+    """What a type of answer knows of its values."""
+
+    open: bool
+    """Whether values cannot be listed, so that what is said before an announcement is only on the way to it."""
+
+    def read(self, text: str) -> Any:
+        """The value that a text is, and nothing else; None for any other text."""
+
+    def mark(self, text: str, value: Any) -> str:
+        """The text with mentions of the value as SAME and those of any other as OTHER."""
+
+    def alien(self, claim: Claim) -> bool:
+        """Whether a claim that is no value of this reader is one all the same, such as another label."""
+
+    def glean(self, found: "Claims") -> Any:
+        """The value of an answer that claims none, where it is the only one that is there; else None."""
+
+
+_CUT = re.compile(
+    r"\s*[,;:(\[→<>|/\"](?!\d)|\s*[,;:(→<>|](?=\s*\d)|\s+[-—–]+\s+|[.!]\s+|\s*=\s*|\s+(?:because|since|as|which|that|who|due|given|"
+    r"based|rather|instead|not|while|whereas|although|though|for|with|at|in|on|of|during|is|was|are|were|would|has|had|"
+    r"have|shows?|showed|reached|recorded|but|so|and|or|if|when|where|from|by|per|among|only|probably|likely|vs|versus|"
+    r"plus|isn't|wasn't|cannot|can't|could|may|might|seems|looks|does|doesn't|works|itself|it|its|it's|there|they|he|she|we|"
+    r"you|these|this|no|yes|maybe|perhaps|possibly|both|all|would)\b|(?<=[^\W\d_])(?=[是正对對，。、不])|(?<=[\w\"'])[)\]]\s+",
+    re.IGNORECASE,
+)
+_MOST_CUTS = 12
+_WRONG = (
+    r"(?:wrong|incorrect|false|untrue|mistaken|unlikely|impossible|excluded|eliminated|ruled\s+out|out|absent|missing|"
+    r"invalid|inaccurate|not\s+(?:correct|right|true|valid|possible|likely|it|(?:the|an?)\s+(?:right|correct|answer)))"
+)
+_RUN = re.compile(rf"{OTHER}(?:(?:[\s,;/&()'\"]|\b(?:and|or|nor|the|an?|options?|choices?)\b)*{OTHER})+", re.IGNORECASE)
+_DENIED_OTHERS = re.compile(
+    rf"\b(?:(?:not|no|neither|nor|never|than|instead\s+of|unlike|except)\b[\s(\"']*|(?:eliminat|exclud|reject|incorrect|wrong)\w*"
+    rf"\b\W*)(?:\b(?:the|an?|options?|choices?|because|that|it|is|are)\b\W*)*{OTHER}"
+    rf"|{OTHER}[\s)\"']*(?:\b(?:option|choice|both|all)\b\s*)?(?:(?:is|are|was|were|do|does|did|can|could|has|have|would|will|"
+    rf"seems?|looks?)?\s*(?:n't|not\b|no\b|never\b)|cannot\b|(?:is|are|was|were|seems?|looks?)\s+(?:\w+\s+)?{_WRONG}\b|"
+    r"\s*不|[^。,]{0,6}[错錯])[^,.;]*",
+    re.IGNORECASE,
+)
+_CLAIM_DENIED = re.compile(
+    rf"\W*(?:{SAME}\W*)?(?:不|(?:is|was|are|were)\s+(?:what|not)\b|(?:isn't|wasn't|aren't|cannot|can't|do\s+not|don't|does\s+not|"
+    rf"doesn't)\b|(?:(?:which|that|it|this)\W*)?(?:is|was|are|were|would\s+be|seems|'s)\s+(?:\w+ly\s+)?{_WRONG}\b|{_WRONG}\W*$)",
+    re.IGNORECASE,
+)
+_LEADING_RUN = re.compile(
+    rf"(?:[\s,()]*{OTHER})*[\s,()]*(?:\b(?:and|or|nor)\b|[/&])[\s()]*(?:\b(?:the|an?|options?)\s+)*{OTHER}[\s)]*",
+    re.IGNORECASE,
+)
+
+
+def settle(text: str, reader: Reader, *, plain: bool = True) -> tuple[Any, str]:
+    """The one value that an answer commits itself to, or None and the reason."""
+    found = find_claims(text, plain=plain)
+    asked = found.whole.rstrip("\"') ").endswith("?")
+    several = sum(claim.strength == ANNOUNCED for claim in found.claims) > 1
+    value = None if asked or several else reader.read(found.whole)
+    if value is not None:
+        return value, ""
+    if found.asked or (asked and not found.claims):
+        return None, UNSURE if found.asked else NOTHING
+    announced = next((place for place, claim in enumerate(found.claims) if claim.strength == ANNOUNCED), -1)
+    values: set[Any] = set()
+    denied: set[Any] = set()
+    rest: list[str] = []
+    for place, claim in enumerate(found.claims):
+        early = place < announced
+        if early and (claim.strength == ASIDE or (claim.strength == SAID and reader.open)):
+            continue
+        value, tail = _head(claim, reader) if claim.strength != ASIDE else (None, claim.text)
+        if claim.doubted and (value is not None or (reader.open and reader.alien(claim))):
+            return None, UNSURE
+        if value is None:
+            if claim.strength != ASIDE and not early and reader.alien(claim):
+                return None, SEVERAL if values or place + 1 < len(found.claims) else NOTHING
+            rest += [claim.text if claim.subject == BOX else f". {claim.subject}{claim.text}"] if values else []
+        else:
+            marked = reader.mark(tail, value)
+            if _CLAIM_DENIED.match(marked) or _CLAIM_DENIED.match(_LEADING_RUN.sub("", marked, count=1)):
+                denied.add(value)
+                continue
+            trouble = residue(marked)
+            if trouble:
+                return None, trouble
+            values.add(value)
+    if not values and not denied:
+        gleaned = reader.glean(found)
+        return gleaned, "" if gleaned is not None else NOTHING
+    if len(values) != 1 or values & denied:
+        return None, SEVERAL if values else NOTHING
+    [value] = values
+    troubles = filter(None, (residue(reader.mark(text, value), aside=True) for text in rest))
+    trouble = next(troubles, "")
+    return (None, trouble) if trouble else (value, "")
+
+
+def _head(claim: Claim, reader: Reader) -> tuple[Any, str]:
+    """The value that a claim begins with, by its longest beginning that is one, and what follows that."""
+    for text in dict.fromkeys((claim.text, claim.subject + claim.text)):  # `B is right` is said of B
+        text = text.strip().rstrip(".!;, ")
+        for beginning in beginnings(text):
+            value = reader.read(beginning.rstrip(" .,;:"))
+            if value is not None:
+                return value, text[len(beginning) :]
+    return None, claim.text
+
+
+def beginnings(text: str) -> Iterator[str]:
+    """A text, and what stands before each place where a value may end, the longest first."""
+    yield text
+    cuts = [match.start() for _, match in zip(range(_MOST_CUTS), _CUT.finditer(text, 1), strict=False)]
+    yield from (text[:cut] for cut in reversed(cuts))
+
+
+def residue(marked: str, *, aside: bool = False) -> str:
+    """What is wrong with a text beside a claim, its mentions marked; empty when it is neutral.
+
+    A sentence `aside` may doubt what is not the claim: `Ask me if anything is unclear.`
+    """
+    if not marked:
+        return ""
+    if OTHER in marked:
+        marked = _DENIED_OTHERS.sub("", _RUN.sub(OTHER, marked))
+        if OTHER in marked:
+            return SEVERAL
+    if "?" in marked or (HARD.search(marked) and (not aside or SAME in marked or _OF_THE_CLAIM.search(marked))):
+        return UNSURE
+    return UNSURE if any(_CLAIM_DENIED.match(part) for part in _PARTS.split(marked) if SAME in part) else ""
+
+
+def rival(text: str) -> str:
+    """A marked text that names another value, wherever it does."""
+    return f"{OTHER}. {text}"
+
+
+_PARTS = re.compile(r"[,;.!]")
+_OF_THE_CLAIM = re.compile(r"\b(?:it|that|this|answer|sure)\b|^\W*(?:\w+\W*){1,3}$", re.IGNORECASE)

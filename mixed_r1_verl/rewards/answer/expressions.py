@@ -1,0 +1,231 @@
+"""Expressions as models write them: out of their delimiters, apart into items, in the LaTeX that math-verify reads."""
+
+import re
+
+from mixed_r1_verl.rewards.answer.numbers import Number, parse_number
+from mixed_r1_verl.rewards.answer.text import plain_text
+from mixed_r1_verl.rewards.answer.units import measure
+
+_WORDS = re.compile(r"[A-Za-z]{4,}|[A-Za-z]{3,}\s+[A-Za-z]{2,}|[\u4e00-\u9fff]{2,}")
+_COMMAND = re.compile(
+    r"\\(?:begin|end|text|mathrm|operatorname|textbf|mathbf)\s*\{[^{}]*\}|\\[A-Za-z]+|\b(?:sqrt|sinh|cosh|tanh|infty|frac)\b"
+)
+_FULL_WIDTH = str.maketrans({"：": ":", "，": ",", "（": "(", "）": ")", "。": ". ", "＝": "="})
+_DELIMITER = re.compile(r"\\[()]|(?<!\\)\\[\[\]]|\$\$|`+")
+_DOLLARS = re.compile(r"\$(?!\s)([^$]+)(?<!\s)\$(?!\d)")
+_EDGE = re.compile(r"^(?:\\therefore|∴|[,:;])\s*|\s*[.。,;:]$")
+
+
+def undelimited(text: str) -> str:
+    r"""A text without the delimiters of its mathematics.
+
+    >>> undelimited(r"The area is \( 5 \)."), undelimited("$x$ is $5")
+    ('The area is   5  .', 'x is $5')
+    """
+    text = re.sub(r"(?<!\\)\\\[\s*|\s*(?<!\\)\\\]", " ", text.translate(_FULL_WIDTH))
+    return _DOLLARS.sub(r"\1", _DELIMITER.sub(" ", text)).replace("\\therefore", "∴").replace("\\boxed\n", "\\boxed")
+
+
+def bare(text: str) -> str:
+    """An expression without markdown emphasis, edges and the full stop of its sentence."""
+    text = undelimited(text).strip().strip("*#").strip()
+    while (stripped := _EDGE.sub("", text)) != text:
+        text = stripped.strip().strip("*").strip()
+    if text[:1] == "[" and text[-1:] == "]" and not re.search(r"[,;\[\]]", text[1:-1]):
+        text = text[1:-1]
+    return text
+
+
+def has_words(text: str) -> bool:
+    """Whether a text is prose, and not an expression with the names of functions or a unit in it."""
+    return _WORDS.search(_COMMAND.sub(" ", _without_unit(text)[0])) is not None
+
+
+def _tidy(text: str) -> str:
+    """Without what never counts: spacing commands, white space that does not part digits, sizes of fractions."""
+    text = re.sub(r"\\[,;!:]|\\left|\\right|\\displaystyle|~", " ", text)
+    text = re.sub(r"\s+", " ", text.replace("\\dfrac", "\\frac").replace("\\tfrac", "\\frac")).strip()
+    return re.sub(r"(?<!\d) | (?!\d)", "", text)
+
+
+def alike(one: str, other: str) -> bool:
+    """Whether two expressions are written alike, up to spacing."""
+    return _tidy(one) == _tidy(other)
+
+
+# --- items ------------------------------------------------------------------------------------------------------------
+
+_ITEM_END = re.compile(r"\\text\s*\{\s*,?\s*(?:or|and)\s*\}|\b(?:or|and)\b|[,;，、|]")
+_DOTS = re.compile(r"\\[lc]?dots|\.\.\.|…")
+_PLUS_MINUS = re.compile(r"\s*(?:\\pm|±)\s*(?=\S)")
+_LETTERED = re.compile(r"\s*([A-Za-z])\s*=\s*(.+)", re.DOTALL)
+
+
+def items(expression: str) -> list[str]:
+    r"""What an expression lists: the values of `2, 3`, `x=2 or x=3`, `\{2,3\}`, `\pm 2`; a pair in brackets is one.
+
+    >>> items(r"x = 2 \text{ or } x = 3"), items("(2,3)"), items("x=2, y=3"), items("1,200"), items(r"\pm 2")
+    (['2', '3'], ['(2,3)'], ['(2,3)'], ['1,200'], ['2', '-(2)'])
+    """
+    if parse_number(expression) is not None or _DOTS.search(expression):
+        return [expression]
+    text = re.sub(r"^\\left(?=\\\{)|\\right(?=\\\}$)", "", expression.strip())
+    text = re.sub(r"^(?:[A-Za-z]\s*=\s*)?\\\{(.*)\\\}$", r"\1", text, flags=re.DOTALL)
+    sign = _PLUS_MINUS.match(text)
+    if sign and "," not in text:
+        return [text[sign.end() :], f"-({text[sign.end() :]})"]
+    parts, depth, start, position = [], 0, 0, 0
+    while position < len(text):
+        character = text[position]
+        depth += (character in "([{") - (character in ")]}")
+        end = _ITEM_END.match(text, position) if depth == 0 else None
+        if end and text[start:position].strip():
+            parts.append(text[start:position].strip())
+        if end:
+            start = end.end()
+        position = max(position + 1, end.end() if end else 0)
+    parts += [text[start:].strip()] if text[start:].strip() else []
+    if len(parts) < 2:
+        return [reduced(expression)]
+    named = [match for part in parts if (match := _LETTERED.fullmatch(part))]
+    names = [match[1] for match in named]
+    if len(named) == len(parts) and len(set(names)) == len(names):
+        return ["(" + ",".join(match[2] for match in sorted(named, key=lambda match: match[1])) + ")"]
+    return [reduced(part) for part in parts]
+
+
+_NAME = re.compile(
+    r"(?:(?:m\s*)?(?:∠|\\angle\s*|△|\\triangle\s*))?(?:[A-Za-z](?:_\{?\w{1,8}\}?)?'?(?:\s*\(\s*[A-Za-z]\s*\))?|[A-Z]{2,4}|"
+    r"[a-z](?:\s*[+-]\s*[a-z])+|[A-Za-z]{3,20}(?:\s+[A-Za-z]{1,20}){0,4}|[A-Za-z]{3,20}[-+*\d\s]{1,12}|[A-Za-z]_\{[^{}]{1,20}\})"
+)
+_FREE = re.compile(r"\\(?:text|mathrm|operatorname)\s*\{[^{}]*\}|\\[A-Za-z]+|\b(?:sqrt|sin|cos|tan|log|ln|pi)\b|√")
+
+
+def reduced(expression: str) -> str:
+    """The result of a chain: without the name that stands for it and the calculation that leads to it.
+
+    An equation that says more (`x^2 = 5`, `2x + 3y = 6`) stays.
+
+    >>> reduced("x = 2 + 3 = 5"), reduced("m+n = 293"), reduced("x^2=5"), reduced("2x=5"), reduced("3=5")
+    ('5', '293', 'x^2=5', '2x=5', '3=5')
+    """
+    *sides, result = expression.split("=")
+    if not sides or not result.strip() or sides[-1].rstrip()[-1:] in ("<", ">", "!", "\\"):
+        return expression
+    value = parse_number(result)
+    for side in sides:
+        number = parse_number(side)
+        constant = not re.search(r"[A-Za-z]", _FREE.sub("", side)) and not re.search(r"[<>≤≥]", side)
+        if number is not None and (value is None or number.value != value.value):
+            return expression
+        if not (_NAME.fullmatch(side.strip()) or (constant and side.strip())):
+            return expression
+    return result.strip()
+
+
+# --- numbers ----------------------------------------------------------------------------------------------------------
+
+_VARIABLE_UNIT = re.compile(r"\d[A-Za-ln-z]$|\d[A-Z]$")
+
+
+def number_of(expression: str) -> Number | None:
+    """The plain number that an expression is, with a unit that is known; `5!`, `5x` and `4:30` are none."""
+    if "!" in expression.replace("\\!", "") or "?" in expression:
+        return None
+    number = parse_number(reduced(expression))
+    return None if number and re.search(r"\d\s+\d", plain_text(expression)) and number.plain else number
+
+
+def same_number(ours: Number, theirs: Number) -> bool:
+    """Equal in one unit; a percentage counts by its value and by its digits; a lone letter may be a variable."""
+    pair = ours.in_one_unit(theirs)
+    if pair is None or any(
+        one.unit and not other.unit and len(one.unit) == 1 and one.unit in "abcdefhijklnopqrstuvwxyz"
+        for one, other in ((ours, theirs), (theirs, ours))
+    ):
+        return False
+    value, target = pair
+    pairs = [pair]
+    if ours.percent != theirs.percent:
+        pairs.append((value / 100, target) if ours.percent else (value, target / 100))
+    return any(value == target for value, target in pairs)
+
+
+# --- what math-verify reads -------------------------------------------------------------------------------------------
+
+_PLAIN_SIGNS = str.maketrans(
+    {
+        "∞": r"\infty ",
+        "·": r"\cdot ",
+        "²": "^{2}",
+        "³": "^{3}",
+        "，": ",",
+        "（": "(",
+        "）": ")",
+        "°": "",
+        "%": r"\%",
+        "−": "-",
+    }
+)
+_UNIT = re.compile(
+    r"(?<=[\d})π\w])(?P<gap>(?:\\[,;:! ]|~|\s)*)"
+    r"(?P<unit>\\(?:text|mathrm|mbox|operatorname)\s*\{[^{}]{1,30}\}(?:\^\{?[23]\}?)?|"
+    r"(?<![A-Za-z\\])(?:[A-Za-z]{1,12}(?:\s+|/|\s+per\s+)){0,2}[A-Za-z]{1,12}(?:\^\{?[23]\}?|[²³])?|[\u4e00-\u9fff]{1,4})\s*\.?$"
+)
+_CONSTANT = {"π": "\\pi", "∞": "\\infty", "\\varnothing": "\\emptyset", "∅": "\\emptyset"}
+_GREEK = r"(?:pi|alpha|beta|gamma|theta|lambda|mu|phi|omega|infty|emptyset)(?![A-Za-z])"
+_LETTERS = re.compile(rf"\\{_GREEK}|[A-Za-z]")
+_RELATION = re.compile(r"[=<>≤≥]|\\(?:le|ge|leq|geq|lt|gt|neq|in)\b")
+
+
+def to_latex(gold: str, answer: str) -> tuple[str, str] | None:
+    r"""Two expressions as the LaTeX that math-verify reads; None where they cannot be the same.
+
+    They cannot when their units differ, when one is an equation and the other is none, or when they are in different
+    letters: math-verify takes some letters for units. Digits with nothing between are not one number.
+
+    >>> to_latex("12√{3}cm", "sqrt(432)"), to_latex("x**10", "2"), to_latex("12\\pi", "12")
+    (('12\\sqrt{3}', '\\sqrt{432}'), None, None)
+    """
+    if re.search(r"\d\s+\d", _tidy(answer)) or "?" in answer:
+        return None
+    (one, unit), (other, unit_of_answer) = _without_unit(_in_latex(gold)), _without_unit(_in_latex(answer))
+    if unit and unit_of_answer and measure(unit) != measure(unit_of_answer):
+        return None
+    related, answer_related = (_RELATION.search(text) is not None for text in (one, other))
+    if not related and not answer_related and _letters(one) != _letters(other):
+        return None
+    if related != answer_related and "=" in one + other:
+        return None
+    return one, other
+
+
+def _letters(latex: str) -> set[str]:
+    return set(_LETTERS.findall(re.sub(rf"\\(?:begin|end)\{{\w+\}}|\\(?!{_GREEK})[A-Za-z]+", " ", latex)))
+
+
+def _without_unit(text: str) -> tuple[str, str]:
+    match = _UNIT.search(text)
+    if match is None:
+        return text, ""
+    unit = plain_text(match["unit"])
+    written_out = len(unit) > 1 or match["unit"].startswith("\\") or (match["gap"] and unit == "m")
+    known = written_out and unit not in ("e", "i", "pi") and (measure(unit) or re.fullmatch(r"[个人元只]", unit))
+    return (text[: match.start()].rstrip(), unit) if known else (text, "")
+
+
+def _in_latex(expression: str) -> str:
+    text = re.sub(r"\^\s*\{?\s*(?:\\circ|\\degree|°)\s*\}?|\\degree", "", expression).replace("\\mathrm{e}", "e")
+    text = re.sub(r"\\sqrt\s*\[([^\]]*)\]\s*(\w)", r"\\sqrt[\1]{\2}", text)
+    text = text.replace("\\%", "%").translate(_PLAIN_SIGNS).replace("**", "^")
+    for sign, command in _CONSTANT.items():
+        text = text.replace(sign, f"{command} ")
+    text = re.sub(r"(?<![\\A-Za-z])(pi|theta|alpha|beta)\b", r"\\\1 ", text)
+    text = re.sub(r"(?<![\\A-Za-z])sqrt\b", "√", text)
+    text = re.sub(r"√\s*\{", r"\\sqrt{", text)
+    text = re.sub(r"(?:√|\\sqrt)\s*\(([^()]*)\)", r"\\sqrt{\1}", text)
+    text = re.sub(r"√\s*([A-Za-z]|\d+(?:\.\d+)?)", r"\\sqrt{\1}", text)
+    text = re.sub(r"(?<![\\A-Za-z])(sin|cos|tan|sec|log|ln)(?![A-Za-z])", r"\\\1", text)
+    text = re.sub(r"\^\s*\(([^()]*)\)", r"^{\1}", text)
+    text = re.sub(r"\^\s*(-?\d{2,}|-\d)", r"^{\1}", text)
+    return re.sub(r"(?<=\d)\s*(?=\\pi)", "", text).strip().removesuffix(".").strip()

@@ -1,0 +1,262 @@
+"""Readers of numbers, years, moments and labels: what a whole text is, and what else a running text names."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from math import prod
+from typing import Any
+
+from mixed_r1_verl.rewards.answer.claims import SAID, Claim, Claims
+from mixed_r1_verl.rewards.answer.commitment import OTHER, SAME, residue, rival
+from mixed_r1_verl.rewards.answer.dates import MOMENT
+from mixed_r1_verl.rewards.answer.numbers import Number, find_numbers, parse_number
+from mixed_r1_verl.rewards.answer.text import SMALL_NUMBERS, TENS, text_key
+
+# --- numbers ----------------------------------------------------------------------------------------------------------
+
+_SIDE = re.compile(r"[^=]*[-+*/×÷−(][^=]*|[^\d=]{1,40}(?:\([^()=]{0,20}\))?\s*")
+_CONTEXT = re.compile(
+    r"\b(?:in|of|year|since|during|by|from|for|until|to|and|on|at|bars?|scores?|than)\s(?:the\s(?:year\s)?)?$",
+    re.IGNORECASE,
+)
+_RELATION = re.compile(
+    r"\((?:followed|preceded|up|down|compared|versus|vs)\b[^()]{0,60}\)|\b(?:that|which|whose|with\s+\w+s?)\b[^,.;]{0,40}\b"
+    r"(?:than|least|most|over|under|above|below)\s+\d+",
+    re.IGNORECASE,
+)
+_OR_MORE = re.compile(
+    r"\W*(?:\w+\s)?(?:and|or)\s+(?:so|more|less|over|under|above|below|up|beyond|\w+er)\b|\s*\+", re.IGNORECASE
+)
+_BOUND = re.compile(
+    r"[<>≤≥]|\d\s*\+(?!\s*\d)|\b(?:more|less|fewer|greater|higher|lower|larger|smaller)\s+than\b|\b(?:over|under|above|below|beyond|between|"
+    r"at\s+least|at\s+most|up\s+to|minimum|maximum\s+of|no\s+(?:more|less)|not|never|isn't|wrong|incorrect|or|cannot|can't)\b(?!\s+the\b)",
+    re.IGNORECASE,
+)
+_NUMBER_WORD = re.compile(
+    rf"(?<![\w-])(?:{'|'.join((*SMALL_NUMBERS, *TENS))})(?:[ -](?:{'|'.join(list(SMALL_NUMBERS)[1:10])}))?(?![\w-])",
+    re.IGNORECASE,
+)
+_WORKING = re.compile(r"\s*(?:[(:=]|,?\s*(?:because|since|as|for|from)\b)")
+
+
+@dataclass(frozen=True)
+class Quantities:
+    """The reader of one number; with `years` of one year, to which other numbers are no rivals."""
+
+    years: bool = False
+    open = True
+
+    def read(self, text: str) -> Number | None:
+        """The number that a text is, or that a calculation in it ends in."""
+        text = text.strip().strip("[]")
+        if "=" in text:
+            *sides, text = text.split("=")
+            numbers = [parse_number(side) for side in sides]
+            if not all(number or _SIDE.fullmatch(side) for number, side in zip(numbers, sides, strict=True)):
+                return None
+            result = parse_number(text)
+            if result is None or any(number and number.value != result.value for number in numbers):
+                return None
+            return result
+        number = parse_number(
+            re.sub(r"^(?:the\s+|in\s+(?:the\s+)?)?year\s*:?\s*|\s*(?:年|AD|CE)$|^(?:in|on|at)\s+", "", text)
+            if self.years or text[:1] in "IiYytTaAoO"
+            else text
+        )
+        if number is None or (self.years and not is_a_year(number)):
+            return None
+        return number
+
+    def mark(self, text: str, value: Number) -> str:
+        """Numbers in a running text; a year of a place in time, a calculation of the value and asides are none."""
+        text = _RELATION.sub(" ", text)
+        if re.match(r"\s*[;|/&]", text):
+            return rival(text)
+        found = sorted([*find_numbers(text), *_spoken(text)], key=lambda place: place[1])
+        if not self.years and _WORKING.match(text):
+            digits = map(parse_number, re.findall(r"\d[\d,]*(?:\.\d+)?", text))
+            values = [number.value for number in digits if number] + [number.value for number, _, _ in _spoken(text)]
+            if _makes([other for other in values if other != value.value], value.value):
+                return ""
+        marked, position = "", 0
+        for number, start, end in found:
+            if (
+                start >= position
+                and number.value != value.value
+                and text[start:end].lower() != "one"
+                and not self._context(number, text[:start])
+            ):
+                marked, position = marked + text[position:start] + OTHER, end
+        marked += text[position:]
+        return rival(marked) if _OR_MORE.match(marked) else marked
+
+    def _context(self, number: Number, before: str) -> bool:
+        if self.years:
+            return not is_a_year(number)
+        return is_a_year(number) and bool(_CONTEXT.search(before[-16:]))
+
+    def alien(self, claim: Claim) -> bool:
+        """A claim without a number says nothing of it."""
+        return False
+
+    def glean(self, found: Claims) -> Number | None:
+        """The only number of an answer that claims none: `The bar for Chile shows 42`."""
+        text = found.whole
+        numbers = find_numbers(text) or _spoken(text)
+        main = [number for number, start, _ in numbers if not self._context(number, text[:start])]
+        main = main or ([] if self.years else [number for number, _, _ in numbers])
+        if len({number.value for number in main}) != 1 or "?" in text or ";" in text or residue(text):
+            return None
+        return None if _BOUND.search(text) else main[0]
+
+
+def _spoken(text: str) -> list[tuple[Number, int, int]]:
+    """The numbers in words of a running text, with their places."""
+    places = ((parse_number(match[0]), match.start(), match.end()) for match in _NUMBER_WORD.finditer(text))
+    return [(number, start, end) for number, start, end in places if number is not None]
+
+
+def is_a_year(number: Number) -> bool:
+    """Whether a number might be a year."""
+    return number.plain and 1000 <= number.value <= 2100
+
+
+def _makes(numbers: Sequence[Fraction], value: Fraction) -> bool:
+    """Whether numbers are what a value was worked out of: their sum, difference, product or quotient."""
+    if not 2 <= len(numbers) <= 12:
+        return False
+    first, *others = numbers
+    results = [sum(numbers), first - sum(others), prod(numbers)]
+    results += [first / others[0]] if len(others) == 1 and others[0] else []
+    return any(abs(result - value) <= abs(value) / 1000 for result in results)
+
+
+# --- moments ----------------------------------------------------------------------------------------------------------
+
+_PREPOSITION = re.compile(r"^(?:in|on|at|during|by|around|about|of)\s+(?:the\s+)?(?:year\s+)?", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Moments:
+    """The reader of one date, time of day, decade or season."""
+
+    parse: Callable[[str], Sequence[Any]]
+    open = True
+
+    def read(self, text: str) -> tuple[Any, ...] | None:
+        """The readings of a text that is one moment."""
+        return tuple(self.parse(_PREPOSITION.sub("", text.strip().strip("[]\"'")))) or None
+
+    def mark(self, text: str, value: tuple[Any, ...]) -> str:
+        """Every other moment of a running text."""
+        return MOMENT.sub(lambda match: SAME if self.read(match[0]) == value else OTHER, text)
+
+    def alien(self, claim: Claim) -> bool:
+        """Whether a short claim is a moment of another sort."""
+        return bool(MOMENT.fullmatch(claim.text.strip(" .!,;")))
+
+    def glean(self, found: Claims) -> None:
+        """A moment that nobody claims is not said."""
+
+
+# --- labels -----------------------------------------------------------------------------------------------------------
+
+_PLACE = re.compile(r"^(?:in|on|at|inside|near|under|by)\s+(?:the\s+|an?\s+)?", re.IGNORECASE)
+_NEUTRAL = re.compile(
+    r"\W*(?:(?:the|an?)\s+)?(?:(?:most|least|very|too|quite|much|more|less|so|clearly|only|also|by\s+far|second|next|correct)\b|"
+    r"\w+est\b|\w{3,}(?:ing|er)\b|\w{3,}ed\b|(?:in|on|at|above|below|between|near|next|from|of|to|about|not|no|longer|there|here|"
+    r"shown|seen|drawn|long|short|high|low|tall|big|large|small|visible|clear|round|first|last|top|bottom|answer|right|true|"
+    r"right|one|because|what|where|\d+[\d.,]*%?)\b)",
+    re.IGNORECASE,
+)
+_IS = re.compile(r"(?:\b(?:is|are|was|were)|'s)\s+(?=\w)", re.IGNORECASE)
+_CAPITAL = re.compile(r"(?<=[\w,;:(\"' -])(?<![.!?] )(?<![.!?]\" )\b[A-Z][a-z]{2,}\b")
+_PLAIN_TAIL = re.compile(
+    r"[\s.!\"')]*$|\W*\(?\W*(?:with|at|by|of|about|around|in|has|had|having)?\s*(?:about\s+|around\s+|a\s+)?[$€£]?\d(?-i:[^A-Z]){0,40}$|"
+    r"[\s,.;:(—-]*(?:because|since|as\s+(?:it|its|the|there|an?|shown|seen|indicated)|which|that|with|at|in|on|due|given|based|for|from|where|"
+    r"when|not|rather|instead|is|are|was|were|has|had|have|shows?|showed|recorded|reached|grew|rose|fell|leads|stands|saw|"
+    r"increased|decreased|itself|by|among|it|its|there|they|the|this|probably|likely|of|being|having|according)\b",
+    re.IGNORECASE,
+)
+_BESIDE = re.compile(
+    r"\b(?:also|as\s+well|too|both|or|besides|while|whereas|although|though)\b|^\W*(?:and|&|/)\W", re.IGNORECASE
+)
+_NO_CLAIM = re.compile(r"\W*(?:no|not|never|neither|there\s+(?:is|are)\s+no)\b", re.IGNORECASE)
+_EXPLAINING_WORDS = 4
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The reader of one label. What is a label nobody can list: only the one that is right, and what is none.
+
+    Attributes:
+        gold: the label that is right.
+        forms: whether a plural and a place (`in the kitchen`) are the same label.
+    """
+
+    gold: str
+    forms: bool = False
+    open = True
+
+    @cached_property
+    def _key(self) -> str:
+        return text_key(self.gold)
+
+    def read(self, text: str) -> str | None:
+        """The label that is right, if a text is it."""
+        key = text_key(text)
+        if key == self._key:
+            return self.gold
+        if not self.forms:
+            key = text_key(_PLACE.sub("", text)) if text[:3].lower() in ("in ", "on ", "at ") else key
+            return self.gold if key == self._key else None
+        key = text_key(_PLACE.sub("", text))
+        return self.gold if same_word(key, self._key) else None
+
+    def mark(self, text: str, value: str) -> str:
+        """Names in a running text, what something is said to be, and any short thing beside the label."""
+        text = re.sub(rf"(?<!\w){re.escape(self.gold)}(?!\w)", SAME, text, flags=re.IGNORECASE)
+        if (
+            text[:2] != ". "
+            and not _PLAIN_TAIL.match(text)
+            and (text[:1] in "(,;/&|-–—" or len(text.split()) < _EXPLAINING_WORDS or not text[:1].isspace())
+        ):
+            return rival(text)
+        if _BESIDE.search(text) or any(
+            not _NEUTRAL.match(text[verb.end() :]) and not text[verb.end() :].startswith(SAME)
+            for verb in _IS.finditer(text)
+        ):
+            return rival(text)
+        return _CAPITAL.sub(OTHER, text)
+
+    def alien(self, claim: Claim) -> bool:
+        """Whether a claim names another label: what is no explanation, no superlative and no denial."""
+        text = claim.text.strip(" .,;:!")
+        if _NO_CLAIM.match(text):
+            return False
+        if claim.strength == SAID:
+            return not _NEUTRAL.match(text) or not re.match(
+                r"(?:it|its|the|this|that|these|there|they|an?)\b", claim.subject, re.IGNORECASE
+            )
+        return claim.strength > SAID or len(text.split()) < _EXPLAINING_WORDS
+
+    def glean(self, found: Claims) -> None:
+        """A label that nobody claims is not said."""
+
+
+def same_word(one: str, other: str) -> bool:
+    """Whether two keys are one word, in the singular or plural.
+
+    >>> same_word("boxes", "box"), same_word("berry", "berries"), same_word("glass", "glas"), same_word("bus", "bu")
+    (True, True, False, False)
+    """
+    short, long = sorted((one, other), key=len)
+    if short == long:
+        return True
+    if len(short) < 3 or not short[-1].isalpha():
+        return False
+    if short[-1] == "y" and short[-2] not in "aeiou":
+        return long == f"{short[:-1]}ies"
+    return long == (f"{short}es" if short.endswith(("s", "x", "z", "ch", "sh")) else f"{short}s")
