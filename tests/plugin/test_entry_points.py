@@ -128,7 +128,8 @@ def test_cpu_recipe_changes_nothing_of_the_algorithm_but_the_kl_term() -> None:
     for key in ("clip_ratio_low", "clip_ratio_high", "loss_agg_mode", "entropy_coeff", "ppo_epochs"):
         assert cpu.actor_rollout_ref.actor[key] == gpu.actor_rollout_ref.actor[key]
     assert gpu.actor_rollout_ref.actor.use_kl_loss and not cpu.actor_rollout_ref.actor.use_kl_loss
-    assert cpu.reward.reward_kwargs == gpu.reward.reward_kwargs
+    blocks = (OmegaConf.to_container(one.reward.reward_kwargs) for one in (cpu, gpu))  # as written: the model differs
+    assert next(blocks) == next(blocks)
 
 
 def test_wheel_holds_the_recipes_and_no_generic_name(tmp_path: Path) -> None:
