@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from mixed_r1_verl.rewards.mixed import MixedReward
 
 
+TINY = "examples/demo/tiny/assets/qwen2_5_vl"
+"""The model of the recipe `mixed_r1_cpu`, which a wheel does not hold."""
+
+
 class PreflightError(SystemExit):
     """Stops the driver with exit status 1 and one message. (Hydra turns a callback's `Exception` into a warning.)"""
 
@@ -62,8 +66,8 @@ def check(config: DictConfig) -> list[str]:
         except ConfigError as error:
             problems.append(f"{BLOCK}: {error}")
     problems += _check_judge(config, reward)
-    problems += _check_model(config, reward)
     problems += _check_data(config, reward)
+    problems += _check_model(config, reward)
     problems += rules.silent_failures(config, _cpus(config))
     if not problems and reward:
         try:
@@ -105,7 +109,8 @@ def _check_model(config: DictConfig, reward: "MixedReward | None") -> list[str]:
     if local.is_dir() and not (local / "config.json").is_file():
         return [f"actor_rollout_ref.model.path: no config.json in {path}"]
     if not local.is_dir() and (path.startswith(("/", ".", "~")) or path.count("/") != 1):
-        return [f"actor_rollout_ref.model.path: {path} is neither a directory nor a hub id"]
+        hint = "; that of mixed_r1_cpu lies in a checkout: start at its root, or name another" if path == TINY else ""
+        return [f"actor_rollout_ref.model.path: {path} is neither a directory nor a hub id{hint}"]
     try:
         model = PretrainedConfig.get_config_dict(str(local) if local.is_dir() else path)[0]
     except OSError as error:  # a hub that cannot be reached from here may be reachable from the workers

@@ -8,7 +8,7 @@ from hydra._internal.callbacks import Callbacks
 from omegaconf import OmegaConf
 
 from mixed_r1_verl.data.schema import Example, build_row, rows_to_table
-from mixed_r1_verl.plugin.preflight import Preflight, PreflightError, check
+from mixed_r1_verl.plugin.preflight import TINY, Preflight, PreflightError, check
 
 
 def write(path: Path, reward: str = "matching", truth: str | None = "yes") -> str:
@@ -49,6 +49,7 @@ def test_a_sound_run_starts(config) -> None:
         ("reward.reward_kwargs.mixed_r1.embedding_model", "/no/such/model", "embedding_model: "),
         ("reward.reward_kwargs.mixed_r1.iou.family", "llava", "iou.family: unknown model family 'llava'; known: qwen2"),
         ("actor_rollout_ref.model.path", "/no/such/model", "/no/such/model is neither a directory nor a hub id"),
+        ("actor_rollout_ref.model.path", TINY, "that of mixed_r1_cpu lies in a checkout: start at its root"),
         ("actor_rollout_ref.model.path", None, "model.path is empty"),
         (
             "reward.reward_kwargs.mixed_r1.task_balance",
@@ -64,7 +65,8 @@ def test_a_sound_run_starts(config) -> None:
         ("data.train_files", "/no/such.parquet", "/no/such.parquet does not exist"),
     ],
 )
-def test_one_clear_message(config, key: str, value: object, message: str) -> None:
+def test_one_clear_message(config, key: str, value: object, message: str, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)  # where nothing of a checkout is
     OmegaConf.update(config, key, value, force_add=True)
     (problem,) = check(config)
     assert message in problem
