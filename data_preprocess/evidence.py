@@ -13,6 +13,8 @@ from mixed_r1_verl.data import RowError
 from mixed_r1_verl.data.markup import LATEX, is_expression, is_lone_letter, mark_in
 from mixed_r1_verl.data.options import literal
 from mixed_r1_verl.rewards.answer.boxes import MAX_GOLD_BOXES, find_boxes
+from mixed_r1_verl.rewards.answer.numbers import parse_number
+from mixed_r1_verl.rewards.answer.types import guess_answer_type
 
 # Up to so many words are a label, from so many on a description; what is between may be either.
 LABEL_WORDS, DESCRIPTION_WORDS = 5, 8
@@ -21,7 +23,8 @@ BOX_KEYS = ("bbox_2d", "bbox", "box", "bounding_box", "Position", "position", "b
 BARE = "lists of four numbers"
 POLAR = ("yes", "no", "true", "false")
 
-_EXPRESSION = re.compile(r"\\[a-zA-Z]|[\^√π°²³]|\d\s*/\s*\d|\d[a-zA-Z]")
+_EXPRESSION = re.compile(r"\\[a-zA-Z]|[\^√π°²³]|\d\s*/\s*\d|[a-z\d]\s*=\s*[-\d]|\d[a-z]\s?[-+*]")
+_UNIT = re.compile(r"\d[a-zA-Z]")
 _NUMBER = re.compile(r"[-+−]?[$€£]?\d[\d,]*(?:\.\d+)?\s?%?")
 _SENTENCE_END = (".", "!", "?", "。", "！", "？")
 ANSWER_TAGS = ("answer", "conclusion")
@@ -43,6 +46,8 @@ _ASKS_PLACE = re.compile(
     r"point(?:s|ed)?|mark|click|describes?|refer\w*|element|object)\b|框|位置|坐标",
     re.IGNORECASE,
 )
+_BOX_MARK = re.compile(r"<box>|<bbox>|<\|box_start\|>|<\|det\|>|<loc_?\d")
+_LIST_OF_FOUR = re.compile(r"[\[(]\s{0,4}\d[\d.]{0,12}(?:\s{0,4},\s{0,4}\d[\d.]{0,12}){3}\s{0,4}[\])]")
 _NORM1000 = re.compile(r"<box>")
 _EITHER_FRAME = re.compile(r"<\|box_start\|>|<\|det\|>")
 _OTHER_ORDER = re.compile(r"[\"']box_2d[\"']|<loc_?\d|<patch_index")
@@ -211,6 +216,17 @@ def asks_for_boxes(question: str) -> bool:
     return _ASKS_PLACE.search(question) is not None
 
 
+def refuse_boxes_in(question: str) -> None:
+    """Refuses a question that speaks of a place by its box, whose frame depends on the model.
+
+    Raises:
+        RowError: `box_in_question`.
+    """
+    marked = _BOX_MARK.search(question) is not None
+    if marked or (asks_for_boxes(question) and _LIST_OF_FOUR.search(question) is not None):
+        raise RowError("question", "box_in_question", "the question holds a box, and its frame depends on the model")
+
+
 def infer(answer: str) -> tuple[str, str]:
     """The kind that fits an answer without options, and why.
 
@@ -234,9 +250,13 @@ def infer(answer: str) -> tuple[str, str]:
         return "matching", "a number"
     words = text.split()
     ended = text.endswith(_SENTENCE_END)
+    if guess_answer_type(text) == "date":
+        return "matching", "a date"
     if is_expression(text) or (LATEX.search(text) and len(words) <= LABEL_WORDS):
         return "math", "LaTeX"
-    if len(words) <= LABEL_WORDS and _EXPRESSION.search(text) and not (ended and len(words) > 2):
+    number = parse_number(text) if _UNIT.search(text) else None
+    measured = number is not None and number.quantity() is not None
+    if len(words) <= LABEL_WORDS and (measured or _EXPRESSION.search(text)) and not (ended and len(words) > 2):
         return "math", "a unit or an expression"
     listed = re.fullmatch(r"\[[^\[\]]*,[^\[\]]*\]", text)
     if listed:

@@ -40,7 +40,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from mixed_r1_verl.data_preprocess.chat import TURN_LISTS, Turn, exchanges, pictures, without_markers
+from mixed_r1_verl.data_preprocess.chat import IMAGES, TURN_LISTS, Turn, exchanges, pictures, without_markers
 from mixed_r1_verl.data_preprocess.reading import FIELDS, LAYOUTS, said, text_of
 
 from mixed_r1_verl.data import Converter, DataError, Example, RawFolder, Row, RowError, references_json
@@ -125,7 +125,10 @@ def convert(row: Row, told: Told) -> Example:
     if "error" in row.data:
         raise RowError(*row.data["error"])
     value, columns = _mapped(value, told)
-    if value.get("captions") is not None and not any(value.get(name) for name in (*FIELDS["question"], *TURN_LISTS)):
+    captions = value.get("captions") if value.get("captions") is not None else value.get("caption")
+    if isinstance(value.get("Question"), list) and len(value["Question"]) > 1:
+        raise RowError("Question", "needs_history", "the question is the last of several turns")
+    if isinstance(captions, list) and not any(value.get(name) for name in (*FIELDS["question"], *TURN_LISTS)):
         return _described(row, value)
     if any(value.get(key) for key in ("video", "videos", "audio", "audios")) or value.get("data_type") == "video":
         raise RowError("video", "media", "the record is about a video or sound, which no row can hold")
@@ -204,9 +207,11 @@ def _turn(value: dict[str, Any], number: int) -> tuple[Turn, int]:
     turn = turns[number]
     if not turn.question:
         raise RowError("question", "empty")
-    if not named:
-        return turn, len(turns) - 1
     markers = sum(one.markers for one in turns[: number + 1])
+    if not named and (turn.images or not markers):
+        if not turn.images and any(key in value for key in IMAGES):
+            raise RowError("image", "no_picture", "the column of pictures is empty")
+        return turn, len(turns) - 1
     if markers > len(named):
         detail = f"{markers} <image> markers for {len(named)} pictures; name their column with --column image=COLUMN"
         raise RowError("images", "markers", detail)
@@ -228,7 +233,8 @@ def _question(value: dict[str, Any]) -> str:
 
 
 def _described(row: Row, value: dict[str, Any]) -> Example:
-    captions = [one_line(text) for text in text_list(value, "captions")]
+    column = "captions" if value.get("captions") is not None else "caption"
+    captions = [one_line(text) for text in text_list(value, column)]
     if not captions:
         raise RowError("captions", "missing")
     return Example(

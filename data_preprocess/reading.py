@@ -17,12 +17,13 @@ from mixed_r1_verl.data_preprocess.evidence import (
     final_answer,
     infer,
     read_boxes,
+    refuse_boxes_in,
 )
 
 from mixed_r1_verl.data import RowError, references_json
 from mixed_r1_verl.data.converter import BoxFormat
 from mixed_r1_verl.data.fields import one_line, scalar_text, text_list
-from mixed_r1_verl.data.markup import mark_in
+from mixed_r1_verl.data.markup import is_lone_letter, mark_in
 from mixed_r1_verl.data.options import CHOICES, choice_letter, choices_of, literal, split_choices
 from mixed_r1_verl.data.raw import Told
 from mixed_r1_verl.rewards.kinds import KINDS
@@ -41,10 +42,17 @@ FIELDS = {
     "context": ("hint", "context", "passage"),
 }
 CAPTIONS = ("caption", "captions")
+# So many answers to one question are those of as many people, of whom most should agree.
+LEAST_PEOPLE = 4
 BOX_COLUMNS = ("bbox", "bboxes", "boxes", "box", "bounding_box", "bbox_2d")
 # Columns that tell a layout, and what is known of it then.
 LAYOUTS: tuple[tuple[str, frozenset[str], dict[str, str]], ...] = (
     ("ChartQA", frozenset(("query", "label")), {"reward": "chart"}),
+    (
+        "ChartQAPro",
+        frozenset(("Question", "Answer", "Question Type")),
+        {"question": "Question.0", "answer": "Answer.0", "reward": "chart"},
+    ),
     ("A-OKVQA", frozenset(("choices", "correct_choice_idx")), {"answer": "correct_choice_idx"}),
 )
 # What records call the kind of their answers (OneThinker and Video-R1: problem_type; verl: ability and data_source).
@@ -99,6 +107,7 @@ def said(value: dict[str, Any], turn: Turn, told: Told, columns: dict[str, str])
     context = next((text_of(value, key) for key in FIELDS["context"] if text_of(value, key)), "")
     if context.strip().lower() not in _NOT_CONTEXT and not question.startswith(context.strip()):
         question = f"{context.strip()}\n{question}"
+    refuse_boxes_in(question)
     objects = _objects(value, question, turn.answer)
     if objects:
         return _boxes_said(objects[0], objects[1], told, source or "ms-swift's objects", "xyxy")
@@ -118,9 +127,10 @@ def said(value: dict[str, Any], turn: Turn, told: Told, columns: dict[str, str])
     if not choices:
         choices, place = choices_of(extra)
     asked, listed = split_choices(question)
-    if listed and (not choices or list(listed) == list(choices)) and stated in ("", "matching"):
+    closed = stated in ("", "matching") or (isinstance(answer, str) and is_lone_letter(answer, ()))
+    if closed and listed and (not choices or list(listed) == list(choices)):
         question, choices, place = asked, choices or listed, place or "the question"
-    if choices and stated in ("", "matching"):
+    if closed and choices:
         return Said(
             question, "matching", f"options in {place}", _letter(answer, choices), choices, answer_type="choice"
         )
@@ -136,6 +146,8 @@ def said(value: dict[str, Any], turn: Turn, told: Told, columns: dict[str, str])
                 raise RowError("answer", "two_kinds", detail)
             unsure = own_column and column != "bbox_2d" and not isinstance(answer, str)
             return _boxes_said(question, found, told, source or found.how, "either" if unsure else "xyxy")
+    if not stated and isinstance(answer, str) and answer.startswith(("['", '["')):
+        answer = literal(answer) or answer  # MMMU writes the answers to an open question as a list
     if isinstance(answer, list | tuple):
         return _several(question, list(answer), stated, source, told)
     text = scalar_text({"answer": answer}, "answer")
@@ -222,24 +234,51 @@ def _boxes_said(question: str, boxes: Boxes, told: Told, how: str, box_format: s
 
 def _several(question: str, answers: list[Any], stated: str, source: str, told: Told) -> Said:
     """Several answers: one that most people gave, or references of a description."""
-    if answers and all(isinstance(one, dict) and isinstance(one.get("answer"), str) for one in answers):
-        answers = [one["answer"] for one in answers]  # VQA's form
-    texts = [text.strip() for text in text_list({"answer": answers}, "answer") if text.strip()]
-    if not texts:
-        raise RowError("answer", "missing", "the list of answers is empty")
-    counts = Counter(texts)
-    best, votes = counts.most_common(1)[0]
-    distinct = list(counts)
-    if stated == "open_ended" or (not stated and len(distinct) > 1 and votes == 1 and _are_sentences(distinct)):
+    texts = answer_texts(answers)
+    distinct = list(dict.fromkeys(texts))
+    if stated == "open_ended" or (not stated and 1 < len(distinct) == len(texts) and _are_sentences(distinct)):
         why = f"{source or 'sentences'}, {len(distinct)} references"
         return Said(question, "open_ended", why, references_json([one_line(text) for text in distinct]))
-    if len(distinct) > 1 and 2 * votes < len(texts) + 1:
-        detail = f"{len(distinct)} different answers, none given by most: {', '.join(distinct)[:80]}"
-        raise RowError("answer", "disagreement", f"{detail}; name one column with --column answer=COLUMN")
-    best, found_at = final_answer(best)
+    best, found_at = final_answer(majority(texts, spellings=bool(stated)))
     kind, why = _kind(best, stated, source, told)
     notes = ([found_at] if found_at else []) + (["the majority of answers"] if len(texts) > 1 else [])
     return Said(question, kind, ", ".join([why, *notes]), best)
+
+
+def answer_texts(answers: list[Any]) -> list[str]:
+    """The answers to one question, as texts or in VQA's form.
+
+    Raises:
+        RowError: `missing` or `not_text`.
+    """
+    if answers and all(isinstance(one, dict) and isinstance(one.get("answer"), str) for one in answers):
+        answers = [one["answer"] for one in answers]
+    texts = [text.strip() for text in text_list({"answer": answers}, "answer") if text.strip()]
+    if not texts:
+        raise RowError("answer", "missing", "the list of answers is empty")
+    return texts
+
+
+def majority(texts: list[str], *, spellings: bool = True) -> str:
+    """The answer that most people gave, whatever its case.
+
+    Args:
+        texts: their answers.
+        spellings: fewer than `LEAST_PEOPLE` are taken as spellings of one answer, of which the first counts.
+
+    Raises:
+        RowError: `disagreement`.
+
+    Example:
+        >>> majority(["Nokia", "nokia", "toshiba"]), majority(["$5", "5 dollars"])
+        ('Nokia', '$5')
+    """
+    counts = Counter(text.casefold() for text in texts)
+    most, votes = counts.most_common(1)[0]
+    if len(counts) > 1 and 2 * votes < len(texts) + 1 and not (spellings and len(texts) < LEAST_PEOPLE):
+        detail = f"{len(counts)} different answers, none given by most: {', '.join(counts)[:80]}"
+        raise RowError("answer", "disagreement", f"{detail}; name one column with --column answer=COLUMN")
+    return next(text for text in texts if text.casefold() == most)
 
 
 def _are_sentences(texts: Sequence[str]) -> bool:
@@ -248,7 +287,7 @@ def _are_sentences(texts: Sequence[str]) -> bool:
 
 def _objects(value: dict[str, Any], question: str, answer: str) -> tuple[str, Boxes] | None:
     """Question and boxes of ms-swift's `objects`, put in the places that the texts keep for them."""
-    if "<bbox>" not in answer and "<bbox>" not in question and "<ref-object>" not in question:
+    if "<bbox>" not in answer and "<ref-object>" not in question:
         return None
     found = literal(value["objects"]) if isinstance(value.get("objects"), str) else value.get("objects")
     if isinstance(found, list) and all(isinstance(one, dict) for one in found):  # the form of ms-swift 2
@@ -258,8 +297,6 @@ def _objects(value: dict[str, Any], question: str, answer: str) -> tuple[str, Bo
     if not isinstance(found, dict) or not isinstance(found.get("bbox"), list):
         raise RowError("objects", "missing", "no objects.bbox fills the places <bbox> and <ref-object>")
     refs, boxes = iter(found.get("ref") or ()), iter(found["bbox"])
-    if "<bbox>" in question:
-        raise RowError("question", "box_in_question", "the question holds boxes, whose frame depends on the model")
     if any(found.get("image_id") or ()):
         raise RowError("objects", "other_picture", "boxes of a picture that is not the first")
     used_boxes, names = [], []

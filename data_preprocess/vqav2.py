@@ -1,4 +1,4 @@
-"""VQAv2: the yes/no questions on COCO photographs.
+"""VQAv2: questions on COCO photographs; `vqav2` has all of them, `vqav2_yes_no` those with yes or no.
 
 Source: https://visualqa.org/download.html. Licence: CC BY 4.0 (annotations); pictures are COCO 2014's. The layout and
 the row are taken from the public description; no raw sample was at hand.
@@ -16,11 +16,12 @@ Raw row (members of the lists `questions` and `annotations`, joined by `question
      "answers": [{"answer": "yes", "answer_confidence": "yes", "answer_id": 1}, …]}
 
 What each field becomes: `question` the question; `multiple_choice_answer`, what most of ten people said, the ground
-truth of the matching reward; `question_id` the id. Questions whose answer is not yes or no are rejected, and those on
-which fewer than seven of ten agree, for nobody could learn them.
+truth of the matching reward; `question_id` the id. `vqav2_yes_no` rejects questions whose answer is not yes or no; both
+reject those on which fewer than seven of ten agree, for nobody could learn them.
 """
 
 from collections.abc import Iterator
+from functools import partial
 
 from mixed_r1_verl.data import Converter, Example, RawFolder, Row, RowError
 from mixed_r1_verl.data.fields import record, scalar_text, text_field, yes_no
@@ -44,10 +45,11 @@ def rows(raw: RawFolder, split: str) -> Iterator[Row]:
         yield Row(where, {"record": value, "image": image, "answer": answer, "agree": agree, "people": people})
 
 
-def convert(row: Row) -> Example:
+def convert(row: Row, *, polar: bool = False) -> Example:
     value = record(row.data["record"])
     scalar_text(value, "image_id")
-    answer, agree, people = yes_no(row.data, "answer"), row.data["agree"], row.data["people"]
+    answer = yes_no(row.data, "answer") if polar else text_field(row.data, "answer")
+    agree, people = row.data["agree"], row.data["people"]
     if agree < LEAST_AGREEMENT * people:
         raise RowError("answers", "disagreement", f"{agree} of {people} people agree")
     return Example(
@@ -55,17 +57,17 @@ def convert(row: Row) -> Example:
         question=text_field(value, "question"),
         reward="matching",
         answer=answer,
+        answer_type="yes_no" if answer in ("yes", "no") else "",
         images=(row.data["image"],),
     )
 
 
-CONVERTERS = (
-    Converter(
-        "vqav2_yes_no",
-        rows,
-        convert,
-        ("train2014", "val2014"),
-        "CC BY 4.0 (annotations)",
-        "https://visualqa.org/download.html",
-    ),
+_vqav2 = partial(
+    Converter,
+    rows=rows,
+    splits=("train2014", "val2014"),
+    licence="CC BY 4.0 (annotations)",
+    source="https://visualqa.org/download.html",
 )
+
+CONVERTERS = (_vqav2("vqav2", convert=convert), _vqav2("vqav2_yes_no", convert=partial(convert, polar=True)))

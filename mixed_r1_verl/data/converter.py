@@ -14,8 +14,8 @@ from typing import Literal
 from mixed_r1_verl.core.config import suggestion
 from mixed_r1_verl.core.rows import DataError
 from mixed_r1_verl.data.raw import RawFolder, Row, Told
+from mixed_r1_verl.rewards.answer.types import ANSWER_TYPES
 
-ANSWER_TYPES = ("choice", "yes_no", "number", "year", "date", "label", "list", "set", "expression")
 BoxFormat = Literal["xyxy", "xywh", "either"]
 
 

@@ -25,7 +25,7 @@ _STANDARD = ResponseFormat()
 
 # What verl reads as a place for media, and the tags of the reply. Written by a dataset's author into a question they
 # would shift images to the wrong place or show the model a reply that is not one.
-_RESERVED_TAG = re.compile(r"<(/?)\s{0,4}(image|video|audio|think|answer)(\d{0,3})\s{0,4}>", re.IGNORECASE)
+_RESERVED_TAG = re.compile(r"<(/?)\s{0,4}(image|video|audio|think|answer)\s?(\d{0,3})\s{0,4}>", re.IGNORECASE)
 # Special tokens of the model families (<|im_end|>, <|vision_start|>): chat templates do not escape them either.
 _SPECIAL_TOKEN = re.compile(r"<\|([^<>|\s]{1,40})\|>")
 

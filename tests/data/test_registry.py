@@ -17,6 +17,18 @@ PAGE = Path(__file__).parent.parent.parent / "docs" / "data.md"
 NAMED = set(
     [
         "ai2d",
+        "vsr",
+        "vqav2",
+        "visual_genome",
+        "textvqa",
+        "tallyqa",
+        "stvqa",
+        "mathverse",
+        "infovqa",
+        "grefcoco",
+        "gqa",
+        "docvqa",
+        "coco_labels",
         "aokvqa",
         "bccd",
         "chart_to_text",

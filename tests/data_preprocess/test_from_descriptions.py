@@ -2,11 +2,12 @@
 
 import pytest
 from described_datasets import CASES, Case, write_folder
+from described_flat import FLAT_CASES
 
 from mixed_r1_verl.data.check import check_files
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.converter)
+@pytest.mark.parametrize("case", [*CASES, *FLAT_CASES], ids=lambda case: case.converter)
 def test_rows_and_rejects(tmp_path, convert, picture, case: Case):
     folder = tmp_path / "raw"
     write_folder(folder, case.files, picture)
