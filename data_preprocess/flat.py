@@ -4,7 +4,7 @@ TextVQA (https://textvqa.org, CC BY 4.0), ST-VQA, DocVQA and InfographicVQA (htt
 TallyQA (https://github.com/manoja328/TallyQA_dataset, Apache-2.0), VSR (https://github.com/cambridgeltl/
 visual-spatial-reasoning, Apache-2.0), MathVerse (https://mathverse-cuhk.github.io, MIT; an evaluation set: keep it out
 of training) and Visual Genome's region descriptions (https://homes.cs.washington.edu/~ranjay/visualgenome, CC BY 4.0).
-The layouts and the rows are taken from the public descriptions; no raw sample was at hand.
+Licences: as said. The layouts and the rows are taken from the public descriptions; no raw sample was at hand.
 
 Raw layout (pictures may lie elsewhere: name that folder with `--image-root`; the file may be named as --input):
 
