@@ -18,7 +18,8 @@ Then the attacks of `mixed_r1_verl.audit.attacks` are paid. An attack **pays** w
 
 A *fitted* attack is the likeliest text for such data, or its most frequent words. Similarity of texts cannot but pay
 something for them, as equality does for the commonest letter; it pays when it comes half the way from unrelated to
-honest.
+honest. So does *found_by_search*, the text that an optimiser (`mixed_r1_verl.audit.search`) builds on one half of the
+rows from their words; it is paid on the other half.
 A *padded* attack is the honest answer made worse; it pays when it loses less than a quarter of the way from honest down
 to unrelated. For `format`, honest is a well-formed response, unrelated a bare answer, and any mean above 0 pays.
 
@@ -27,6 +28,7 @@ is not audited, and the audit fails for it: a gate must not pass what it has not
 """
 
 import random
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -35,6 +37,7 @@ from typing import Any
 
 from mixed_r1_verl.audit.attacks import FORMAT_ATTACKS, attacks_on
 from mixed_r1_verl.audit.cases import Case, frequent_words, partners_of, readable_cases
+from mixed_r1_verl.audit.search import search_text
 from mixed_r1_verl.core.rows import DataError, DataRow, Reject, read_rows
 from mixed_r1_verl.rewards.cheats import Cheat, reply
 from mixed_r1_verl.rewards.config import MixedRewardConfig
@@ -47,6 +50,8 @@ QUARTER, HALF = 0.25, 0.5
 CLOSED_MARGIN = 0.02
 LEAST_CONTRAST = 0.05
 CONSTANTS_TRIED = 12
+# The optimiser tries so many texts, and no longer than this.
+SEARCH_STEPS, SEARCH_SECONDS = 150, 20.0
 
 
 @dataclass(frozen=True)
@@ -248,7 +253,27 @@ def _audit_kind(
         mean = _mean([acc(case, attack.respond(target)) for case, target in zip(cases, targets, strict=True)])
         bar = attack_bar(kind.answers, attack.sort, honest, unrelated, constant)
         results.append(AttackResult(attack.name, attack.sort, mean, bar, mean > bar + 1e-9))
+    if kind.answers == "text" and len(cases) > 3:
+        mean = _mean_of_searched(cases, acc)
+        bar = attack_bar(kind.answers, "fitted", honest, unrelated, constant)
+        results.append(AttackResult("found_by_search", "fitted", mean, bar, mean > bar + 1e-9))
     return audited("", results)
+
+
+def _mean_of_searched(cases: Sequence[Case], acc: Callable[[Case, str], float]) -> float:
+    """What the text pays on one half of the rows that the optimiser found with the other half and its words."""
+    seen, unseen = cases[::2], cases[1::2]
+    counts = Counter(word for case in seen for word in set(re.findall(r"\w+", case.honest.lower())))
+    words = [word for word, _ in counts.most_common() if len(word) > 2]
+    text = search_text(
+        len(seen),
+        lambda row, text: acc(seen[row], reply(text)),
+        words or ["thing"],
+        seed=len(cases),
+        seconds=SEARCH_SECONDS,
+        steps=SEARCH_STEPS,
+    )
+    return _mean([acc(case, reply(text)) for case in unseen])
 
 
 def _audit_format(cases: Sequence[Case], reward: MixedReward) -> KindAudit:

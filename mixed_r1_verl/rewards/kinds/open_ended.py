@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from mixed_r1_verl.core.config import ConfigError, Interval, check_bounds
 from mixed_r1_verl.rewards.cheats import STOP_WORDS, say
 from mixed_r1_verl.rewards.kind import Gold, RewardKind, Scoring, letter_or
-from mixed_r1_verl.rewards.similarity.words import split_words
+from mixed_r1_verl.rewards.similarity.words import beyond_question, split_words, values_in
 from mixed_r1_verl.rewards.verdict import GroundTruthError, Verdict
 
 # The table and the similarities bring numpy, SciPy and tokenizers, which a run without open-ended rows does not need.
@@ -31,6 +31,10 @@ __all__ = [
 
 # Words' worth of text in which a reference must show its first word.
 REFERENCE_PROBE = 64
+# A reference of at most so many words whose question asks for a number, a colour, or yes or no, decides by it:
+# the right value earns this share at least, any other this share of its similarity at most.
+SHORT_REFERENCE = 20
+RIGHT_VALUE, WRONG_VALUE = 0.5, 0.2
 
 
 @dataclass(frozen=True)
@@ -99,11 +103,13 @@ class TextGold(Gold):
         options: which similarity, and how several references combine.
         load_table: gives the embeddings of tokens and words.
         references: at least one, each with a word in it.
+        question: of the row; what its own words match is not paid, and the value that it asks for decides.
     """
 
     options: OpenEndedConfig
     load_table: "Callable[[], EmbeddingTable]"
     references: tuple[str, ...]
+    question: str = ""
 
     @property
     def honest(self) -> str:  # type: ignore[override]
@@ -111,16 +117,35 @@ class TextGold(Gold):
 
     def score(self, answer: str) -> Verdict:
         """The similarity, cut to [0, 1]; an answer without a word scores 0."""
-        similarity, table = similarity_of(self.options), self.load_table()
         if not answer.strip():
             return Verdict(0.0, "", "empty")
-        scores = [similarity(answer, reference, table, self.options.max_tokens) for reference in self.references]
+        scores = [self._similarity(answer, reference) for reference in self.references]
         combined = max(scores) if self.options.references == "max" else sum(scores) / len(scores)
         return Verdict(min(1.0, max(0.0, combined)), answer.strip())
 
+    def _similarity(self, answer: str, reference: str) -> float:
+        table, limit = self.load_table(), self.options.max_tokens
+        similarity, question = similarity_of(self.options), self.question
+        if not question or self.options.variant != "robust":
+            return similarity(answer, reference, table, limit)
+        new = beyond_question(reference, question, limit)
+        if new:
+            score = similarity(beyond_question(answer, question, limit), new, table, limit)
+        else:
+            score = similarity(answer, reference, table, limit)
+        right, given = (values_in(question, text, limit) for text in (reference, answer))
+        if not right or len(split_words(reference, SHORT_REFERENCE + 1)) > SHORT_REFERENCE:
+            return score
+        return RIGHT_VALUE + (1 - RIGHT_VALUE) * score if given == right else WRONG_VALUE * score
+
 
 def open_ended_reward(
-    answer: str, ground_truth: str, *, table: "EmbeddingTable", config: OpenEndedConfig = DEFAULT_CONFIG
+    answer: str,
+    ground_truth: str,
+    *,
+    table: "EmbeddingTable",
+    config: OpenEndedConfig = DEFAULT_CONFIG,
+    question: str = "",
 ) -> Verdict:
     """Scores a free text against one or several reference texts.
 
@@ -129,6 +154,7 @@ def open_ended_reward(
         ground_truth: the reference, or a JSON list of references.
         table: embeddings of tokens and words.
         config: which similarity, and how several references combine.
+        question: the question, whose own words are not paid.
 
     Returns:
         A verdict with `acc` in [0, 1], always finite; an answer without a word scores 0.
@@ -144,7 +170,7 @@ def open_ended_reward(
     >>> round(open_ended_reward("The dog is running through snow.", "A dog runs in the snow.", table=table).acc, 2)
     0.95
     """
-    return TextGold(config, lambda: table, parse_ground_truth(ground_truth)).score(answer)
+    return TextGold(config, lambda: table, parse_ground_truth(ground_truth), question).score(answer)
 
 
 def parse_ground_truth(ground_truth: str) -> tuple[str, ...]:
@@ -196,7 +222,8 @@ def similarity_of(config: OpenEndedConfig) -> "Similarity":
 
 
 def _parse(ground_truth: str, extra_info: Mapping[str, Any], scoring: Scoring) -> TextGold:
-    return TextGold(scoring.options, scoring.load_table, parse_ground_truth(ground_truth))
+    question = str(extra_info.get("question") or "")
+    return TextGold(scoring.options, scoring.load_table, parse_ground_truth(ground_truth), question)
 
 
 def _prepare(scoring: Scoring) -> None:
@@ -271,6 +298,7 @@ KIND = RewardKind(
     "open_ended",
     _parse,
     partial(letter_or, "Answer with a description."),
+    columns=("question",),
     config=OpenEndedConfig,
     answers="text",
     cheats=_CHEATS,

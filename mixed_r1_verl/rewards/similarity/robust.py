@@ -7,6 +7,7 @@ import operator
 import threading
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -54,8 +55,8 @@ LEAST_RHYTHM = 0.25
 CAPTION_CONTENT = 32
 # Around the score of a generic caption the reward bends over this width, so that it never falls below 0.
 BEND = 0.05
-# Bytes of word vectors that a process keeps at hand.
-REMEMBERED_BYTES = 32 << 20
+# References, and bytes of word vectors, that a process keeps at hand.
+REMEMBERED_REFERENCES, REMEMBERED_BYTES = 8, 32 << 20
 
 
 class WordFeatures(NamedTuple):
@@ -99,9 +100,9 @@ def robust(answer: str, reference: str, table: "EmbeddingTable", limit: int) -> 
     P = sum_a w_a k_a m_a / sum_a w_a n_a, and R likewise over the reference. Their power mean leans to the smaller of
     the two. It is lowered where neighbouring words of content are not matched by neighbours in the same order
     (`_order_factor`), and where grammar and content do not alternate (`_rhythm_factor`). Last, what generic captions
-    would earn is taken off (`_beyond_generic`). A text scores 1 against itself.
+    would earn is taken off (`beyond_generic`). A text scores 1 against itself.
     """
-    ours, theirs = _read(answer, table, limit), _read(reference, table, limit)
+    ours, theirs = _read(answer, table, limit), _read_reference(reference, table, limit)
     if ours is None or theirs is None:
         return 0.0
     similarity = word_similarity(ours.features, theirs.features)
@@ -116,7 +117,7 @@ def robust(answer: str, reference: str, table: "EmbeddingTable", limit: int) -> 
     if precision <= EPSILON or recall <= EPSILON:
         return 0.0
     matched = _leaning_mean(precision, recall) * _order_factor(similarity, ours, theirs) * _rhythm_factor(ours, theirs)
-    return _beyond_generic(matched, (_generic_share(ours, theirs) + _generic_share(theirs, ours)) / 2)
+    return beyond_generic(matched, (_generic_share(ours, theirs) + _generic_share(theirs, ours)) / 2)
 
 
 class _Side(NamedTuple):
@@ -163,6 +164,10 @@ def _read(text: str, table: "EmbeddingTable", limit: int) -> _Side | None:
         np.array(content, np.intp),
         sum(map(operator.ne, is_grammar, is_grammar[1:])) / max(1, len(words) - 1),
     )
+
+
+# The responses of one prompt share their reference.
+_read_reference = lru_cache(REMEMBERED_REFERENCES)(_read)
 
 
 def _matched_share(similarity: np.ndarray, side: _Side, other: _Side) -> float:
@@ -224,13 +229,13 @@ def _generic_share(side: _Side, other: _Side) -> float:
     return float(side.mass @ share / side.mass.sum())
 
 
-def _beyond_generic(matched: float, generic: float) -> float:
+def beyond_generic(matched: float, generic: float) -> float:
     """The share `x = (matched - generic) / (1 - generic)`, bent so that it stays above 0; increasing in `matched`.
 
     `generic` is what a caption of any picture would match of the two texts: most of "a man in a shirt", little of "a
     beekeeper". Without it a typical text earns from every reference.
 
-    >>> [round(_beyond_generic(matched, 0.2), 2) for matched in (0.0, 0.1, 0.2, 0.4, 1.0)]
+    >>> [round(beyond_generic(matched, 0.2), 2) for matched in (0.0, 0.1, 0.2, 0.4, 1.0)]
     [0.0, 0.0, 0.02, 0.25, 1.0]
     """
 

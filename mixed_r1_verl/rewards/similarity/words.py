@@ -8,6 +8,8 @@ languages are in none of them and are judged by the embedding table alone.
 import json
 import re
 import unicodedata
+from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 # A word longer than this is no word; what exceeds it is dropped.
@@ -63,7 +65,7 @@ COLOUR_OF, SEX_OF = _numbered("colours"), _numbered("sexes")
 NUMBER_OF = {word: str(number + 1) for word, number in _numbered("numbers").items()}
 # What captions of photographs say most: a text earns only what it matches beyond these.
 GENERIC_CAPTIONS = tuple(_ENGLISH["captions"])
-_DENIALS = _listed("denial")
+_DENIALS, _POLAR = _listed("denial"), _listed("polar")
 # Words that do not name the subject of a caption, though they may come first.
 ATTRIBUTES = _listed("qualifier", "appearance") | COLOUR_OF.keys() | NUMBER_OF.keys() | NEGATIONS
 
@@ -121,8 +123,8 @@ def exclusive_groups(word: str) -> tuple[int, int, int]:
 def modes(words: list[str]) -> list[int]:
     """How each word is meant: `ASSERTED`, `NEGATED` or `OPEN` (one of several that "or" leaves to choose from).
 
-    A negation reaches over the next three words of content; one that opens a text or denies its truth ("it is not true
-    that", "there is no") over all that follows.
+    A negation reaches over the next three words of content; one before any content ("there is no") or that denies the
+    truth ("it is not true that") over all that follows.
 
     >>> modes("a man without a hat or cap".split())
     [0, 0, 0, 0, 2, 0, 2]
@@ -136,7 +138,7 @@ def modes(words: list[str]) -> list[int]:
     for place, word in enumerate(words):
         if word in NEGATIONS:
             after = [later for later in content if later > place]
-            whole = place < NEGATION_SCOPE or (after and words[after[0]] in _DENIALS)
+            whole = len(after) == len(content) or (after and words[after[0]] in _DENIALS)
             for later in after if whole else after[:NEGATION_SCOPE]:
                 found[later] = NEGATED
     for place, word in enumerate(words):
@@ -146,6 +148,44 @@ def modes(words: list[str]) -> list[int]:
     return found
 
 
+def values_in(question: str, text: str, limit: int) -> frozenset[str] | None:
+    """What a text answers where the question asks for a number, a colour, or yes or no; None where it asks for none.
+
+    Numbers of the question itself, what is negated and what "or" leaves open do not count.
+
+    >>> sorted(values_in("How many dogs are there?", "There are two dogs.", 9))
+    ['2']
+    >>> sorted(values_in("Is it dark?", "No, it is not dark.", 9)), values_in("What is it?", "A dog.", 9)
+    (['no'], None)
+    """
+    asked = split_words(question, limit)
+    words = split_words(text, limit)
+    if {"color", "colour"} & set(asked):
+        return frozenset(str(COLOUR_OF[word]) for word, mode in _meant(words) if mode == ASSERTED and word in COLOUR_OF)
+    if "many" in asked or "number" in asked:
+        numbers = {NUMBER_OF.get(word, word) for word, mode in _meant(words) if mode == ASSERTED}
+        return frozenset(n for n in numbers - {NUMBER_OF.get(word, word) for word in asked} if n[:1].isdigit())
+    if asked and asked[0] in _POLAR:
+        return frozenset(words[:3]) & {"yes", "no"}
+    return None
+
+
+def beyond_question(text: str, question: str, limit: int) -> str:
+    """The words of a text without the content that the question names itself; empty when no content is left.
+
+    >>> beyond_question("The man in red is riding a horse.", "What is the man in red doing?", 99)
+    'the in is riding a horse'
+    """
+    known = {stem(word) for word in split_words(question, limit) if word not in FUNCTION_WORDS}
+    words = [word for word in split_words(text, limit) if word in FUNCTION_WORDS or stem(word) not in known]
+    return "" if FUNCTION_WORDS.issuperset(words) else " ".join(words)
+
+
+def _meant(words: list[str]) -> Iterator[tuple[str, int]]:
+    return zip(words, modes(words), strict=True)
+
+
+@lru_cache(8_192)
 def stem(word: str) -> str:
     """A word without its English endings, by Snowball's English stemmer (Porter 2), which errs on buses only; a number
     in digits; a negation as *not*.

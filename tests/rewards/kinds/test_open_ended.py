@@ -102,6 +102,49 @@ def test_unknown_variant_is_named() -> None:
         open_ended_reward("A dog.", "A dog.", table=TABLE, config=OpenEndedConfig(variant="bmsa"))
 
 
+# --- rows with a question
+
+TWO = ("How many people are in the picture?", "There are two people in the picture.")
+RED = ("What colour is the car?", "The car is red.")
+HAT = ("Is the man wearing a hat?", "Yes, the man is wearing a hat.")
+
+
+@pytest.mark.parametrize(
+    ("row", "right", "wrong"),
+    [
+        (
+            TWO,
+            ("Two.", "2 people", "There are two people."),
+            ("There are five people in the picture.", "2 or 3", "1 2 3"),
+        ),
+        (RED, ("Red.", "It is red."), ("The car is blue.", "The car is red and blue.", "Which colour?")),
+        (HAT, ("Yes.", "Yes, a hat."), ("No.", "No, the man is wearing a hat.", "yes no", "The man has a hat.")),
+    ],
+)
+def test_the_value_that_is_asked_for_decides(
+    row: tuple[str, str], right: tuple[str, ...], wrong: tuple[str, ...]
+) -> None:
+    question, truth = row
+
+    def acc(answer: str) -> float:
+        return open_ended_reward(answer, truth, table=TABLE, question=question).acc
+
+    assert min(map(acc, right)) >= 0.5
+    assert max(map(acc, (question, *wrong))) <= 0.2
+
+
+def test_the_words_of_the_question_are_not_paid() -> None:
+    question, truth = "What is the man in the red shirt doing?", "The man in the red shirt is riding a horse."
+    echo = open_ended_reward(question, truth, table=TABLE).acc
+    known = open_ended_reward(question, truth, table=TABLE, question=question).acc
+    assert known < 0.1 < echo
+    assert open_ended_reward("Riding a horse.", truth, table=TABLE, question=question).acc > known + 0.2
+    assert open_ended_reward(truth, truth, table=TABLE, question=question).acc == pytest.approx(1, abs=1e-5)
+    # Plain BMAS is kept as the paper has it.
+    plain = OpenEndedConfig(variant="bmas")
+    assert open_ended_reward(question, truth, table=TABLE, question=question, config=plain).acc > 0.5
+
+
 # --- anything at all
 
 ANYTHING = st.one_of(

@@ -1,11 +1,13 @@
 """The default: a text and itself, answers that never saw the picture, spoilt answers, generic captions."""
 
+from itertools import pairwise
+
 import pytest
 from described_pictures import HONEST, LIMIT, PICTURES, TABLE, UNRELATED, mean_score, with_references
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mixed_r1_verl.rewards.similarity.robust import _beyond_generic, robust
+from mixed_r1_verl.rewards.similarity.robust import beyond_generic, robust
 from mixed_r1_verl.rewards.similarity.table import EmbeddingTable
 from mixed_r1_verl.rewards.similarity.variants import VARIANTS
 from mixed_r1_verl.rewards.similarity.words import FUNCTION_WORDS, GENERIC_CAPTIONS, split_words
@@ -88,6 +90,45 @@ def test_contradictions_cost(better: str, worse: str) -> None:
     assert robust(better, reference, TABLE, LIMIT) > robust(worse, reference, TABLE, LIMIT)
 
 
+ONE_POINT = {
+    "roles": ("A man rides a horse on the beach.", "A horse rides a man on the beach."),
+    "whose colour": ("A white dog beside a brown horse.", "A brown dog beside a white horse."),
+    "colour": ("A red car on a road.", "A yellow car on a road."),
+    "number": ("Two dogs on a sofa.", "Three dogs on a sofa."),
+    "number in digits": ("2 dogs on a sofa.", "3 dogs on a sofa."),
+    "sex": ("A woman holds an umbrella.", "A man holds an umbrella."),
+    "negation": ("A boy with a hat in a park.", "A boy without a hat in a park."),
+    "denial": ("A boy with a hat in a park.", "It is not true that a boy with a hat is in a park."),
+    "hedge": ("A boy with a hat in a park.", "A boy or a girl with a hat in a park."),
+    "hedged colour": ("A red car on a road.", "A red or a blue car on a road."),
+    "shuffled": ("A small boat drifts past an old lighthouse.", "Lighthouse old past boat a an small drifts."),
+}
+
+
+@pytest.mark.parametrize("point", list(ONE_POINT))
+def test_one_point_that_is_wrong_costs(point: str) -> None:
+    right, wrong = ONE_POINT[point]
+    references = {
+        "number in digits": "Two brown dogs lie on a sofa.",
+        "whose colour": "There is a white dog next to a brown horse.",
+    }
+    reference = references.get(point, right.replace("A ", "There is a ", 1).replace("There is a Two", "Two"))
+    assert robust(wrong, reference, TABLE, LIMIT) < robust(right, reference, TABLE, LIMIT) - 0.02
+
+
+@given(st.permutations("boat drifts past old lighthouse while seven gulls circle above calm harbour".split()))
+def test_no_order_pays_more_than_the_right_one(words: list[str]) -> None:
+    reference = "boat drifts past old lighthouse while seven gulls circle above calm harbour"
+    assert robust(" ".join(words), reference, TABLE, LIMIT) <= robust(reference, reference, TABLE, LIMIT) + 1e-6
+
+
+def test_a_list_has_no_cliff() -> None:
+    reference = "A brown dog runs across a grassy field with a red ball in its mouth while two children watch."
+    words = keywords(reference).split()
+    ways = [robust(" ".join(words[:count]), reference, TABLE, LIMIT) for count in range(2, len(words))]
+    assert all(after > before - 0.1 for before, after in pairwise(ways))
+
+
 def test_a_number_must_be_the_same_number() -> None:
     reference = "The share rose to 45% in 2014."
     same = robust("It rose to 45% in 2014.", reference, TABLE, LIMIT)
@@ -115,21 +156,21 @@ def test_what_lies_beyond_the_limit_costs() -> None:
 
 
 @given(matched=SHARE, generic=SHARE)
-def test_the_share_beyond_generic_is_in_range_and_fixed_at_both_ends(matched: float, generic: float) -> None:
-    assert 0 <= _beyond_generic(matched, generic) <= 1 + 1e-9
-    assert _beyond_generic(0.0, generic) == pytest.approx(0, abs=1e-9)
-    assert _beyond_generic(1.0, generic) == pytest.approx(1)
+def test_the_sharebeyond_generic_is_in_range_and_fixed_at_both_ends(matched: float, generic: float) -> None:
+    assert 0 <= beyond_generic(matched, generic) <= 1 + 1e-9
+    assert beyond_generic(0.0, generic) == pytest.approx(0, abs=1e-9)
+    assert beyond_generic(1.0, generic) == pytest.approx(1)
 
 
 @given(one=SHARE, other=SHARE, generic=SHARE)
 def test_more_matched_is_never_paid_less(one: float, other: float, generic: float) -> None:
     low, high = sorted((one, other))
-    assert _beyond_generic(low, generic) <= _beyond_generic(high, generic) + 1e-9
+    assert beyond_generic(low, generic) <= beyond_generic(high, generic) + 1e-9
 
 
 @given(matched=SHARE)
 def test_nothing_is_taken_off_by_much_where_nothing_is_generic(matched: float) -> None:
-    assert _beyond_generic(matched, 0.0) == pytest.approx(matched, abs=0.03)
+    assert beyond_generic(matched, 0.0) == pytest.approx(matched, abs=0.03)
 
 
 def test_words_of_generic_captions_are_generic_and_others_are_not() -> None:

@@ -1,8 +1,8 @@
-"""Words: stems."""
+"""Words: stems, what is negated or left open, what a question asks for."""
 
 import pytest
 
-from mixed_r1_verl.rewards.similarity.words import stem
+from mixed_r1_verl.rewards.similarity.words import NEGATED, OPEN, modes, stem, values_in
 
 APART = """
     hammer ham, corner corn, number numb, summer sum, letter let, dinner din, banner ban, butter but, better bet,
@@ -44,3 +44,42 @@ def test_forms_of_one_word_have_one_stem(one: str, other: str) -> None:
 @pytest.mark.parametrize("word", ["狗", "собака", "2.5", "x" * 64, "'", "\ud800", ""])
 def test_any_word_has_a_stem(word: str) -> None:
     assert isinstance(stem(word), str)
+
+
+@pytest.mark.parametrize(
+    ("text", "negated", "left_open"),
+    [
+        ("a man without a hat walks on a long beach", "hat walks long", ""),
+        ("there is no dog on the green grass near a river", "dog green grass river", ""),
+        ("a dog that is not running after a big red ball", "running big red", ""),
+        ("the picture is certainly not true to the man with a hat", "true man hat", ""),
+        ("a red or blue car", "", "red blue"),
+        ("no cat or dog", "", "cat dog"),
+        ("a brown dog", "", ""),
+    ],
+)
+def test_what_is_negated_or_left_open(text: str, negated: str, left_open: str) -> None:
+    words = text.split()
+    found = modes(words)
+    assert [word for word, mode in zip(words, found, strict=True) if mode == NEGATED] == negated.split()
+    assert [word for word, mode in zip(words, found, strict=True) if mode == OPEN] == left_open.split()
+
+
+@pytest.mark.parametrize(
+    ("question", "text", "values"),
+    [
+        ("How many dogs are there?", "There are three dogs and 1 cat.", {"3", "1"}),
+        ("How many of the 4 dogs run?", "Two of the four.", {"2"}),
+        ("How many dogs are there?", "two or three", set()),
+        ("How many dogs are there?", "not two", set()),
+        ("What color is it?", "It is grey.", {"7"}),
+        ("What colour is it?", "silver", {"7"}),
+        ("Is there a dog?", "Yes, there is.", {"yes"}),
+        ("Is there a dog?", "yes no", {"yes", "no"}),
+        ("Is there a dog?", "There is a dog.", set()),
+        ("What is there?", "Two dogs.", None),
+        ("", "Two dogs.", None),
+    ],
+)
+def test_values_that_a_question_asks_for(question: str, text: str, values: set[str] | None) -> None:
+    assert values_in(question, text, 64) == (None if values is None else frozenset(values))
