@@ -255,7 +255,7 @@ def infer(answer: str) -> tuple[str, str]:
     if is_expression(text) or (LATEX.search(text) and len(words) <= LABEL_WORDS):
         return "math", "LaTeX"
     number = parse_number(text) if _UNIT.search(text) else None
-    measured = number is not None and number.quantity() is not None
+    measured = number is not None and number.measure is not None
     if len(words) <= LABEL_WORDS and (measured or _EXPRESSION.search(text)) and not (ended and len(words) > 2):
         return "math", "a unit or an expression"
     listed = re.fullmatch(r"\[[^\[\]]*,[^\[\]]*\]", text)

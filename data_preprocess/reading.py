@@ -44,7 +44,7 @@ FIELDS = {
 CAPTIONS = ("caption", "captions")
 # So many answers to one question are those of as many people, of whom most should agree.
 LEAST_PEOPLE = 4
-BOX_COLUMNS = ("bbox", "bboxes", "boxes", "box", "bounding_box", "bbox_2d")
+BOX_COLUMNS = ("bbox", "bboxes", "bboxs", "boxes", "box", "bounding_box", "bbox_2d")
 # Columns that tell a layout, and what is known of it then.
 LAYOUTS: tuple[tuple[str, frozenset[str], dict[str, str]], ...] = (
     ("ChartQA", frozenset(("query", "label")), {"reward": "chart"}),
@@ -117,7 +117,7 @@ def said(value: dict[str, Any], turn: Turn, told: Told, columns: dict[str, str])
     box_column = next((key for key in BOX_COLUMNS if isinstance(value.get(key), list) and value[key]), "")
     if box_column and (stated == "iou" or answer is None):
         answer, column = value[box_column], box_column
-    elif box_column and not stated and "answer" not in columns:
+    elif box_column and not stated and "answer" not in columns and asks_for_boxes(question):
         detail = f"{column or 'the words'} and {box_column} fit; say --column answer={box_column} or --reward KIND"
         raise RowError("answer", "two_kinds", detail)
     if answer is None:
@@ -225,7 +225,9 @@ def _letter(answer: Any, choices: tuple[str, ...]) -> str:
 
 def _boxes_said(question: str, boxes: Boxes, told: Told, how: str, box_format: str) -> Said:
     if boxes.frame == "?" and not told.box_frame:
-        detail = "<|box_start|> is 0-1000 (Qwen2-VL) or pixels (Qwen2.5-VL): say --box-frame norm1000 or pixel"
+        detail = (
+            "boxes in special tokens are 0-1000 (Qwen2-VL) or pixels (Qwen2.5-VL): say --box-frame norm1000 or pixel"
+        )
         raise RowError("answer", "frame_unknown", detail)
     frame = told.box_frame or boxes.frame or "pixel"
     how = f"{how}, {told.box_format or box_format} in {frame}{'' if told.box_frame or boxes.frame else ' (not said)'}"

@@ -1,5 +1,6 @@
 """One row, from the raw record to the parquet row or the reject: read it from top to bottom."""
 
+import re
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -14,10 +15,14 @@ from mixed_r1_verl.data.images import StoredImage, read_image_file, store_image,
 from mixed_r1_verl.data.raw import RawFolder, Row
 from mixed_r1_verl.data.schema import ImageForm, build_row, check_types
 from mixed_r1_verl.data.truth import GOLD_ACC, gold_acc, reward_with
+from mixed_r1_verl.rewards.answer.units import measure
 from mixed_r1_verl.rewards.kind import RewardKind
 from mixed_r1_verl.rewards.verdict import GroundTruthError
 
 CACHED_IMAGES = 8
+
+# Letters after a number or a bracket: a unit, if the reward cannot read the answer.
+_UNIT = re.compile(r"[\d})\]]\s{0,4}([^\W\d_]{1,30})\s*$")
 
 ImageCache = OrderedDict[Path, StoredImage]
 
@@ -163,7 +168,9 @@ def _check_truth(options: Options, example: Example, ground_truth: str, width: i
         elif (acc := gold_acc(reward, example.reward, ground_truth, extra_info)) < GOLD_ACC:
             raise RowError("answer", "gold_not_right", f"{ground_truth[:80]!r} itself scores acc {acc:.3f}")
     except GroundTruthError as error:
-        raise RowError("answer", "ground_truth", str(error)[:200]) from None
+        unit = _UNIT.search(ground_truth)
+        unknown = f"; its unit {unit[1]!r} is in no table" if unit and measure(unit[1]) is None else ""
+        raise RowError("answer", "ground_truth", str(error)[:200] + unknown) from None
     return reward.kinds[example.reward]
 
 

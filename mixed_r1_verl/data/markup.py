@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-LONE_LETTER = re.compile(r"\s*[(\[*]{0,2}[A-Z][)\]*.]{0,2}\s*")
+LONE_LETTER = re.compile(r"\s*[(\[*]{0,2}[A-Za-z][)\]*.]{0,2}\s*")
 _REASONING = re.compile(
     r"</?(?:think|thinking|summary|caption|reasoning|conclusion|answer|solution|step|reflection|output|look|observe|"
     r"perception|rationale|comment|review|critic)\b[^<>]{0,20}>",
@@ -30,6 +30,7 @@ _ACTION = re.compile(
 LATEX = re.compile(r"\\(?:[dt]?frac|sqrt|pi|times|cdot|angle|circ|text|sin|cos|tan|left|theta|alpha|beta|infty|in)\b")
 _COMMAND = re.compile(r"\\text\{[^{}]*\}|\\[a-zA-Z]+")
 _MEDIA = re.compile(r"<\s?(?:video|audio)\s?>|\[(?:video|audio)\]", re.IGNORECASE)
+_TAGS = re.compile(r"</[a-zA-Z][\w-]{0,20}>|^\s*\{\s*[\"'][^\"'\n]{1,60}[\"']\s*:")
 _FENCE = re.compile(r"```")
 _TOKEN = re.compile(r"<\|[^<>|\s]{1,40}\|>|<image>|\[image\]", re.IGNORECASE)
 
@@ -66,6 +67,10 @@ def mark_in(text: str) -> Mark | None:
         return Mark("reasoning_tags", "it holds tags of reasoning; name the final answer with --column answer=COLUMN")
     if _FENCE.search(text):
         return Mark("code_fence", "it holds a code fence; name the bare answer with --column answer=COLUMN")
+    if _TAGS.search(text):
+        return Mark(
+            "markup", "it is HTML or JSON, no answer in words; name the bare answer with --column answer=COLUMN"
+        )
     if _TOKEN.search(text):
         return Mark("token", "it holds a special token of a model; name the bare answer with --column answer=COLUMN")
     return None

@@ -15,8 +15,8 @@ MAX_LITERAL_CHARS = 20_000
 # Lines that may stand after the options: how to answer, as a fixed phrase of the dataset.
 MAX_LINES_AFTER = 2
 _PREFIXES = ("", "choice_", "option_", "choice", "option", "options_", "opt_", "Choice ", "Option ")
-_LINE = re.compile(r"^\s*[-*]?\s*\(?([A-Z])\s?[.):]\s*(.*)$")
-_INLINE = re.compile(r"(?:^|(?<=[\s,;:?.!]))(?:\(([A-Z])\)|([A-Z])[.):](?=\s))\s*")
+_LINE = re.compile(r"^\s*[-*]?\s*\(?([A-Za-z])\s?[.):]\s*(.*)$")
+_INLINE = re.compile(r"(?:^|(?<=[\s,;:?.!]))(?:\(([A-Za-z])\)|([A-Za-z])[.):](?=\s))\s*")
 _HEADER = re.compile(r"\s*\b(?:Choices|Options|Answer choices|选项)\s*[:：]\s*\Z", re.IGNORECASE)
 _INSTRUCTION = re.compile(
     r"\b(?:answer|reply|respond|choose|select|pick|give|output|provide|letter|option|choice|please)\b|[请选回答]",
@@ -124,7 +124,9 @@ def unlettered(texts: Sequence[str]) -> tuple[str, ...]:
         (('3', '4'), ('x', 'y'), ('A. 3', 'x'))
     """
     found = [_LINE.match(text) for text in texts]
-    if len(texts) > 1 and all(match and match[1] == letter for match, letter in zip(found, LETTERS, strict=False)):
+    if len(texts) > 1 and all(
+        match and match[1].upper() == letter for match, letter in zip(found, LETTERS, strict=False)
+    ):
         return tuple(match[2].strip() or match[1] for match in found if match)
     return tuple(text.strip() for text in texts)
 
@@ -153,7 +155,7 @@ def split_choices(question: str) -> tuple[str, tuple[str, ...]]:
     while lines and (not lines[-1].strip() or (match := _LINE.match(lines[-1]))):
         line = lines.pop()
         if line.strip() and match:
-            choices.insert(0, f"{match[1]}{match[2].strip()}")
+            choices.insert(0, f"{match[1].upper()}{match[2].strip()}")
     if not _in_order([choice[0] for choice in choices]) or not lines:
         return _split_inline(question)
     stem = _HEADER.sub("", "\n".join(lines).rstrip()).rstrip()
@@ -165,7 +167,7 @@ def split_choices(question: str) -> tuple[str, tuple[str, ...]]:
 def _split_inline(question: str) -> tuple[str, tuple[str, ...]]:
     """Options that follow each other, on one line or over several, with nothing after the last line of them."""
     found = list(_INLINE.finditer(question))[: 2 * len(LETTERS)]
-    starts = [number for number, match in enumerate(found) if (match[1] or match[2]) == "A"]
+    starts = [number for number, match in enumerate(found) if (match[1] or match[2]) in ("A", "a")]
     if not starts:
         return question, ()
     found = found[starts[-1] :]
@@ -174,7 +176,8 @@ def _split_inline(question: str) -> tuple[str, tuple[str, ...]]:
     stem = question[: found[0].start()]
     header = _HEADER.search(stem.rstrip())
     # `A.` in the middle of a sentence needs a header; `(A) … (B) …` is nothing else than options.
-    if not _in_order([match[1] or match[2] for match in found]) or not (style or header):
+    letters = [(match[1] or match[2]).upper() for match in found]
+    if not _in_order(letters) or not (style or header):
         return question, ()
     ends = [*(match.start() for match in found[1:]), len(question)]
     texts = [question[match.end() : end].strip(" \t\r\n,;") for match, end in zip(found, ends, strict=True)]
@@ -241,5 +244,9 @@ def _agrees(said: re.Match[str], choices: Sequence[str]) -> bool:
 
 def _numbered(number: int, choices: Sequence[str], field: str) -> str:
     if not 0 <= number < min(len(choices), len(LETTERS)):
-        raise RowError(field, "answer_not_in_choices", f"number {number} of {len(choices)} options, counted from 0")
+        raise RowError(
+            field,
+            "answer_not_in_choices",
+            f"number {number} of {len(choices)} options, counted from 0; letters and texts count too",
+        )
     return LETTERS[number]

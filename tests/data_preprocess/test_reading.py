@@ -210,6 +210,8 @@ SOUND = {
     "first_of_several_told": (asked(answers=["$5", "5 dollars"]), {"reward": "chart"}, "chart", "$5"),
     "captions_without_question": ({"image": "x.png", "caption": ["A.", "B."]}, {}, "open_ended", '["A.", "B."]'),
     "options_after_header": (asked("Which? Options: A: one, B: two", answer="B"), {}, FOUR[:2], "B"),
+    "options_in_small_letters": (asked("Which? (a) one (b) two", answer="b"), {}, FOUR[:2], "B"),
+    "words_with_boxes_as_evidence": (asked(answer="STOP", bboxs=[[1, 2, 30, 40]]), {}, "matching", "STOP"),
     "mathverse": (asked("Which?\nChoices:\nA:one\nB:two", answer="B"), {}, FOUR[:2], "B"),
     "ten_people_as_objects": (asked(answers=[{"answer": "nokia"}] * 2), {}, "matching", "nokia"),
     "captions": (asked(caption=["A cat.", "Cats."]), {}, "open_ended", '["A cat.", "Cats."]'),
@@ -278,6 +280,9 @@ REFUSED = {
     "video_marker": (talk("<video>Describe it.", "A ball falls down."), {}, "media", "video"),
     "action": (talk("Click it.", "pyautogui.click(x=0.35, y=0.7)"), {}, "action", ""),
     "point": (talk("Click it.", "(346,328)"), {}, "point", ""),
+    "small_lone_letter": (asked(answer="b"), {}, "no_options", "--column choices="),
+    "html": (asked(answer="<b>cat</b>"), {}, "markup", "--column answer="),
+    "json": (asked(answer='{"name": "cat"}'), {}, "markup", "--column answer="),
     "lone_letter": (talk("Which is it?", "B"), {}, "no_options", "--column choices="),
     "label_or_description": (talk("What?", "A cat."), {}, "two_kinds", "--reward open_ended"),
     "reasoning": (
