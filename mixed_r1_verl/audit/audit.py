@@ -189,7 +189,7 @@ def audit_rows(
         tried = attacks_on(reward.kinds[kind]) if attacks is None else attacks
         audits.append(_audit_kind(reward.kinds[kind], cases, len(drawn) - len(cases), reward, tried))
         format_cases += cases[:20]
-    if format_cases:
+    if format_cases and (reward.config.format.think_tags or reward.config.format.answer_tags):
         audits.append(_audit_format(format_cases, reward))
     return AuditReport(tuple(audits))
 
@@ -250,7 +250,10 @@ def _audit_kind(
     ]
     results = []
     for attack in attacks:
-        mean = _mean([acc(case, attack.respond(target)) for case, target in zip(cases, targets, strict=True)])
+        said = [attack.respond(target) for target in targets]
+        if all(case.becomes_honest(reward, response) for case, response in zip(cases, said, strict=True)):
+            continue
+        mean = _mean([acc(case, response) for case, response in zip(cases, said, strict=True)])
         bar = attack_bar(kind.answers, attack.sort, honest, unrelated, constant)
         results.append(AttackResult(attack.name, attack.sort, mean, bar, mean > bar + 1e-9))
     if kind.answers == "text" and len(cases) > 3:
@@ -283,7 +286,10 @@ def _audit_format(cases: Sequence[Case], reward: MixedReward) -> KindAudit:
     targets = [case.target("other") for case in cases]
     results = []
     for attack in FORMAT_ATTACKS:
-        mean = mean_format(map(attack.respond, targets))
+        said = [attack.respond(target) for target in targets]
+        if all(case.becomes_honest(reward, response) for case, response in zip(cases, said, strict=True)):
+            continue
+        mean = mean_format(said)
         results.append(AttackResult(attack.name, attack.sort, mean, 0.0, mean > 0.0))
     honest = mean_format(reply(case.honest) for case in cases)
     unrelated = mean_format(case.honest for case in cases)

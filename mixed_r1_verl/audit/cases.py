@@ -33,8 +33,16 @@ class Case:
     extent: tuple[float, float]
 
     def score(self, reward: MixedReward, response: str) -> dict[str, Any]:
-        """What Mixed-Reward says to a response to the row."""
-        return reward.score(self.row.data_source, response, self.row.ground_truth, self.row.extra_info)
+        """What Mixed-Reward says to a response, written in the default format and said in that of the run."""
+        said = reward.config.format.translated(response)
+        return reward.score(self.row.data_source, said, self.row.ground_truth, self.row.extra_info)
+
+    def becomes_honest(self, reward: MixedReward, response: str) -> bool:
+        """Whether an attack, said in another format, is no longer one: words beside a box are allowed."""
+        if reward.config.format.style == "think_answer":
+            return False
+        read = reward.read(reward.config.format.translated(response))
+        return read.well_formed and read.answer == self.honest.strip()
 
     def answer_to(self, other: "Case") -> str:
         """The honest answer as it would be given to another row: boxes keep their share of the picture."""

@@ -171,22 +171,19 @@ def _tagged(text: str, spans: list[tuple[int, int]], opening: str, closing: str)
 
 
 def _boxes(text: str, spans: list[tuple[int, int]]) -> Iterator[str | None]:
-    r"""What stands in each outermost `\boxed{…}`; None for one that is not closed."""
+    r"""What stands in each `\boxed{…}`, that of an inner one as well; None for one that is not closed."""
     for start, end in spans:
-        depth, begin = 0, -1
-        for match in _BRACE.finditer(text[start:end]):
-            if begin < 0:
-                if match[0].startswith("\\boxed"):
-                    depth, begin = 1, start + match.end()
-            elif match[0] == "}":
-                depth -= 1
-                if not depth:
-                    yield text[begin : start + match.start()].strip()
-                    begin = -1
-            elif not match[0].startswith("\\") or match[0].startswith("\\boxed"):
-                depth += 1
-        if begin >= 0:
-            yield None
+        begins: list[int | None] = []  # of the braces that are open: where a box begins, None for any other
+        for match in _BRACE.finditer(text, start, end):
+            if match[0] == "}":
+                begin = begins.pop() if begins else None
+                if begin is not None:
+                    yield text[begin : match.start()].strip()
+            elif match[0].startswith("\\boxed"):
+                begins.append(match.end())
+            elif match[0] == "{" and begins:
+                begins.append(None)
+        yield from (None for begin in begins if begin is not None)
 
 
 def _unboxed(text: str) -> str:

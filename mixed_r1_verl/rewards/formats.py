@@ -106,3 +106,19 @@ class ResponseFormat:
         if self.opened:
             thinking = thinking.removeprefix(self.think_tags[0]) + "\n"
         return thinking + (answer.join(self.answer_tags) if self.answer_tags else answer)
+
+    def translated(self, response: str) -> str:
+        """A response in the tags of the default format, honest or not, with the tags of this one in their places.
+
+        >>> ResponseFormat("boxed").translated("<think>a</think><answer>B</answer><answer>C</answer>")
+        '<think>a</think>\\boxed{B}\\boxed{C}'
+        """
+        if self.style == "think_answer":
+            return response
+        if not self.think_tags:
+            response = re.sub(r"<think>[^<]*</think>", "", response)
+        opening, closing = self.think_tags or ("", "")
+        places = ("" if self.opened else opening, closing, *(self.answer_tags or ("", "")))
+        for tag, place in zip(("<think>", "</think>", "<answer>", "</answer>"), places, strict=True):
+            response = response.replace(tag, place)
+        return response

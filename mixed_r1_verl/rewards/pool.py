@@ -119,6 +119,7 @@ class ScoringPool:
     def __init__(self, config: MixedRewardConfig):
         self.config = config
         self._patience = Patience(config.time_limit_s)
+        self._compare = _packed(Sample("", config.format.reply("x + 1", "x"), "1 + x", {"reward": "math"}))
         self._waiting: deque[_Task] = deque()
         self._changed = threading.Condition()
         self._closed = False
@@ -199,7 +200,7 @@ class ScoringPool:
         while tasks := self._next_batch():
             try:
                 if any(task.kind == "math" for task in tasks):
-                    process.first = _COMPARE  # waits for SymPy to be imported
+                    process.first = self._compare  # waits for SymPy to be imported
                 process.wait_until_ready()
                 limits = [self._patience.limit(task.kind) for task in tasks]
                 for result in process.run([task.payload for task in tasks], limits):
@@ -228,9 +229,6 @@ class ScoringPool:
 
 def _packed(sample: Sample) -> bytes:
     return pickle.dumps(tuple(sample), pickle.HIGHEST_PROTOCOL)
-
-
-_COMPARE = _packed(Sample("", "<think>x</think><answer>x + 1</answer>", "1 + x", {"reward": "math"}))
 
 
 def prepare_scoring(config: MixedRewardConfig) -> Callable[[], Answer]:

@@ -27,6 +27,7 @@ from mixed_r1_verl.audit.audit import (
 from mixed_r1_verl.core.rows import DataError, DataRow
 from mixed_r1_verl.rewards.cheats import Cheat, reply, say
 from mixed_r1_verl.rewards.config import MixedRewardConfig
+from mixed_r1_verl.rewards.formats import ResponseFormat
 from mixed_r1_verl.rewards.kind import Gold, RewardKind, Scoring, plain_gold
 from mixed_r1_verl.rewards.kinds.iou import IoUConfig
 from mixed_r1_verl.rewards.kinds.open_ended import OpenEndedConfig
@@ -373,3 +374,15 @@ def test_report_says_which_attacks_pay() -> None:
     assert not report.passed
     assert not AuditReport(()).passed
     assert report.as_dict()["kinds"][0]["attacks"][0]["name"] == "flood"
+
+
+@pytest.mark.parametrize("style", ["boxed", "native_think", "answer_only"])
+def test_it_attacks_in_the_format_of_the_run(style: str, careless: types.ModuleType) -> None:
+    format = ResponseFormat(style)
+    report = audit_rows(ALL_ROWS, MixedRewardConfig(format=format))
+    assert report.passed, report.paying
+    assert all(audit.honest > 0.5 for audit in report.kinds)
+    assert ("format" in {audit.kind for audit in report.kinds}) == (style != "answer_only")
+    fooled = MixedRewardConfig(format=format, custom={"mine": "careless_rewards:gold_somewhere"})
+    rows = [replace(one, extra_info={**one.extra_info, "reward": "mine"}) for one in MATCHING_ROWS]
+    assert not audit_rows(rows, fooled).passed

@@ -22,7 +22,7 @@ FORMATS = {
 @given(
     st.sampled_from(sorted(FORMATS)),
     st.text(alphabet="ab {}1", min_size=1).filter(lambda text: text.strip("{} ")),
-    st.text(alphabet="ab1. ", min_size=1).filter(str.strip),
+    st.text(alphabet="ab1. ", min_size=1).filter(lambda text: text.strip(". ")),
 )
 def test_what_a_format_writes_it_reads(style: str, answer: str, think: str) -> None:
     format = FORMATS[style]
@@ -40,7 +40,7 @@ TABLE = [
     ("boxed", r"<think>So \boxed{3}?</think>\boxed {4}", "4", ""),
     ("boxed", r"<think>a</think>\boxed{ \{1\} }", r"\{1\}", ""),
     ("boxed", r"<think>a</think>\boxed{1} or \boxed{2}", None, "several_answers"),
-    ("boxed", r"<think>a</think>\boxed{\boxed{1}}", r"\boxed{1}", ""),
+    ("boxed", r"<think>a</think>\boxed{2 \boxed{1}}", None, "several_answers"),
     ("boxed", r"<think>a</think>\boxed{1", None, "answer_not_closed"),
     ("boxed", r"<think>a</think>\boxed{}", "", "empty_answer"),
     ("boxed", r"<think>a \boxed{1}</think>", None, "no_answer"),
