@@ -164,6 +164,11 @@ class Architecture:
                 shapes[f"{module}.lora_B.weight"] = (shape[0], rank)
         return shapes
 
+    def lora_parameters(self, rank: int, exclude: str | Sequence[str] | None = None, *, gpus: int = 1) -> int:
+        """The most parameters of these adapters on one of `gpus` FSDP2 ranks; 0 without adapters."""
+        shapes = self.lora_shapes(rank, exclude).values() if rank else ()
+        return sum(math.ceil(shape[0] / gpus) * shape[1] for shape in shapes)
+
 
 def load_architecture(model: str | Path) -> Architecture:
     """The architecture of a model directory, or of a hub id in `PUBLISHED`.

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from mixed_r1_verl.core.console import FAILED, OK, ReportFormat, command_errors, print_json, terminal
 from mixed_r1_verl.plan import PlanError
@@ -56,12 +56,13 @@ def plan_command(
 
 def as_json(recipe: str, plan: Plan) -> dict[str, Any]:
     """The plan as plain numbers; bytes, seconds and tokens."""
-    architecture = plan.architecture
+    architecture, memory = plan.architecture, plan.memory
+    plain = dataclasses.asdict(dataclasses.replace(plan, architecture=None))  # type: ignore[arg-type] # its many shapes
     return {
         "recipe": recipe,
         "fits": plan.fits,
-        "gpu": dataclasses.asdict(plan.gpu),
-        "settings": dataclasses.asdict(plan.settings),
+        "gpu": plain["gpu"],
+        "settings": plain["settings"],
         "parameters": {
             "total": architecture.parameters,
             "vision": architecture.vision_parameters,
@@ -70,25 +71,20 @@ def as_json(recipe: str, plan: Plan) -> dict[str, Any]:
         },
         "phases": {
             phase.name: {"parts": phase.parts, "total": phase.total, "limit": phase.limit, "fits": phase.fits}
-            for phase in plan.memory.phases
+            for phase in memory.phases
         },
-        "kv_cache": {**dataclasses.asdict(plan.memory.kv), "fits": plan.memory.kv.fits},
-        "host": plan.memory.host,
-        "data": None if plan.data is None else dataclasses.asdict(plan.data),
-        "batch": dataclasses.asdict(plan.batch),
+        "kv_cache": {**plain["memory"]["kv"], "fits": memory.kv.fits},
+        "host": memory.host,
+        **{name: plain[name] for name in ("data", "batch")},
         "seconds": {**plan.time.stages, "step": plan.time.total},
         "response_tokens": plan.time.response_tokens,
-        "problems": plan.problems,
-        "remarks": plan.remarks,
-        "changes": None if plan.changes is None else dataclasses.asdict(plan.changes),
+        **{name: plain[name] for name in ("problems", "remarks", "changes")},
     }
 
 
 def _trained(plan: Plan) -> int:
-    rank = plan.settings.lora_rank
-    if not rank:
-        return plan.architecture.parameters
-    return sum(a * b for a, b in plan.architecture.lora_shapes(rank, plan.settings.lora_exclude).values())
+    settings, architecture = plan.settings, plan.architecture
+    return architecture.lora_parameters(settings.lora_rank, settings.lora_exclude) or architecture.parameters
 
 
 def show(recipe: str, plan: Plan, console: Console) -> None:
@@ -103,9 +99,8 @@ def show(recipe: str, plan: Plan, console: Console) -> None:
         f"KV cache: {_gib(kv.bytes)} on each GPU, {kv.bytes_per_token:,} bytes a token: {kv.tokens:,} tokens, "
         f"{kv.sequences:.1f} sequences of {s.max_sequence:,}" + ("" if kv.fits else " [red]does not fit[/]")
     )
-    console.print(
-        "host memory of a node: " + ", ".join(f"{name} {_gib(size)}" for name, size in plan.memory.host.items())
-    )
+    host = ", ".join(f"{name} {_gib(size)}" for name, size in plan.memory.host.items())
+    console.print(f"host memory of a node: {host}")
     if plan.data is not None:
         d = plan.data
         how = "counted" if d.counted else "text estimated, 3 characters a token"
@@ -131,9 +126,8 @@ def show(recipe: str, plan: Plan, console: Console) -> None:
             f"then: {_gib(changes.host)} of main memory in each node, a step of about {changes.seconds:.0f} s"
         )
     elif not plan.memory.fits:
-        console.print(
-            "[red]no set of overrides makes it fit:[/] more or larger GPUs, or a smaller model", highlight=False
-        )
+        helps = "more or larger GPUs, or a smaller model"
+        console.print(f"[red]no set of overrides makes it fit:[/] {helps}", highlight=False)
     console.print("[green]fits[/]" if plan.fits else "[red]does not fit[/]")
 
 
@@ -143,30 +137,24 @@ def _gib(size: float) -> str:
 
 def _memory_table(plan: Plan) -> Table:
     phases = plan.memory.phases
-    table = Table("GiB on each GPU", *(phase.name for phase in phases), box=None, pad_edge=False)
-    for column in table.columns[1:]:
-        column.justify = "right"
+    table = _numbers("GiB on each GPU", [phase.name for phase in phases])
     for name in dict.fromkeys(name for phase in phases for name in phase.parts):
         sizes = (phase.parts.get(name) for phase in phases)
         table.add_row(name, *("" if size is None else f"{size / GIB:.2f}" for size in sizes))
-    colour = ["green" if phase.fits else "red" for phase in phases]
-    table.add_row("together", *(f"[{c}]{p.total / GIB:.2f}[/]" for c, p in zip(colour, phases, strict=True)))
+    table.add_row("together", *(f"[{'green' if p.fits else 'red'}]{p.total / GIB:.2f}[/]" for p in phases))
     table.add_row("of", *(f"{phase.limit / GIB:.2f}" for phase in phases))
     return table
 
 
 def _time_table(plan: Plan) -> Table:
-    time = plan.time
-    table = Table(
-        "estimated seconds",
-        *time.stages,
-        "step",
-        box=None,
-        pad_edge=False,
-        caption=f"assumed: {time.response_tokens:.0f} tokens a response; not measured, good to a factor of two",
-        caption_justify="left",
-    )
-    for column in table.columns[1:]:
-        column.justify = "right"
-    table.add_row("", *(f"{seconds:.1f}" for seconds in time.stages.values()), f"{time.total:.1f}")
+    seconds = {**plan.time.stages, "step": plan.time.total}
+    table = _numbers("estimated seconds", list(seconds))
+    tokens = f"{plan.time.response_tokens:.0f} tokens a response"
+    table.caption, table.caption_justify = f"assumed: {tokens}; not measured, good to a factor of two", "left"
+    table.add_row("", *(f"{value:.1f}" for value in seconds.values()))
     return table
+
+
+def _numbers(title: str, names: list[str]) -> Table:
+    """A table with columns of numbers."""
+    return Table(title, *(Column(name, justify="right") for name in names), box=None, pad_edge=False)

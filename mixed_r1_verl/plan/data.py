@@ -2,21 +2,21 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mixed_r1_verl.core.families import ModelFamily
 from mixed_r1_verl.core.rows import BadRecord, DataError, read_records
+from mixed_r1_verl.data.check import TEMPLATE_TOKENS
 from mixed_r1_verl.data.images import cell_bytes, opened
 from mixed_r1_verl.plan import PlanError
 
 CHARS_PER_TOKEN = 3.0
 """Characters of English text in one token, on the low side; used where the model's tokenizer is not at hand."""
-
-TEMPLATE_TOKENS = 32
-"""Role names and turn ends that a chat template adds, with a default system message."""
 
 
 @dataclass(frozen=True)
@@ -60,18 +60,19 @@ def read_data(path: Path, family: ModelFamily, max_prompt: int, tokenizer_dir: P
     largest = 0
     try:
         for number, record in read_records(path, ("prompt", "images")):
+            where = f"{path}: row {number}"
             if isinstance(record, BadRecord):
-                raise PlanError(f"{path}: row {number}: {record.reason}")
+                raise PlanError(f"{where}: {record.reason}")
             if "prompt" not in record:
                 raise PlanError(f"{path}: no column `prompt`")
             sizes = [
-                _picture_tokens(cell, family, f"{path}: row {number}: picture {place}")
+                _picture_tokens(cell, family, f"{where}: picture {place}")
                 for place, cell in enumerate(record.get("images") or [])
             ]
             try:
                 text = "\n".join(str(message["content"]) for message in record["prompt"])
             except (TypeError, KeyError):
-                raise PlanError(f"{path}: row {number}: prompt is not a list of messages") from None
+                raise PlanError(f"{where}: prompt is not a list of messages") from None
             words = len(tokenizer.encode(text).ids) if tokenizer else math.ceil(len(text) / CHARS_PER_TOKEN)
             images.append(sum(sizes))
             prompts.append(words + TEMPLATE_TOKENS + sum(sizes) + 2 * len(sizes))
@@ -80,11 +81,14 @@ def read_data(path: Path, family: ModelFamily, max_prompt: int, tokenizer_dir: P
         raise PlanError(str(error)) from None
     if not images:
         raise PlanError(f"{path} holds no rows")
+    image, prompt = (
+        tuple(np.percentile(tokens, [50, 99, 100], method="nearest").tolist()) for tokens in (images, prompts)
+    )
     return DataStatistics(
         rows=len(images),
-        image=_percentiles(images),
+        image=image,
         largest_picture=largest,
-        prompt=_percentiles(prompts),
+        prompt=prompt,
         mean_image=sum(images) / len(images),
         mean_prompt=sum(prompts) / len(prompts),
         too_long=sum(tokens > max_prompt for tokens in prompts),
@@ -92,21 +96,13 @@ def read_data(path: Path, family: ModelFamily, max_prompt: int, tokenizer_dir: P
     )
 
 
-def _percentiles(values: Sequence[int]) -> tuple[int, int, int]:
-    ordered = sorted(values)
-    last = len(ordered) - 1
-    return ordered[round(0.5 * last)], ordered[round(0.99 * last)], ordered[last]
-
-
 def _picture_tokens(cell: Any, family: ModelFamily, where: str) -> int:
-    """Tokens of one cell: a path, or a struct with `bytes` or `image` and perhaps pixel limits."""
-    limits: dict[str, Any] = {}
-    if isinstance(cell, Mapping):
-        limits = {name: cell[name] for name in ("min_pixels", "max_pixels") if cell.get(name)}
+    """Tokens of one cell, which may bring pixel limits of its own."""
+    own = cell if isinstance(cell, Mapping) else {}
+    limits = {name: own[name] for name in ("min_pixels", "max_pixels") if own.get(name)}
     try:
         with opened(cell_bytes(cell)) as image:
-            width, height = image.size
-        return family.verl_image_tokens(width, height, **limits)
+            return family.verl_image_tokens(*image.size, **limits)
     except ValueError as error:
         raise PlanError(f"{where}: {error}") from None
 

@@ -100,18 +100,14 @@ def actor_state(settings: Settings, architecture: Architecture) -> dict[str, flo
     dtype. verl trains every parameter that is not LoRA's base: `freeze_vision_tower` is read nowhere in it.
     """
     base = architecture.shard_parameters(settings.shard)
-    trained = base
-    adapters = 0
-    if settings.lora_rank:
-        shapes = architecture.lora_shapes(settings.lora_rank, settings.lora_exclude)
-        adapters = trained = sum(math.ceil(a / settings.shard) * b for a, b in shapes.values())
-    width = settings.model_bytes
-    state: dict[str, float] = {"parameters": base * width}
-    if adapters:
-        state["LoRA adapters"] = adapters * width
-    state["gradients"] = trained * width
-    state["optimizer"] = 2 * trained * width
-    return state
+    adapters = architecture.lora_parameters(settings.lora_rank, settings.lora_exclude, gpus=settings.shard)
+    width, trained = settings.model_bytes, adapters or base
+    return {
+        "parameters": base * width,
+        **({"LoRA adapters": adapters * width} if adapters else {}),
+        "gradients": trained * width,
+        "optimizer": 2 * trained * width,
+    }
 
 
 def decoder_layer_bytes(architecture: Architecture, width: int = 2) -> int:
@@ -205,43 +201,46 @@ def plan_memory(settings: Settings, architecture: Architecture, gpu: Gpu, data: 
     usable = gpu.memory * (1 - FRAGMENTATION)
     trained_on_gpu = {} if settings.offload_policy else state
     weights = {name: size for name, size in trained_on_gpu.items() if name in ("parameters", "LoRA adapters")}
-    optimizer = {name: size for name, size in trained_on_gpu.items() if name == "optimizer"}
-    resident = ({} if settings.param_offload else weights) | ({} if settings.optimizer_offload else optimizer)
+    kept = () if settings.optimizer_offload else ("optimizer",)
+    optimizer = {name: size for name, size in trained_on_gpu.items() if name in kept}
+    resident = ({} if settings.param_offload else weights) | optimizer
 
     # What FSDP2 gathers: the root for the whole pass, and a layer with the next one prefetched.
     gathered = width * (architecture.root_parameters() + 2 * architecture.layer_parameters())
     head = 0 if architecture.decoder.tied else architecture.embedding_parameters * width
     sleeping = SLEEPING_VLLM if settings.sleep else settings.utilization * gpu.memory
 
-    forward_patches = micro_batch_patches(settings, architecture, settings.forward_tokens, data)
-    patches = micro_batch_patches(settings, architecture, settings.update_tokens, data)
+    def passing(tokens: float, *, train: bool) -> dict[str, float]:
+        """What a pass over one micro batch takes beside the model."""
+        patches = micro_batch_patches(settings, architecture, tokens, data)
+        return {
+            "activations": activations(settings, architecture, tokens, patches, train=train),
+            "logits": logits(settings, architecture, tokens, train=train),
+            "sleeping vLLM": sleeping,
+            "contexts": CONTEXTS,
+        }
+
     log_probs = {
         **weights,
-        **({} if settings.optimizer_offload else optimizer),
+        **optimizer,
         "gathered layers": gathered + head,
-        "activations": activations(settings, architecture, settings.forward_tokens, forward_patches, train=False),
-        "logits": logits(settings, architecture, settings.forward_tokens, train=False),
-        "sleeping vLLM": sleeping,
-        "contexts": CONTEXTS,
+        **passing(settings.forward_tokens, train=False),
     }
     update = {
         **trained_on_gpu,
         # In its backward pass the head (or the root with the tied table) has a gradient in the compute dtype and is
         # reduced in fp32.
         "gathered layers": gathered + head + _reduced(settings, architecture),
-        "activations": activations(settings, architecture, settings.update_tokens, patches, train=True),
-        "logits": logits(settings, architecture, settings.update_tokens, train=True),
-        "sleeping vLLM": sleeping,
-        "contexts": CONTEXTS,
+        **passing(settings.update_tokens, train=True),
     }
     if settings.deferred_gradients:
         trained = state["gradients"] / settings.model_bytes * settings.shard
         update["unsharded gradients"] = 4 * trained
 
     vllm_weights = architecture.parameters * settings.rollout_bytes / settings.tensor_parallel
-    if settings.lora_rank and not settings.lora_merge:
-        shapes = architecture.lora_shapes(settings.lora_rank, settings.lora_exclude)
-        vllm_weights += sum(a * b for a, b in shapes.values()) * settings.rollout_bytes
+    if not settings.lora_merge:
+        adapters = architecture.lora_parameters(settings.lora_rank, settings.lora_exclude)
+        vllm_weights += adapters * settings.rollout_bytes
     sync = {
         **resident,
         "vLLM weights": vllm_weights,

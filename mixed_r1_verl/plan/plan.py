@@ -1,7 +1,9 @@
 """A whole plan, and what to change when it does not fit."""
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
@@ -120,36 +122,27 @@ def _family(architecture: Architecture, folder: Path) -> ModelFamily:
     return family if limits is None else replace(family, min_pixels=limits[0], max_pixels=limits[1])
 
 
-def _remedies(plan: Plan) -> list[list[str]]:
+def _remedies(plan: Plan) -> Iterator[list[str]]:
     """Changes worth trying, cheapest first; each a list of overrides."""
     s = plan.settings
-    longest = s.prompt_tokens + s.response_tokens
-    tried: list[list[str]] = []
-    if not s.checkpointing:
-        tried.append([f"{MODEL}.enable_gradient_checkpointing=true"])
-    if s.deferred_gradients:
-        tried.append([f"{FSDP}.use_no_sync_for_gradient_accumulation=false"])
-    smaller = math.ceil(longest / s.sequence_parallel)
-    if s.micro is None and s.update_tokens > smaller:
-        tried.append([f"{ACTOR}.ppo_max_token_len_per_gpu={smaller}"])
-    if s.micro is not None and s.micro > 1:
-        tried.append([f"{ACTOR}.ppo_micro_batch_size_per_gpu=1"])
-    if s.forward_micro is not None and s.forward_micro > 1:
-        tried.append([f"{ROLLOUT}.log_prob_micro_batch_size_per_gpu=1"])
-    if not s.optimizer_offload and not s.offload_policy:
-        tried.append([f"{FSDP}.optimizer_offload=true"])
-    if not s.param_offload and not s.offload_policy:
-        tried.append([f"{FSDP}.param_offload=true"])
-    for utilization in (0.8, 0.5, 0.4, 0.3):
-        tried.append([f"{ROLLOUT}.gpu_memory_utilization={utilization}"])
-    for parallel in (2, 4, 8):
-        if parallel > s.tensor_parallel and s.gpus % parallel == 0 and plan.architecture.decoder.heads % parallel == 0:
-            tried.append([f"{ROLLOUT}.tensor_model_parallel_size={parallel}"])
-    if s.strategy == "fsdp2" and not s.offload_policy:
-        tried.append([f"{FSDP}.offload_policy=true"])
-    if not s.lora_rank:
-        tried.append([f"{MODEL}.lora_rank=64", f"{MODEL}.lora_alpha=64"])
-    return tried
+    smaller = math.ceil((s.prompt_tokens + s.response_tokens) / s.sequence_parallel)
+    sizes = [size for size in (2, 4, 8) if size > s.tensor_parallel]
+    heads = plan.architecture.decoder.heads
+    for worth_it, *overrides in (
+        (not s.checkpointing, f"{MODEL}.enable_gradient_checkpointing=true"),
+        (s.deferred_gradients, f"{FSDP}.use_no_sync_for_gradient_accumulation=false"),
+        (s.micro is None and s.update_tokens > smaller, f"{ACTOR}.ppo_max_token_len_per_gpu={smaller}"),
+        ((s.micro or 0) > 1, f"{ACTOR}.ppo_micro_batch_size_per_gpu=1"),
+        ((s.forward_micro or 0) > 1, f"{ROLLOUT}.log_prob_micro_batch_size_per_gpu=1"),
+        (not s.optimizer_offload and not s.offload_policy, f"{FSDP}.optimizer_offload=true"),
+        (not s.param_offload and not s.offload_policy, f"{FSDP}.param_offload=true"),
+        *((True, f"{ROLLOUT}.gpu_memory_utilization={share}") for share in (0.8, 0.5, 0.4, 0.3)),
+        *((not s.gpus % n and not heads % n, f"{ROLLOUT}.tensor_model_parallel_size={n}") for n in sizes),
+        (s.strategy == "fsdp2" and not s.offload_policy, f"{FSDP}.offload_policy=true"),
+        (not s.lora_rank, f"{MODEL}.lora_rank=64", f"{MODEL}.lora_alpha=64"),
+    ):
+        if worth_it:
+            yield [str(override) for override in overrides]
 
 
 def _shortage(plan: Plan) -> float:
@@ -165,15 +158,15 @@ def _shortage(plan: Plan) -> float:
 def _changes(config: DictConfig, plan: Plan, response_tokens: float | None) -> Changes | None:
     """Remedies, tried one after the other, none of them idle, with which the memory fits; None if all do not do it."""
 
-    def with_overrides(overrides: list[str]) -> Plan:
-        changed = OmegaConf.merge(config, OmegaConf.from_dotlist(overrides))
-        assert isinstance(changed, DictConfig)
-        return _plan(read_settings(changed), plan.architecture, plan.gpu, plan.data, response_tokens)
+    def changed(remedies: Sequence[list[str]]) -> Plan:
+        merged = OmegaConf.merge(config, OmegaConf.from_dotlist([*chain(*remedies)]))
+        assert isinstance(merged, DictConfig)
+        return _plan(read_settings(merged), plan.architecture, plan.gpu, plan.data, response_tokens)
 
     taken: list[list[str]] = []
     best = _shortage(plan)
     for remedy in _remedies(plan):
-        tried = with_overrides(_flat([*taken, remedy]))
+        tried = changed([*taken, remedy])
         if tried.problems and not plan.problems:
             continue
         missing = _shortage(tried)
@@ -186,11 +179,7 @@ def _changes(config: DictConfig, plan: Plan, response_tokens: float | None) -> C
         return None
     for remedy in list(taken):
         fewer = [other for other in taken if other is not remedy]
-        if with_overrides(_flat(fewer)).memory.fits:
+        if changed(fewer).memory.fits:
             taken = fewer
-    changed_plan = with_overrides(_flat(taken))
-    return Changes(tuple(_flat(taken)), sum(changed_plan.memory.host.values()), changed_plan.time.total)
-
-
-def _flat(remedies: list[list[str]]) -> list[str]:
-    return [override for remedy in remedies for override in remedy]
+    found = changed(taken)
+    return Changes(tuple(chain(*taken)), sum(found.memory.host.values()), found.time.total)

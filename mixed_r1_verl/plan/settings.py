@@ -135,24 +135,15 @@ def read_settings(config: DictConfig) -> Settings:
     gpus = own["per_node"] * _whole(config, "trainer.nnodes")
     longest = own["prompt_tokens"] + own["response_tokens"]
 
-    def micro(dynamic: str, fixed: str, tokens: str) -> tuple[int | None, int]:
+    def micro(dynamic: str, prefix: str) -> tuple[int | None, int]:
         """Sequences of a micro batch where their number is fixed, and its tokens."""
-        if _flag(config, dynamic):
-            return None, _whole(config, tokens)
-        return (sequences := _whole(config, fixed)), sequences * longest
+        if _flag(config, f"{dynamic}use_dynamic_bsz"):
+            return None, _whole(config, f"{prefix}max_token_len_per_gpu")
+        sequences = _whole(config, f"{prefix}micro_batch_size_per_gpu")
+        return sequences, sequences * longest
 
-    update, update_tokens = micro(
-        *(
-            f"{ACTOR}.{name}"
-            for name in ("use_dynamic_bsz", "ppo_micro_batch_size_per_gpu", "ppo_max_token_len_per_gpu")
-        )
-    )
-    forward, forward_tokens = micro(
-        *(
-            f"{ROLLOUT}.log_prob_{name}"
-            for name in ("use_dynamic_bsz", "micro_batch_size_per_gpu", "max_token_len_per_gpu")
-        )
-    )
+    update, update_tokens = micro(f"{ACTOR}.", f"{ACTOR}.ppo_")
+    forward, forward_tokens = micro(f"{ROLLOUT}.log_prob_", f"{ROLLOUT}.log_prob_")
     shard = _whole(config, f"{FSDP}.fsdp_size", -1, least=-1)
     lora_rank = _whole(config, f"{MODEL}.lora.rank", 0, 0) or _whole(config, f"{MODEL}.lora_rank", 0, 0)
     if lora_rank and _key(config, f"{MODEL}.target_modules", "all-linear") != "all-linear":

@@ -73,13 +73,9 @@ def plan_time(
     micro_batches = batch.updates * batch.micro_batches
     gather = _gather(settings, architecture, gpu)
     state = actor_state(settings, architecture)
-    offloaded = (state["parameters"] if settings.param_offload else 0) + (
-        state["optimizer"] if settings.optimizer_offload else 0
-    )
-    log_prob = max(
-        forward / (gpu.flops * FORWARD_MFU),
-        math.ceil(batch.responses_per_gpu * batch.tokens / settings.forward_tokens) * gather,
-    )
+    offloaded = state["parameters"] * settings.param_offload + state["optimizer"] * settings.optimizer_offload
+    rounds = math.ceil(batch.responses_per_gpu * batch.tokens / settings.forward_tokens)
+    log_prob = max(forward / (gpu.flops * FORWARD_MFU), rounds * gather)
     update = max(passes * forward * settings.epochs / (gpu.flops * TRAIN_MFU), micro_batches * 3 * gather)
     if settings.offload_policy:  # gradients out, parameters in, and the optimizer's step on the host, per update
         update += batch.updates * 6 * state["parameters"] / HOST_LINK
@@ -90,12 +86,10 @@ def plan_time(
     if settings.reference:
         # The reference lies in pinned host memory: FSDP2 fetches each shard anew for every micro batch.
         fetch = 0.0 if settings.lora_rank else state["parameters"] / HOST_LINK
-        rounds = math.ceil(batch.responses_per_gpu * batch.tokens / settings.forward_tokens)
         stages["ref"] = max(log_prob, rounds * fetch)
     stages["update_actor"] = update + 2 * offloaded / HOST_LINK
-    synced = sum(a * b for a, b in architecture.lora_shapes(settings.lora_rank, settings.lora_exclude).values())
-    full = not settings.lora_rank or settings.lora_merge
-    stages["update_weights"] = (architecture.parameters if full else synced) * settings.rollout_bytes / SYNC_RATE
+    adapters = 0 if settings.lora_merge else architecture.lora_parameters(settings.lora_rank, settings.lora_exclude)
+    stages["update_weights"] = (adapters or architecture.parameters) * settings.rollout_bytes / SYNC_RATE
     return StepTime(stages, response_tokens)
 
 
