@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mixed_r1_verl.engine.balance import balance
+from mixed_r1_verl.engine.balance import drop_surplus
 from mixed_r1_verl.engine.config import BalanceConfig, MixConfig, NearConfig, QuotaConfig
 from mixed_r1_verl.engine.decontaminate import ITEMS, EvaluationSet, drop_contaminated
 from mixed_r1_verl.engine.duplicates import drop_duplicates
@@ -102,7 +102,7 @@ def main() -> None:
     stages: list[tuple[str, Callable[[pa.Table], pa.Table]]] = [
         ("duplicates", lambda rows: drop_duplicates(rows, near)),
         ("decontaminate", lambda rows: drop_contaminated(rows, evaluation, near)),
-        ("balance", lambda rows: balance(rows, config, 0)),
+        ("balance", lambda rows: drop_surplus(rows, config, 0)),
         ("quotas", lambda rows: apply_quotas(rows, QuotaConfig(rewards={"matching": 200_000}), 0)),
         ("mix", lambda rows: split_and_mix(rows, MixConfig(), 0.02, 0)),
     ]

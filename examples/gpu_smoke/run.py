@@ -28,7 +28,7 @@ from rich.table import Table
 from mixed_r1_verl.plan import PlanError
 from mixed_r1_verl.plan.gpus import GIB, GPUS, Gpu
 from mixed_r1_verl.plan.plan import Plan, make_plan
-from mixed_r1_verl.plan.settings import compose
+from mixed_r1_verl.plan.settings import compose_for
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from examples.demo.memory import PeakMemory
@@ -108,7 +108,7 @@ def fitting_plan(recipe: str, gpus: int, gpu: Gpu, model: Path, data: Path, over
     """The plan of the run and the changes that make it fit; random weights end no response before its limit."""
 
     def plan_with(changes: tuple[str, ...]) -> Plan:
-        config = compose(recipe, gpus, [*overrides, *changes])
+        config = compose_for(recipe, gpus, [*overrides, *changes])
         length = config.data.max_response_length
         return make_plan(config, gpu, model=model, data=data, response_tokens=length)
 
@@ -305,7 +305,7 @@ def smoke(
     stages = [stage for stage in (*plan.time.stages, "adv", "step") if f"timing_s/{stage}" in measured[0]]
     cache = kv_cache(output / "train.log")
     reward = time_rewards(output, train_file, model)
-    workers = compose(recipe, gpus, [*wanted, *changes]).reward.num_workers
+    workers = compose_for(recipe, gpus, [*wanted, *changes]).reward.num_workers
     summary = {
         "size": size,
         "recipe": recipe,

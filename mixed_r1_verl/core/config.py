@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
-__all__ = ["ConfigError", "Interval", "bounds_of", "check_bounds", "read_dataclass", "suggestion"]
+__all__ = ["ConfigError", "Count", "Interval", "Share", "bounds_of", "check_bounds", "read_dataclass", "suggestion"]
 
 C = TypeVar("C")
 
@@ -47,6 +47,10 @@ class Interval(NamedTuple):
 
 class ConfigError(ValueError):
     """A key or value of a configuration is not one that is known."""
+
+
+Share = Annotated[float, Interval(ge=0, le=1)]
+Count = Annotated[int, Interval(ge=1)]
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:

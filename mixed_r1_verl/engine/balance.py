@@ -15,7 +15,7 @@ from mixed_r1_verl.engine.rows import PAIRS, Drop, by_label, drawn_order, drop, 
 TENTHS = 10
 
 
-def balance(table: pa.Table, config: BalanceConfig, seed: int) -> pa.Table:
+def drop_surplus(table: pa.Table, config: BalanceConfig, seed: int) -> pa.Table:
     """Drops rows of values that occur too often: `answer`, `difficulty` or `source`."""
     order = drawn_order(table, seed, "balance")
     if config.move_answers and config.letters is not None:

@@ -83,8 +83,8 @@ class _Build:
             progress = partial(self.watch.progress, "difficulty")
             # The responses themselves are the input: of a GPU nobody can know them beforehand.
             chunks = difficulty.measure(step.rows(), config, sources, self.store, self.ray, progress)
-            step = self._stage(step, difficulty.select, chunks=chunks, config=config.difficulty)
-        step = self._stage(step, balance.balance, config=config.balance, seed=seed)
+            step = self._stage(step, difficulty.drop_by_difficulty, chunks=chunks, config=config.difficulty)
+        step = self._stage(step, balance.drop_surplus, config=config.balance, seed=seed)
         step = self._stage(step, quotas.apply_quotas, config=config.quotas, seed=seed)
         step = self._stage(step, mix.split_and_mix, config=config.mix, validation=config.validation, seed=seed)
         return self._write(step, sources, evaluation)

@@ -8,12 +8,10 @@ from typing import Annotated, Any, Literal
 
 import yaml
 
-from mixed_r1_verl.core.config import ConfigError, Interval, check_bounds, read_dataclass, suggestion
+from mixed_r1_verl.core.config import ConfigError, Count, Interval, Share, check_bounds, read_dataclass, suggestion
 from mixed_r1_verl.core.rows import DataError
 from mixed_r1_verl.rewards.config import MixedRewardConfig
 
-Share = Annotated[float, Interval(ge=0, le=1)]
-Count = Annotated[int, Interval(ge=1)]
 Multiple = Annotated[float, Interval(ge=1)]
 """Of an even share."""
 

@@ -80,7 +80,7 @@ def _version(name: str) -> str:
         return ""
 
 
-def select(table: pa.Table, chunks: Sequence[Path], config: DifficultyConfig) -> pa.Table:
+def drop_by_difficulty(table: pa.Table, chunks: Sequence[Path], config: DifficultyConfig) -> pa.Table:
     """Sets `mean` and `spread`, null where a row has no responses or one of them could not be scored, and drops rows
     outside the bounds: `too_easy`, `too_hard`, `no_spread`, `no_response`, `unscorable`.
 

@@ -13,7 +13,7 @@ from mixed_r1_verl.core.console import FAILED, OK, ReportFormat, command_errors,
 from mixed_r1_verl.plan import PlanError
 from mixed_r1_verl.plan.gpus import GIB, GPUS
 from mixed_r1_verl.plan.plan import Plan, make_plan
-from mixed_r1_verl.plan.settings import compose
+from mixed_r1_verl.plan.settings import compose_for
 
 
 def plan_command(
@@ -45,7 +45,7 @@ def plan_command(
             kind = dataclasses.replace(kind, memory=gpu_memory * GIB)
         if data is not None and not data.is_file():
             raise PlanError(f"{data} is not there")
-        config = compose(recipe, gpus, overrides or [])
+        config = compose_for(recipe, gpus, overrides or [])
         plan = make_plan(config, kind, model=model, data=data, response_tokens=response_tokens)
     if format is ReportFormat.json:
         print_json(as_json(recipe, plan))

@@ -15,7 +15,7 @@ from mixed_r1_verl.data.check import TEMPLATE_TOKENS
 from mixed_r1_verl.data.images import cell_bytes, opened
 from mixed_r1_verl.plan import PlanError
 
-CHARS_PER_TOKEN = 3.0
+ENGLISH_CHARS_PER_TOKEN = 3.0
 """Characters of English text in one token, on the low side; used where the model's tokenizer is not at hand."""
 
 
@@ -73,7 +73,7 @@ def read_data(path: Path, family: ModelFamily, max_prompt: int, tokenizer_dir: P
                 text = "\n".join(str(message["content"]) for message in record["prompt"])
             except (TypeError, KeyError):
                 raise PlanError(f"{where}: prompt is not a list of messages") from None
-            words = len(tokenizer.encode(text).ids) if tokenizer else math.ceil(len(text) / CHARS_PER_TOKEN)
+            words = len(tokenizer.encode(text).ids) if tokenizer else math.ceil(len(text) / ENGLISH_CHARS_PER_TOKEN)
             images.append(sum(sizes))
             prompts.append(words + TEMPLATE_TOKENS + sum(sizes) + 2 * len(sizes))
             largest = max(largest, *sizes, 0)

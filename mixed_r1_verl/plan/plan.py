@@ -74,7 +74,7 @@ def make_plan(
     """The plan of a composed configuration.
 
     Args:
-        config: as `settings.compose` returns it.
+        config: as `settings.compose_for` returns it.
         gpu: each of the GPUs.
         model: directory whose `config.json` is taken instead of the recipe's model.
         data: parquet file whose pictures and prompts are counted.

@@ -7,7 +7,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from mixed_r1_verl.core.config import ConfigError
-from mixed_r1_verl.core.verl_config import compose as compose_verl
+from mixed_r1_verl.core.verl_config import compose
 from mixed_r1_verl.plan import PlanError
 
 ACTOR, ROLLOUT, MODEL = (f"actor_rollout_ref.{name}" for name in ("actor", "rollout", "model"))
@@ -171,7 +171,7 @@ def read_settings(config: DictConfig) -> Settings:
     )
 
 
-def compose(recipe: str, gpus: int, overrides: Sequence[str] = ()) -> DictConfig:
+def compose_for(recipe: str, gpus: int, overrides: Sequence[str] = ()) -> DictConfig:
     """A recipe on verl's own configuration, as `main_ppo +recipe=…` composes it, for a number of GPUs.
 
     Nodes are of 8 GPUs; the overrides come last, so `trainer.n_gpus_per_node=4` among them means smaller nodes.
@@ -185,7 +185,7 @@ def compose(recipe: str, gpus: int, overrides: Sequence[str] = ()) -> DictConfig
         )
     nodes = [f"trainer.n_gpus_per_node={min(gpus, 8)}", f"trainer.nnodes={max(1, gpus // 8)}"]
     try:
-        config = compose_verl(recipe, [*nodes, *overrides])
+        config = compose(recipe, [*nodes, *overrides])
     except ConfigError as error:
         raise PlanError(str(error)) from None
     found = config.trainer.n_gpus_per_node * config.trainer.nnodes

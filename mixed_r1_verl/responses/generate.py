@@ -7,7 +7,7 @@ from itertools import count, islice
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
-from mixed_r1_verl.core.config import Interval, check_bounds
+from mixed_r1_verl.core.config import Count, Interval, check_bounds
 from mixed_r1_verl.core.rows import DataError, DataRow, read_records, row_of
 from mixed_r1_verl.plugin.rollout import Prompt, PromptBuilder, open_model
 
@@ -70,10 +70,10 @@ class Sampling:
         seed: of the sampling; each prompt has a seed of its own, so a resumed run draws the same.
     """
 
-    n: Annotated[int, Interval(ge=1)] = 1
+    n: Count = 1
     temperature: Annotated[float, Interval(ge=0)] = 0.0
     top_p: Annotated[float, Interval(gt=0, le=1)] = 1.0
-    max_tokens: Annotated[int, Interval(ge=1)] = 1024
+    max_tokens: Count = 1024
     seed: Annotated[int, Interval(ge=0, lt=1 << 32)] = 0
 
     def __post_init__(self) -> None:

@@ -5,14 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from mixed_r1_verl.core.config import ConfigError, Interval, check_bounds, read_dataclass, suggestion
+from mixed_r1_verl.core.config import ConfigError, Count, Interval, Share, check_bounds, read_dataclass, suggestion
 from mixed_r1_verl.rewards.formats import ResponseFormat
 from mixed_r1_verl.rewards.kinds import KINDS
 
 __all__ = ["MixedRewardConfig"]
 
 _STANDARD = ResponseFormat()
-Share = Annotated[float, Interval(ge=0, le=1)]
 
 
 @dataclass(frozen=True)
@@ -50,8 +49,8 @@ class MixedRewardConfig:
     embedding_model: str | None = None
     cache_dir: str | None = None
     time_limit_s: Annotated[float, Interval(gt=0)] = 10.0
-    processes: Annotated[int, Interval(ge=1)] = 1
-    max_chars: Annotated[int, Interval(ge=1)] = 100_000
+    processes: Count = 1
+    max_chars: Count = 100_000
     advantage: Literal["grpo", "ema_grpo", "g2rpo", "gdpo"] = "grpo"
     advantage_decay: Annotated[float, Interval(ge=0, lt=1)] = 0.99
     advantage_limit: Annotated[float, Interval(gt=0)] = 5.0

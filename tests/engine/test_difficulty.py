@@ -11,7 +11,7 @@ import pytest
 from mixed_r1_verl.core.rows import DataError
 from mixed_r1_verl.engine.card import histograms
 from mixed_r1_verl.engine.config import BuildConfig, DifficultyConfig, SourceConfig
-from mixed_r1_verl.engine.difficulty import select
+from mixed_r1_verl.engine.difficulty import drop_by_difficulty
 from mixed_r1_verl.engine.policy import RESPONSES, reward_block
 
 CONFIG = DifficultyConfig("m", samples=4, min_mean=0.2, max_mean=0.8, min_spread=0.1)
@@ -50,7 +50,7 @@ def write_chunks(folder: Path, cases: list[Any], ids: list[str]) -> list[Path]:
 def test_bounds(tmp_path: Path, table_of: Callable[..., pa.Table]) -> None:
     table = table_of(*({} for _ in CASES))
     chunks = write_chunks(tmp_path, CASES, table["id"].to_pylist())
-    outcome = select(table, chunks, CONFIG)
+    outcome = drop_by_difficulty(table, chunks, CONFIG)
     assert outcome["mean"].to_pylist() == [0.05, 0.975, 0.5, 0.525, 0.2, 0.8, None, None]
     assert outcome["reason"].to_pylist() == [reason for *_, reason in CASES]
     found = histograms(outcome)["histograms"]["matching"]
@@ -62,7 +62,7 @@ def test_responses_of_other_rows_are_refused(tmp_path: Path, table_of: Callable[
     table = table_of(*({} for _ in CASES))
     chunks = write_chunks(tmp_path, CASES, table["id"].to_pylist()[::-1])
     with pytest.raises(AssertionError, match="not the same rows"):
-        select(table, chunks, CONFIG)
+        drop_by_difficulty(table, chunks, CONFIG)
 
 
 @pytest.mark.verl

@@ -14,7 +14,7 @@ from verl.trainer.ppo.v1.trainer_base import PPOTrainer
 from mixed_r1_verl.plan.architecture import load_architecture
 from mixed_r1_verl.plan.batch import broken_rules, plan_batch, remarks
 from mixed_r1_verl.plan.data import DataStatistics
-from mixed_r1_verl.plan.settings import Settings, compose, read_settings
+from mixed_r1_verl.plan.settings import Settings, compose_for, read_settings
 from mixed_r1_verl.plugin.rules import refusals
 
 QWEN_7B = load_architecture("Qwen/Qwen2.5-VL-7B-Instruct")
@@ -24,7 +24,7 @@ DATA = DataStatistics(1000, (300, 900, 1200), 1200, (400, 1000, 2500), 350.0, 45
 @pytest.fixture(scope="module")
 def settings() -> Settings:
     """Of the recipe `mixed_r1` on 8 GPUs."""
-    return read_settings(compose("mixed_r1", 8))
+    return read_settings(compose_for("mixed_r1", 8))
 
 
 def test_the_recipe_in_numbers(settings: Settings) -> None:
@@ -147,5 +147,5 @@ def test_no_engine_of_verl_reads_freeze_vision_tower() -> None:
     ],
 )  # fmt: skip
 def test_refusals_are_verls_own(overrides: tuple[str, ...], message: str | None) -> None:
-    found = refusals(compose("mixed_r1", 8, overrides))
+    found = refusals(compose_for("mixed_r1", 8, overrides))
     assert (found == []) if message is None else (message in found[0])

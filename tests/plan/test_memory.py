@@ -19,7 +19,7 @@ from mixed_r1_verl.plan.memory import (
     plan_memory,
     vision_layer_bytes,
 )
-from mixed_r1_verl.plan.settings import Settings, compose, read_settings
+from mixed_r1_verl.plan.settings import Settings, compose_for, read_settings
 
 TOKENS = 256
 TEXT = {
@@ -125,7 +125,7 @@ H100 = GPUS["H100"]
 @pytest.fixture(scope="module")
 def settings() -> Settings:
     """Of the recipe `mixed_r1` on 8 GPUs."""
-    return read_settings(compose("mixed_r1", 8))
+    return read_settings(compose_for("mixed_r1", 8))
 
 
 def phase(settings: Settings, name: str) -> dict[str, float]:

@@ -9,7 +9,7 @@ from mixed_r1_verl.plan.architecture import load_architecture
 from mixed_r1_verl.plan.batch import plan_batch
 from mixed_r1_verl.plan.gpus import GPUS
 from mixed_r1_verl.plan.memory import plan_memory
-from mixed_r1_verl.plan.settings import Settings, compose, read_settings
+from mixed_r1_verl.plan.settings import Settings, compose_for, read_settings
 from mixed_r1_verl.plan.steptime import FORWARD_MFU, StepTime, plan_time
 
 QWEN_7B = load_architecture("Qwen/Qwen2.5-VL-7B-Instruct")
@@ -18,7 +18,7 @@ QWEN_7B = load_architecture("Qwen/Qwen2.5-VL-7B-Instruct")
 @pytest.fixture(scope="module")
 def settings() -> Settings:
     """Of the recipe `mixed_r1` on 8 GPUs."""
-    return read_settings(compose("mixed_r1", 8))
+    return read_settings(compose_for("mixed_r1", 8))
 
 
 def seconds(settings: Settings, gpu: str = "H100", length: float = 512) -> StepTime:
