@@ -89,7 +89,7 @@ CASES = [
             ("0", "matching", "Is Red the minimum?", [], "yes", "train1/png/0.png"),
             ("1", "matching", "Is Red the maximum?", [], "no", "train1/png/0.png"),
         ],
-        [("answer", "not_yes_no")],
+        [("answer", "unknown_answer")],
     ),
     Case(
         "scienceqa",

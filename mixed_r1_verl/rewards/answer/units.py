@@ -24,7 +24,13 @@ _TABLE = """
 381/1250 length | ft foot feet 英尺
 1143/1250 length | ~yard yd yds
 201168/125 length | ~mile mi 英里
+1852 length | nmi 海里
+25146/125 length | ~furlong
+500 length | 里
+1/3 length | 尺
+1/30 length | 寸
 1 mass | *g *~gram *~gramme 克
+500 mass | 斤
 1000 mass | 千克 公斤 kilo kilos
 1/1000 mass | 毫克
 1000000 mass | t ~tonne 吨 ~ton
@@ -44,8 +50,10 @@ _TABLE = """
 1 kelvin | K ~kelvin
 1/1000 length3 | *L *l *~liter *~litre 升
 1/1000000 length3 | 毫升 cc
-10000 length2 | ha ~hectare
+10000 length2 | ha ~hectare 公顷
+2000/3 length2 | 亩
 316160658/78125 length2 | ~acre
+463/900 length/time | ~knot 节
 5/18 length/time | kmh kph 公里/小时
 1397/3125 length/time | mph
 1000 mass*length2/time2 | *J *~joule
