@@ -251,7 +251,7 @@ def _audit_kind(
     results = []
     for attack in attacks:
         said = [attack.respond(target) for target in targets]
-        if all(case.becomes_honest(reward, response) for case, response in zip(cases, said, strict=True)):
+        if all(case.allows(reward, response) for case, response in zip(cases, said, strict=True)):
             continue
         mean = _mean([acc(case, response) for case, response in zip(cases, said, strict=True)])
         bar = attack_bar(kind.answers, attack.sort, honest, unrelated, constant)
@@ -287,7 +287,7 @@ def _audit_format(cases: Sequence[Case], reward: MixedReward) -> KindAudit:
     results = []
     for attack in FORMAT_ATTACKS:
         said = [attack.respond(target) for target in targets]
-        if all(case.becomes_honest(reward, response) for case, response in zip(cases, said, strict=True)):
+        if all(case.allows(reward, response) for case, response in zip(cases, said, strict=True)):
             continue
         mean = mean_format(said)
         results.append(AttackResult(attack.name, attack.sort, mean, 0.0, mean > 0.0))

@@ -9,6 +9,7 @@ from typing import Any
 
 from mixed_r1_verl.core.rows import DataRow
 from mixed_r1_verl.rewards.cheats import Target, reply
+from mixed_r1_verl.rewards.extraction import parse_response
 from mixed_r1_verl.rewards.kind import Gold, RewardKind
 from mixed_r1_verl.rewards.mixed import MixedReward
 
@@ -37,11 +38,15 @@ class Case:
         said = reward.config.format.translated(response)
         return reward.score(self.row.data_source, said, self.row.ground_truth, self.row.extra_info)
 
-    def becomes_honest(self, reward: MixedReward, response: str) -> bool:
-        """Whether an attack, said in another format, is no longer one: words beside a box are allowed."""
-        if reward.config.format.style == "think_answer":
+    def allows(self, reward: MixedReward, response: str) -> bool:
+        """Whether an attack, said in another format, is none: words beside a box, two blocks where there are none."""
+        format = reward.config.format
+        if format.style == "think_answer":
             return False
-        read = reward.read(reward.config.format.translated(response))
+        if not format.answer_tags:
+            written = parse_response(response)
+            return not written.well_formed and written.reason not in ("empty_think", "empty_answer")
+        read = reward.read(format.translated(response))
         return read.well_formed and read.answer == self.honest.strip()
 
     def answer_to(self, other: "Case") -> str:
