@@ -41,7 +41,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 from mixed_r1_verl.data_preprocess.chat import IMAGES, TURN_LISTS, Turn, exchanges, pictures, without_markers
-from mixed_r1_verl.data_preprocess.reading import FIELDS, LAYOUTS, said, text_of
+from mixed_r1_verl.data_preprocess.reading import FIELDS, LAYOUTS, not_named, said, text_of
 
 from mixed_r1_verl.data import Converter, DataError, Example, RawFolder, Row, RowError, references_json
 from mixed_r1_verl.data.fields import one_line, place_id, record, scalar_text, text_list
@@ -229,7 +229,7 @@ def _question(value: dict[str, Any]) -> str:
     messages = value.get("prompt") if isinstance(value.get("prompt"), list) else []
     if messages:
         return exchanges({"messages": messages})[0].question
-    raise RowError("question", "missing", f"none of {', '.join(FIELDS['question'])}; name it: --column question=COLUMN")
+    raise RowError("question", "missing", not_named("question", value))
 
 
 def _described(row: Row, value: dict[str, Any]) -> Example:

@@ -121,8 +121,7 @@ def said(value: dict[str, Any], turn: Turn, told: Told, columns: dict[str, str])
         detail = f"{column or 'the words'} and {box_column} fit; say --column answer={box_column} or --reward KIND"
         raise RowError("answer", "two_kinds", detail)
     if answer is None:
-        fields = ", ".join(FIELDS["answer"][:5])
-        raise RowError("answer", "missing", f"none of {fields}, …; name it: --column answer=COLUMN")
+        raise RowError("answer", "missing", not_named("answer", value))
     choices, place = choices_of(value)
     if not choices:
         choices, place = choices_of(extra)
@@ -331,6 +330,12 @@ def _objects(value: dict[str, Any], question: str, answer: str) -> tuple[str, Bo
     if len(own) == len(labelled):
         labelled = tuple(box._replace(label=name) for box, name in zip(labelled, own, strict=True))
     return question, Boxes(labelled, frames[kind], "objects")
+
+
+def not_named(field: str, value: dict[str, Any]) -> str:
+    """That no column of a record has a name by which a field is known."""
+    known, own = ", ".join(FIELDS[field][:6]), ", ".join(list(map(str, value))[:8])
+    return f"none of {known}, … among {own[:120]}; name it: --column {field}=COLUMN"
 
 
 def text_of(value: dict[str, Any], key: str) -> str:
