@@ -101,8 +101,8 @@ def convert_row(job: Job, index: int, row: Row, cache: ImageCache) -> Converted 
         example = example_of(job, row)
         source = example.data_source or source
         stage = "image"
-        names = [job.raw.locate(*image) if isinstance(image, tuple) else image for image in example.images]
-        stored = [_stored_image(job, image, cache) for image in names]
+        found = [_stored_image(job, image, cache) for image in example.images]
+        stored = [picture for _, picture in found]
         width, height = (stored[0].width, stored[0].height) if stored else (0, 0)
         stage = "boxes"
         ground_truth = example.answer
@@ -110,7 +110,7 @@ def convert_row(job: Job, index: int, row: Row, cache: ImageCache) -> Converted 
             ground_truth = format_boxes(place_boxes(example, stored))
         stage = "validate"
         kind = _check_truth(job.options, example, ground_truth, width, height)
-        cells = [_image_cell(job, image, data) for image, data in zip(names, stored, strict=True)]
+        cells = [_image_cell(job, name, picture) for name, picture in found]
         built = build_row(
             example,
             data_source=source,
@@ -136,15 +136,16 @@ def convert_row(job: Job, index: int, row: Row, cache: ImageCache) -> Converted 
         return Reject(source, row.where, "record", "unexpected_value", stage, detail)
 
 
-def _stored_image(job: Job, image: str | bytes, cache: ImageCache) -> StoredImage:
+def _stored_image(job: Job, image: str | bytes | tuple[str, ...], cache: ImageCache) -> tuple[str, StoredImage]:
+    """Name and content of a picture: the first of several names under which one is there."""
     if isinstance(image, bytes):
-        return store_image(image, max_pixels=job.options.max_pixels)
-    path = job.raw.image(image)
+        return "", store_image(image, max_pixels=job.options.max_pixels)
+    name, path = job.raw.find(*([image] if isinstance(image, str) else image))
     if path not in cache:
         cache[path] = read_image_file(path, max_pixels=job.options.max_pixels)
         while len(cache) > CACHED_IMAGES:
             cache.popitem(last=False)
-    return cache[path]
+    return name, cache[path]
 
 
 def _check_truth(options: Options, example: Example, ground_truth: str, width: int, height: int) -> RewardKind:
@@ -174,7 +175,7 @@ def _check_truth(options: Options, example: Example, ground_truth: str, width: i
     return reward.kinds[example.reward]
 
 
-def _image_cell(job: Job, image: str | bytes, stored: StoredImage) -> dict[str, Any]:
+def _image_cell(job: Job, name: str, stored: StoredImage) -> dict[str, Any]:
     if job.options.images == "path":
         return {"image": str(write_image(job.image_folder, stored))}
-    return {"bytes": stored.data, "path": image if isinstance(image, str) else ""}
+    return {"bytes": stored.data, "path": name}

@@ -131,15 +131,26 @@ class RawFolder:
         else:
             yield from self.json_lines(name) if name.endswith(".jsonl") else self.json_rows(name)
 
-    def locate(self, *names: str) -> str:
-        """The first of several names under which a picture is there; the first name where it is nowhere."""
+    def find(self, *names: str) -> tuple[str, Path]:
+        """The first of several names under which a picture is there, and its file.
+
+        Raises:
+            RowError: what is wrong with the first name, where the picture is nowhere.
+        """
+        wrong: RowError | None = None
         for name in names:
             try:
-                self.image(name)
-            except RowError:
-                continue
-            return name
-        return names[0]
+                return name, self.image(name)
+            except RowError as error:
+                wrong = wrong or error
+        raise wrong or RowError("image", "missing")
+
+    def locate(self, *names: str) -> str:
+        """The first of several names under which a picture is there; the first name where it is nowhere."""
+        try:
+            return self.find(*names)[0]
+        except RowError:
+            return names[0]
 
     def first_of(self, *names: str) -> str:
         """The first of several names that exists.
