@@ -21,41 +21,44 @@ def test_all_green_here() -> None:
     assert "all green" in result.output
 
 
-def report(setup: str) -> subprocess.CompletedProcess[str]:
-    """Run the doctor in a fresh interpreter in which something was broken first."""
-    code = f"{setup}\nfrom mixed_r1_verl.cli import main; import sys; sys.argv = ['mixed-r1', 'doctor']; main()"
-    environment = {**os.environ, "COLUMNS": "200"}
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+def run(code: str) -> subprocess.CompletedProcess[str]:
+    """Run code in a fresh interpreter, in which something was broken first."""
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ})
+
+
+VERSIONS = "from importlib import metadata; real = metadata.version; others = {others}\n"
+VERSIONS += "metadata.version = lambda name: others.get(name) or real(name)"
 
 
 @pytest.mark.parametrize(
-    ("setup", "line"),
+    ("setup", "name", "line"),
     [
         (
             "import sys; sys.modules['mixed_r1_verl.plugin.internvl'] = None",
-            "FAIL  verl plugin           import failed:",
+            "verl plugin",
+            "fail import failed:",
         ),
         (
             "import sys; sys.modules['hydra_plugins.mixed_r1_verl'] = None",
-            "FAIL  recipe mixed_r1       not on Hydra's search path",
+            "recipe mixed_r1",
+            "fail not on Hydra's search path",
         ),
+        (VERSIONS.format(others={"verl": "0.8.0"}), "verl", "fail 0.8.0 is not supported"),
         (
-            "from importlib import metadata; real = metadata.version\n"
-            "metadata.version = lambda name: '0.8.0' if name == 'verl' else real(name)",
-            "FAIL  verl                  0.8.0 is not supported",
+            VERSIONS.format(others={"transformers": "5.23.0"}),
+            "transformers",
+            "fail 5.23.0 is not supported (supported: !=5.6.0,<5.11",
         ),
-        (
-            "from importlib import metadata; real = metadata.version\n"
-            "metadata.version = lambda name: '5.23.0' if name == 'transformers' else real(name)",
-            "FAIL  transformers          5.23.0 is not supported (supported: !=5.6.0,<5.11,>=5.5.3)",
-        ),
+        (VERSIONS.format(others={"vllm": "0.32.0"}), "vLLM", "fail 0.32.0 is not supported (supported: <0.32,>=0.24)"),
         (
             "import os; os.environ['VERL_PLATFORM'] = 'nvidia'",
-            "FAIL  GPU                   verl runs on cuda and torch sees none",
+            "GPU",
+            "fail verl runs on cuda and torch sees none",
         ),
         (
             "import os; os.environ['VERL_USE_EXTERNAL_PLUGINS'] = 'none'",
-            "FAIL  verl plugin           VERL_USE_EXTERNAL",
+            "verl plugin",
+            "fail VERL_USE_EXTERNAL_PLUGINS=none keeps it out",
         ),
     ],
     ids=[
@@ -63,15 +66,23 @@ def report(setup: str) -> subprocess.CompletedProcess[str]:
         "recipe missing",
         "verl of another version",
         "newer transformers",
+        "newer vLLM",
         "broken driver",
         "plugins switched off",
     ],
 )
-def test_the_right_line_is_red(setup: str, line: str) -> None:
-    ran = report(setup)
-    assert ran.returncode == 1
-    wanted = " ".join(line.split())
-    assert any(wanted in " ".join(found.split()) for found in ran.stdout.splitlines()), ran.stdout
+def test_the_right_line_is_red(setup: str, name: str, line: str) -> None:
+    ran = run(
+        f"{setup}\nfrom mixed_r1_verl import doctor; found = doctor.examine({name!r})\nprint(found.status, found.detail)"
+    )
+    assert line in ran.stdout, ran.stdout + ran.stderr
+
+
+def test_a_red_line_ends_the_command_with_1() -> None:
+    code = "from mixed_r1_verl import doctor; from mixed_r1_verl.cli import main; import sys\n"
+    code += "doctor.CHECKS = {'verl': lambda: 1 / 0}; sys.argv = ['mixed-r1', 'doctor']; main()"
+    ran = run(code)
+    assert ran.returncode == 1 and "1 of 1 checks failed" in ran.stdout, ran.stdout + ran.stderr
 
 
 def test_fix_writes_the_shim_only_where_it_is_needed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

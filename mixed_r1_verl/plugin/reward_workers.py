@@ -11,7 +11,7 @@ from typing import Any
 
 logger = logging.getLogger(__name__)
 
-MAX_TASK_RETRIES = 3
+MAX_TASK_RETRIES = 100  # a node that was killed refuses several times before Ray knows that it is gone
 PATIENCE_S = 60.0  # after which it is said that workers are waited for; to build a large table may take longer
 
 
