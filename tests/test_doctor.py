@@ -72,9 +72,8 @@ VERSIONS += "metadata.version = lambda name: others.get(name) or real(name)"
     ],
 )
 def test_the_right_line_is_red(setup: str, name: str, line: str) -> None:
-    ran = run(
-        f"{setup}\nfrom mixed_r1_verl import doctor; found = doctor.examine({name!r})\nprint(found.status, found.detail)"
-    )
+    ask = f"from mixed_r1_verl import doctor; found = doctor.examine({name!r})"
+    ran = run(f"{setup}\n{ask}; print(found.status, found.detail)")
     assert line in ran.stdout, ran.stdout + ran.stderr
 
 

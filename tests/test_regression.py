@@ -97,9 +97,9 @@ def test_a_drift_is_named() -> None:
     ("steps", "overrides", "drifting"),
     [
         (STEPS, (), None),
-        (2, ("reward.reward_kwargs.mixed_r1.weights.open_ended=1.00001",), "mixed_r1/reward/open_ended/score/mean"),
+        (2, ("reward.reward_kwargs.mixed_r1.weights.open_ended=0.99999",), "mixed_r1/reward/open_ended/score/mean"),
     ],
-    ids=["as it is", "a reward that pays 1e-5 more"],
+    ids=["as it is", "a reward that pays 1e-5 less"],
 )
 def test_twenty_steps_are_as_they_were(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int, overrides: tuple[str, ...], drifting: str | None

@@ -6,6 +6,7 @@
 import json
 import os
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -26,7 +27,9 @@ def node(cluster: Cluster, folder: Path, name: str, *, broken: bool = False):
     """A node with its own home; a broken one's is a file, so that nothing can be cached there."""
     home = folder / name
     home.touch() if broken else home.mkdir()
-    return cluster.add_node(num_cpus=8, node_name=name, env_vars={"HOME": str(home), "TMPDIR": str(folder)})
+    # Ray's own folder, short because of the sockets in it: not the one in which other programs look for a cluster.
+    own = tempfile.mkdtemp(prefix="ray-")
+    return cluster.add_node(num_cpus=8, node_name=name, temp_dir=own, env_vars={"HOME": str(home), "TMPDIR": own})
 
 
 def names_of(workers: list) -> list[str]:
