@@ -50,7 +50,8 @@ def main(folder: Path, model: str) -> None:
         options = [f"actor_rollout_ref.model.path={model}", f"reward.num_workers={WORKERS}"]
         config = compose("ppo_trainer", ["+recipe=mixed_r1_cpu", *options])
     data = proto(hf_tokenizer(model), "<think>I see.</think><answer>A red circle.</answer>", row("open_ended", TRUTH))
-    workers = RewardLoopManager(config).reward_loop_workers
+    manager = RewardLoopManager(config)  # it keeps what a worker needs to be started again
+    workers = manager.reward_loop_workers
 
     def send_all() -> list:
         return [workers[number % WORKERS].compute_score.remote(data) for number in range(ROLLOUTS)]
