@@ -80,18 +80,18 @@ _NAMED_PLACES = {
     for scheme, names in enumerate(("x1 y1 x2 y2", "xmin ymin xmax ymax", "left top right bottom"))
     for place, name in enumerate(names.split())
 }
-_BARE = re.compile(rf"(?<![\w.]){_NUM}(?!\w)")
-_OTHER_KEY = re.compile(
-    r"[\"'](?:colou?rs?|rgba?|scores?|confidences?|conf|prob(?:s|ability|abilities)?|cent(?:er|re)|size|(?:key)?points?|area|ids?"
-    r"|counts?|shape|(?:image_|picture_)?size)[\"']\s{0,8}:\s{0,8}\Z",
-    re.IGNORECASE,
-)
+_BARE = re.compile(rf"(?<![\w.])({_NUM})(?:\s?px)?(?!\w)")
+_BETWEEN_BOXES = re.compile(r"[\n;]| and ")
+_KEY = re.compile(r"[\"']([^\"'\n]{1,40})[\"']\s{0,8}:\s{0,8}\Z")
+_BOX_KEY = re.compile(r"box|coord|position|location|region|rect|answer", re.IGNORECASE)
+_OTHER_KEY = re.compile(r"colou?r|rgb|score|conf|prob|cent|point|area|id|count|shape|size", re.IGNORECASE)
 _SEPARATORS = str.maketrans(",;\"'\\", "     ")
 _NOT_FINITE = frozenset(("nan", "inf", "infinity", "null", "none"))
 _BOX_KEYS = frozenset(("bbox_2d", "bbox", "box_2d", "box", "boxes", "bboxes", "bounding_box", "coordinates"))
 _TAG = re.compile(r"<[^<>]{0,40}>|[{}]")
 _CAPTION_EDGE = " \t\r\n-*•#>`:=\"'.,;([|"
 _ENUMERATION = re.compile(r"\s*[0-9]{1,3}\s*[.):]\s*")
+_NUMBERED = re.compile(r"\s*(?:[A-Za-z]{1,20}\s)?[0-9]{1,3}[.):]\s")
 _WIDE: dict[int, str] = {0xFF01 + i: chr(0x21 + i) for i in range(94)} | {
     ord(wide): narrow
     for narrow, wides in {"[": "【〔", "]": "】〕", '"': "「」“”", "'": "‘’", ",": "、", " ": "　", "-": "−﹣"}.items()
@@ -149,8 +149,8 @@ def _scanned_boxes(text: str, limit: int) -> list[Box]:
         kind, start, before, end = match.lastgroup, match.start(), end, match.end()
         if kind == "square" or kind == "round":
             numbers = _numbers(match[kind])
-            if numbers is None or len(numbers) < 2 or _OTHER_KEY.search(text, max(0, start - 40), start):
-                continue  # words, nothing, a reference mark, or something else by its name
+            if numbers is None or len(numbers) < 2 or _is_something_else(text, start, len(numbers)):
+                continue  # words, nothing, a reference mark, or something else by its key
             if len(numbers) == 2:
                 second, second_end = _pair_after(text, end)
                 if second:
@@ -174,6 +174,14 @@ def _scanned_boxes(text: str, limit: int) -> list[Box]:
                 label, label_key = name, key
                 boxes[opened:] = [box._replace(label=label, caption=None) for box in boxes[opened:]]
     return boxes
+
+
+def _is_something_else(text: str, start: int, numbers: int) -> bool:
+    """Whether the key before a list says that it is no box: colours, scores, or anything that has not four numbers."""
+    key = _KEY.search(text, max(0, start - 60), start)
+    if key is None or _BOX_KEY.search(key[1]):
+        return False
+    return numbers != 4 or _OTHER_KEY.search(key[1]) is not None
 
 
 def _pair_after(text: str, end: int) -> tuple[list[float], int]:
@@ -211,7 +219,7 @@ def _numbers(content: str) -> list[float] | None:
     """The numbers of a bracket that holds nothing else, or None. A long list is cut: it is no box anyway."""
     numbers: list[float] = []
     for item in content[:MAX_GROUP_CHARS].translate(_SEPARATORS).split():
-        if item == "px" and numbers:
+        if item in ("px", "pixel", "pixels") and numbers:
             continue
         if _NUMBER.fullmatch(item) is None:
             item = item.removesuffix("px")
@@ -252,19 +260,19 @@ def _named_boxes(text: str, limit: int) -> list[Box]:
 
 
 def _bare_boxes(text: str, limit: int) -> list[Box]:
-    """The box of a text with no other numbers, or the boxes of one in which every line with numbers is such a text."""
+    """The box of a text with no other numbers, or the boxes of one in which every line (or part) is such a text."""
     whole = _bare_box(text)
     if whole:
         return [whole]
-    lines = [line for line in text.splitlines() if any(map(str.isdecimal, line))][: limit + 1]
-    boxes = [_bare_box(line) for line in lines]
+    lines = [line for line in _BETWEEN_BOXES.split(text) if any(map(str.isdecimal, line))][: limit + 1]
+    boxes = [_bare_box(_NUMBERED.sub("", line, count=1)) for line in lines]
     return [box for box in boxes if box] if all(boxes) else []
 
 
 def _bare_box(text: str) -> Box | None:
     found = list(itertools.islice(_BARE.finditer(text), 5))
     between = [text[left.end() : right.start()].strip(" \t\r\n,;") for left, right in itertools.pairwise(found)]
-    return _box(*(float(match[0]) for match in found)) if between == ["", "", ""] else None
+    return _box(*(float(match[1]) for match in found)) if between == ["", "", ""] else None
 
 
 # --- ground truths ----------------------------------------------------------------------------------------------------
