@@ -87,10 +87,10 @@ class Policy:
             os.environ.pop("OMP_NUM_THREADS", None)  # Ray sets it to the CPUs that it counts for the actor
         for key, value in (ENVIRONMENT if has_gpu else {**ENVIRONMENT, "VERL_PLATFORM": "cpu"}).items():
             os.environ.setdefault(key, value)
-        from mixed_r1_verl.plugin.rollout import PromptBuilder, load_processors
-        from mixed_r1_verl.rewards.pool import ScoringPool
-
         try:
+            from mixed_r1_verl.plugin.rollout import PromptBuilder, load_processors
+            from mixed_r1_verl.rewards.pool import ScoringPool
+
             tokenizer, processor = load_processors(config.model)
             self.prompts = PromptBuilder(tokenizer, processor)
             self.generator = Generator(config.model, tokenizer, processor, config.engine)
@@ -106,11 +106,11 @@ class Policy:
         """
         try:
             measured = self._measure(pa.Table.from_pylist(rows))
+            with atomic(chunk, "wb") as file:
+                pq.write_table(pa.Table.from_pylist(measured, schema=RESPONSES), file, compression="zstd")
         except Exception as error:  # whatever the engine raises ends the build with one message
             reason = f"{type(error).__name__}: {error}; finished chunks stay, run again to go on"
             raise DataError(f"difficulty: {self.config.model}: {reason}") from error
-        with atomic(chunk, "wb") as file:
-            pq.write_table(pa.Table.from_pylist(measured, schema=RESPONSES), file, compression="zstd")
         return len(rows)
 
     def _measure(self, table: pa.Table) -> list[dict[str, Any]]:
