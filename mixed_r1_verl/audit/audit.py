@@ -3,7 +3,8 @@
 Over a file of real rows, every reward kind is paid three ways, always through `MixedReward.score`:
 
 - **honest**: the ground truth itself, in the form in which a model would write it. For open-ended rows with several
-  references it is the first of them, scored against the others.
+  references it is the first of them, scored against the others. To a single one, which scores 1 against itself, no answer
+  comes near: a person's comes a third of the way from unrelated (`PERSON`), and there honest lies.
 - **unrelated**: the honest answers of three other rows of the kind (boxes are moved to this row's image size).
 - **constant**: the best single answer, taken from the data, given to every row of the same form (same number of
   options, yes/no, other). No reward can keep a policy from this, so it is no fault of the reward.
@@ -47,6 +48,9 @@ from mixed_r1_verl.rewards.mixed import MixedReward, UnknownRewardError
 __all__ = ["AttackResult", "AuditReport", "KindAudit", "attack_bar", "audit_file", "audit_rows", "read_audit_rows"]
 
 QUARTER, HALF = 0.25, 0.5
+PERSON = 1 / 3
+"""Measured on captions: 0.35 on Flickr8k and 0.33 on PASCAL-50S by the default reward, 0.34 and 0.27 by plain BMAS."""
+
 CLOSED_MARGIN = 0.02
 LEAST_CONTRAST = 0.05
 CONSTANTS_TRIED = 12
@@ -240,6 +244,9 @@ def _audit_kind(
             for other in others
         ]
     )
+    copied = honest  # what padded attacks begin with
+    singles = sum(len(case.gold.references) == 1 for case in cases) / len(cases)
+    honest -= singles * (1 - PERSON) * max(0.0, honest - unrelated)
     constant = None if kind.answers == "text" else _best_constant(cases, acc)
     if honest - unrelated < LEAST_CONTRAST:
         return audited(f"honest answers earn {honest:.3f} and unrelated ones {unrelated:.3f}: nothing to tell apart")
@@ -254,7 +261,8 @@ def _audit_kind(
         if all(case.allows(reward, response) for case, response in zip(cases, said, strict=True)):
             continue
         mean = _mean([acc(case, response) for case, response in zip(cases, said, strict=True)])
-        bar = attack_bar(kind.answers, attack.sort, honest, unrelated, constant)
+        best = copied if attack.sort == "padded" else honest
+        bar = attack_bar(kind.answers, attack.sort, best, unrelated, constant)
         results.append(AttackResult(attack.name, attack.sort, mean, bar, mean > bar + 1e-9))
     if kind.answers == "text" and len(cases) > 3:
         mean = _mean_of_searched(cases, acc)

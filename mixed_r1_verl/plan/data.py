@@ -65,9 +65,11 @@ def read_data(path: Path, family: ModelFamily, max_prompt: int, tokenizer_dir: P
                 raise PlanError(f"{where}: {record.reason}")
             if "prompt" not in record:
                 raise PlanError(f"{path}: no column `prompt`")
+            cells = record.get("images") or []
+            if not isinstance(cells, list):
+                raise PlanError(f"{where}: images is not a list")
             sizes = [
-                _picture_tokens(cell, family, f"{where}: picture {place}")
-                for place, cell in enumerate(record.get("images") or [])
+                _picture_tokens(cell, family, f"{where}: picture {place}") for place, cell in enumerate(cells)
             ]
             try:
                 text = "\n".join(str(message["content"]) for message in record["prompt"])
@@ -103,7 +105,7 @@ def _picture_tokens(cell: Any, family: ModelFamily, where: str) -> int:
     try:
         with opened(cell_bytes(cell)) as image:
             return family.verl_image_tokens(*image.size, **limits)
-    except ValueError as error:
+    except (ValueError, TypeError) as error:  # TypeError: a limit that is no number
         raise PlanError(f"{where}: {error}") from None
 
 

@@ -39,7 +39,8 @@ STARTUP_S = 600.0
 RESTARTS_S = (0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0, 1.0, 1.0, 1.0)
 """Pauses between starts that fail; after the last of them the process is given up."""
 
-_KILLED = "exit code -"
+_KILLED, KILLED_STARTS = "exit code -", 100
+"""How a start ends that was killed from outside; so many are repeated at once."""
 
 REPLY_S = 10.0
 """Seconds that a keeper may take to replace its fork; one that takes longer is replaced itself."""
@@ -153,14 +154,13 @@ class Process:
         Raises:
             NotStarted: when it does not get there, with the reason.
         """
-        for pause in (*RESTARTS_S, None):
-            trouble = self._start_once()
-            if not trouble:
-                self._has_run = True
-                return
-            if pause is None or self._closed.is_set() or not (self._has_run or trouble.startswith(_KILLED)):
+        pauses, killed = iter(RESTARTS_S if self._has_run else ()), 0
+        while trouble := self._start_once():
+            if trouble.startswith(_KILLED) and killed < KILLED_STARTS and not self._closed.is_set():
+                killed += 1
+            elif (pause := next(pauses, None)) is None or self._closed.wait(pause):
                 raise NotStarted(trouble)
-            self._closed.wait(pause)
+        self._has_run = True
 
     def _start_once(self) -> str:
         """Why the process is not ready, or empty."""

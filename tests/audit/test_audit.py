@@ -16,6 +16,7 @@ import pytest
 from audit_rows import ALL_ROWS, CAPTIONS, IOU_ROWS, MATCHING_ROWS, TEXT_ROWS, demo_rows, record, row, write_jsonl
 
 from mixed_r1_verl.audit.audit import (
+    PERSON,
     AttackResult,
     AuditReport,
     KindAudit,
@@ -219,7 +220,8 @@ def test_honest_texts_are_scored_against_the_other_references() -> None:
     audit = kind_of(audit_rows(TEXT_ROWS), "open_ended")
     assert audit.unrelated < audit.honest < 0.95
     single = kind_of(audit_rows([row("open_ended", pair[0]) for pair in CAPTIONS]), "open_ended")
-    assert single.honest == pytest.approx(1.0)
+    assert single.honest == pytest.approx(single.unrelated + (1.0 - single.unrelated) * PERSON)
+    assert all(attack.bar < 0.6 for attack in single.attacks if attack.sort != "padded")
 
 
 def test_the_best_constant_is_taken_for_each_form_of_question() -> None:

@@ -111,7 +111,7 @@ def test_hanging_samples_of_a_kind_share_a_budget_and_no_honest_one_pays(
 @pytest.mark.parametrize("kills", [8, pytest.param(200, marks=pytest.mark.slow)])
 def test_no_honest_sample_is_lost_to_kills_from_outside(kills: int) -> None:
     """Of any process at any moment: those that score, those that compare, and those that are starting."""
-    pool = hostile_pool(processes=2)
+    pool = hostile_pool(processes=2, time_limit_s=60.0)  # the machine is busy with starting processes
     sample = Sample("s", RESPONSE, "brief", {"reward": "hostile"})
     sum_of = [Sample("s", f"<think>x</think><answer>x+{i}</answer>", f"{i}+x", {"reward": "math"}) for i in range(40)]
     draw, killed, futures = random.Random(1), 0, []
