@@ -3,8 +3,8 @@
 Over a file of real rows, every reward kind is paid three ways, always through `MixedReward.score`:
 
 - **honest**: the ground truth itself, in the form in which a model would write it. For open-ended rows with several
-  references it is the first of them, scored against the others. To a single one, which scores 1 against itself, no answer
-  comes near: a person's comes a third of the way from unrelated (`PERSON`), and there honest lies.
+  references it is the first of them, scored against the others. To one that stands alone no answer comes
+  near, but itself: a person's comes a third of the way from unrelated (`PERSON`), and there honest lies.
 - **unrelated**: the honest answers of three other rows of the kind (boxes are moved to this row's image size).
 - **constant**: the best single answer, taken from the data, given to every row of the same form (same number of
   options, yes/no, other). No reward can keep a policy from this, so it is no fault of the reward.
