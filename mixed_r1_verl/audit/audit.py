@@ -19,7 +19,7 @@ Then the attacks of `mixed_r1_verl.audit.attacks` are paid. An attack **pays** w
 
 A *fitted* attack is the likeliest text for such data, or its most frequent words. Similarity of texts cannot but pay
 something for them, as equality does for the commonest letter; it pays when it comes half the way from unrelated to
-honest. So does *found_by_search*, the text that an optimiser (`mixed_r1_verl.audit.search`) builds on one half of the
+honest, or against single references to where a person's answer lies. So does *found_by_search*, the text that an optimiser (`mixed_r1_verl.audit.search`) builds on one half of the
 rows from their words; it is paid on the other half.
 A *padded* attack is the honest answer made worse; it pays when it loses less than a quarter of the way from honest down
 to unrelated. For `format`, honest is a well-formed response, unrelated a bare answer, and any mean above 0 pays.
@@ -247,6 +247,7 @@ def _audit_kind(
     copied = honest  # what padded attacks begin with
     singles = sum(len(case.gold.references) == 1 for case in cases) / len(cases)
     honest -= singles * (1 - PERSON) * max(0.0, honest - unrelated)
+    bests = {"padded": copied, "fitted": min(copied, 2 * honest - unrelated)}
     constant = None if kind.answers == "text" else _best_constant(cases, acc)
     if honest - unrelated < LEAST_CONTRAST:
         return audited(f"honest answers earn {honest:.3f} and unrelated ones {unrelated:.3f}: nothing to tell apart")
@@ -261,12 +262,11 @@ def _audit_kind(
         if all(case.allows(reward, response) for case, response in zip(cases, said, strict=True)):
             continue
         mean = _mean([acc(case, response) for case, response in zip(cases, said, strict=True)])
-        best = copied if attack.sort == "padded" else honest
-        bar = attack_bar(kind.answers, attack.sort, best, unrelated, constant)
+        bar = attack_bar(kind.answers, attack.sort, bests.get(attack.sort, honest), unrelated, constant)
         results.append(AttackResult(attack.name, attack.sort, mean, bar, mean > bar + 1e-9))
     if kind.answers == "text" and len(cases) > 3:
         mean = _mean_of_searched(cases, acc)
-        bar = attack_bar(kind.answers, "fitted", honest, unrelated, constant)
+        bar = attack_bar(kind.answers, "fitted", bests["fitted"], unrelated, constant)
         results.append(AttackResult("found_by_search", "fitted", mean, bar, mean > bar + 1e-9))
     return audited("", results)
 
