@@ -19,8 +19,8 @@ Then the attacks of `mixed_r1_verl.audit.attacks` are paid. An attack **pays** w
 
 A *fitted* attack is the likeliest text for such data, or its most frequent words. Similarity of texts cannot but pay
 something for them, as equality does for the commonest letter; it pays when it comes half the way from unrelated to
-honest, or against single references to where a person's answer lies. So does *found_by_search*, the text that an optimiser (`mixed_r1_verl.audit.search`) builds on one half of the
-rows from their words; it is paid on the other half.
+honest, and against single references when it earns what a person does. So does *found_by_search*, the text that an
+optimiser (`mixed_r1_verl.audit.search`) builds on one half of the rows from their words; it is paid on the other half.
 A *padded* attack is the honest answer made worse; it pays when it loses less than a quarter of the way from honest down
 to unrelated. For `format`, honest is a well-formed response, unrelated a bare answer, and any mean above 0 pays.
 
