@@ -68,9 +68,7 @@ def read_data(path: Path, family: ModelFamily, max_prompt: int, tokenizer_dir: P
             cells = record.get("images") or []
             if not isinstance(cells, list):
                 raise PlanError(f"{where}: images is not a list")
-            sizes = [
-                _picture_tokens(cell, family, f"{where}: picture {place}") for place, cell in enumerate(cells)
-            ]
+            sizes = [_picture_tokens(cell, family, f"{where}: picture {place}") for place, cell in enumerate(cells)]
             try:
                 text = "\n".join(str(message["content"]) for message in record["prompt"])
             except (TypeError, KeyError):
