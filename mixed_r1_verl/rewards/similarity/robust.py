@@ -40,10 +40,10 @@ EPSILON = 1e-6
 SUBJECT_BONUS, SUBJECT_DECAY, SUBJECT_WORDS = 0.5, 0.7, 7
 # How P and R are averaged: the power mean of this exponent, in which R has this share.
 MEAN_EXPONENT, RECALL_SHARE = -6, 0.8
-# Words of content up to three apart must be matched in order, by words up to two further apart. Before any is seen, 0.7
-# of them are taken for ordered, with the weight of one pair. Of a reference of n pairs the n / (n + 8)th power counts.
+# Words of content up to three apart must be matched in order, by words up to two further apart. Before any is seen, 0.3
+# of them are taken for ordered, with the weight of one pair. Of a reference of n pairs the 0.7 n / (n + 8)th power counts.
 NEIGHBOURS, SLACK = 3, 2
-USUAL_ORDER, EVIDENCE, LONG_ORDER = 0.7, 1.0, 8.0
+USUAL_ORDER, EVIDENCE, ORDER_POWER, LONG_ORDER = 0.3, 1.0, 0.7, 8.0
 # A text that alternates less between words of grammar and words of content than the reference does is a list, not
 # sentences, and loses up to this share, a shorter one than `LIST_WORDS` in proportion. From `SUFFICIENT_RHYTHM - 0.5 /
 # sqrt(words)` of the reference's rate up it pays in full (the root allows for the noise of a short text). The term is
@@ -208,7 +208,7 @@ def _order_factor(similarity: np.ndarray, ours: _Side, theirs: _Side) -> float:
     whole = sum(float(weights[:-step] @ weights[step:]) / step for step in steps)
     prior = USUAL_ORDER * EVIDENCE
     ratio = (found + prior) / (possible + EVIDENCE) * (whole + EVIDENCE) / (whole + prior)
-    return float(min(1.0, ratio) ** (whole / (whole + LONG_ORDER)))
+    return float(min(1.0, ratio) ** (ORDER_POWER * whole / (whole + LONG_ORDER)))
 
 
 def _rhythm_factor(ours: _Side, theirs: _Side) -> float:
