@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from mixed_r1_verl.core.config import ConfigError, Interval, check_bounds
 from mixed_r1_verl.rewards.cheats import STOP_WORDS, say
 from mixed_r1_verl.rewards.kind import Gold, RewardKind, Scoring, letter_or
-from mixed_r1_verl.rewards.similarity.words import beyond_question, split_words, values_in
+from mixed_r1_verl.rewards.similarity.words import ENGLISH, beyond_question, split_words, values_in
 from mixed_r1_verl.rewards.verdict import GroundTruthError, Verdict
 
 # The table and the similarities bring numpy, SciPy and tokenizers, which a run without open-ended rows does not need.
@@ -213,7 +213,7 @@ def similarity_of(config: OpenEndedConfig) -> "Similarity":
     if config.variant == "encoder" and config.encoder:
         return partial(encoder_cosine, model=config.encoder)
     if config.variant == "judge":
-        from mixed_r1_verl.rewards.similarity.judge import judge_mark
+        from mixed_r1_verl.rewards.similarity.variants import judge_mark
 
         return partial(judge_mark, **asdict(config.judge))
     if config.variant not in VARIANTS:
@@ -246,22 +246,8 @@ def with_router(config: "MixedRewardConfig", address: str | None, model: str | N
 
 
 # What a policy might try in place of looking.
-_COMMON_WORDS = (
-    "the of and a to in is you that it he was for on are as with his they I at be this have from or one had by word "
-    "but not what all were we when your can said there use an each which she do how their if will up other about out "
-    "many then them these so some her would make like him into time has look two more write go see number no way could "
-    "people my than first water been call who oil its now find long down day did get come made may part"
-)
-_NOUNS = (
-    "man woman boy girl child people person dog cat horse bird car bus bike street building house tree grass water sky "
-    "table chair food ball shirt hat hand face field road sign light window door boat beach snow mountain park crowd"
-)
-_ADJECTIVES = (
-    "red blue green yellow black white brown gray orange purple pink small large big young old tall short dark bright "
-    "top bottom left right center front back high low new"
-)
-_VERBS = (
-    "standing sitting walking running holding wearing looking playing riding jumping eating smiling working talking"
+_COMMON_WORDS, _NOUNS, _ADJECTIVES, _VERBS = (
+    " ".join(ENGLISH[name]) for name in ("frequent", "nouns", "adjectives", "verbs")
 )
 _CHEATS = (
     say("generic_caption", "A group of people standing outside in front of a building."),

@@ -41,7 +41,8 @@ SUBJECT_BONUS, SUBJECT_DECAY, SUBJECT_WORDS = 0.5, 0.7, 7
 # How P and R are averaged: the power mean of this exponent, in which R has this share.
 MEAN_EXPONENT, RECALL_SHARE = -6, 0.8
 # Words of content up to three apart must be matched in order, by words up to two further apart. Before any is seen, 0.3
-# of them are taken for ordered, with the weight of one pair. Of a reference of n pairs the 0.7 n / (n + 8)th power counts.
+# of them are taken for ordered, with the weight of one pair. With n pairs in the reference, the 0.7 n / (n + 8)th power
+# counts.
 NEIGHBOURS, SLACK = 3, 2
 USUAL_ORDER, EVIDENCE, ORDER_POWER, LONG_ORDER = 0.3, 1.0, 0.7, 8.0
 # A text that alternates less between words of grammar and words of content than the reference does is a list, not
@@ -274,15 +275,10 @@ def partner_value(own_weights: np.ndarray, partner_weights: np.ndarray) -> np.nd
 
 
 def beyond_chance(best: np.ndarray, features: WordFeatures, content: float | np.ndarray) -> np.ndarray:
-    """What words' best similarities exceed chance by, in [0, 1].
+    """What similarities of n words, [n] or [n, k], exceed chance by, in [0, 1].
 
     Among many words something always looks similar: a word's chance similarity is the best cosine that it reaches with
-    as many everyday words as the other text has content, mean + 1.4 spread z(content).
-
-    Args:
-        best: best similarity of each of n words, [n], or n words' similarities of any kind, [n, k].
-        features: the n words.
-        content: sum of the distinct words' weights of the other text, or of each of k texts, [k].
+    as many everyday words as the other text, or each of k texts, has `content` (sum of its distinct words' weights).
     """
     mean, spread = features.chance_mean, features.chance_spread
     if best.ndim == 2:

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 
 from mixed_r1_verl.rewards.similarity.checkpoint import (
+    Forms,
     find_input_embeddings,
     load_tokenizer,
+    prepared_table,
     resolve_model,
     to_float32_apart,
 )
-from mixed_r1_verl.rewards.similarity.prepared import Forms, prepared_table
 from mixed_r1_verl.rewards.similarity.robust import WordFeatures, WordMemory
 from mixed_r1_verl.rewards.similarity.words import COMMONPLACE_WORDS, FUNCTION_WORDS, split_words, stem
 
@@ -122,7 +123,7 @@ class EmbeddingTable:
         """Vectors and properties of words.
 
         The vector of a word is the mean of its tokens' embeddings after the table was centred, rid of its largest
-        directions and projected to the next ones (`prepared.prepare_reduced`).
+        directions and projected to the next ones (`checkpoint.prepare_reduced`).
         """
         return self._memory.look_up(words)
 

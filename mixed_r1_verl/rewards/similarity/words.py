@@ -47,15 +47,15 @@ def split_words(text: str, limit: int) -> list[str]:
 
 # --- English ----------------------------------------------------------------------------------------------------------
 
-_ENGLISH: dict[str, list[str]] = json.loads(Path(__file__).with_name("english.json").read_text(encoding="utf-8"))
+ENGLISH: dict[str, list[str]] = json.loads(Path(__file__).with_name("english.json").read_text(encoding="utf-8"))
 
 
 def _listed(*names: str) -> frozenset[str]:
-    return frozenset(word for name in names for line in _ENGLISH[name] for word in line.split())
+    return frozenset(word for name in names for line in ENGLISH[name] for word in line.split())
 
 
 def _numbered(name: str) -> dict[str, int]:
-    return {word: number for number, line in enumerate(_ENGLISH[name]) for word in line.split()}
+    return {word: number for number, line in enumerate(ENGLISH[name]) for word in line.split()}
 
 
 FUNCTION_WORDS = _listed("function")
@@ -64,7 +64,7 @@ COMMONPLACE_WORDS = _listed("commonplace")
 COLOUR_OF, SEX_OF = _numbered("colours"), _numbered("sexes")
 NUMBER_OF = {word: str(number + 1) for word, number in _numbered("numbers").items()}
 # What captions of photographs say most: a text earns only what it matches beyond these.
-GENERIC_CAPTIONS = tuple(_ENGLISH["captions"])
+GENERIC_CAPTIONS = tuple(ENGLISH["captions"])
 _DENIALS, _POLAR = _listed("denial"), _listed("polar")
 # Words that do not name the subject of a caption, though they may come first.
 ATTRIBUTES = _listed("qualifier", "appearance") | COLOUR_OF.keys() | NUMBER_OF.keys() | NEGATIONS

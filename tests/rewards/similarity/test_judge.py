@@ -14,7 +14,7 @@ from mixed_r1_verl.core.config import ConfigError
 from mixed_r1_verl.rewards.config import MixedRewardConfig
 from mixed_r1_verl.rewards.kinds.open_ended import JudgeConfig, with_router
 from mixed_r1_verl.rewards.mixed import MixedReward, compute_score
-from mixed_r1_verl.rewards.similarity.judge import JudgeError, disarm, judge_mark, messages, read_mark
+from mixed_r1_verl.rewards.similarity.variants import JudgeError, disarm, judge_mark, messages, read_mark
 
 ROW = {"reward": "open_ended", "question": "Describe the picture."}
 
