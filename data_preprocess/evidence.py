@@ -24,6 +24,7 @@ BARE = "lists of four numbers"
 POLAR = ("yes", "no", "true", "false")
 
 _EXPRESSION = re.compile(r"\\[a-zA-Z]|[\^√π°²³]|\d\s*/\s*\d|[a-z\d]\s*=\s*[-\d]|\d[a-z]\s?[-+*]")
+_DATE = re.compile(r"\d{1,4}([/.-])\d{1,2}\1\d{1,4}")
 _UNIT = re.compile(r"\d[a-zA-Z]")
 _NUMBER = re.compile(r"[-+−]?[$€£]?\d[\d,]*(?:\.\d+)?\s?%?")
 _SENTENCE_END = (".", "!", "?", "。", "！", "？")
@@ -246,11 +247,11 @@ def infer(answer: str) -> tuple[str, str]:
         raise RowError("choices", "no_options", detail)
     if text.casefold().rstrip(".!。") in POLAR:
         return "matching", "yes or no"
-    if _NUMBER.fullmatch(text):
+    if _NUMBER.fullmatch(text.removesuffix(".")):
         return "matching", "a number"
     words = text.split()
     ended = text.endswith(_SENTENCE_END)
-    if guess_answer_type(text) == "date":
+    if _DATE.fullmatch(text) or guess_answer_type(text) == "date":
         return "matching", "a date"
     if is_expression(text) or (LATEX.search(text) and len(words) <= LABEL_WORDS):
         return "math", "LaTeX"

@@ -27,6 +27,8 @@ from mixed_r1_verl.core.rows import RowError
         ("15√{3}海里", "math"),
         ("3x+1", "math"),
         ("05/03/2014", "matching"),
+        ("1/8/93", "matching"),
+        ("4.", "matching"),
         ("H2O", "matching"),
         ("2nd floor", "matching"),
         ("7up", "matching"),
