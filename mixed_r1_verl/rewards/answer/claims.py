@@ -52,7 +52,7 @@ class Claims:
 
 _ABBREVIATIONS = (
     "mr mrs ms dr st mt ft jr sr prof gen gov sen rev vs approx est dept inc corp co ltd capt sgt lt col univ assn "
-    "bros ave blvd etc ph.d"
+    "bros ave blvd etc ph.d jan feb mar apr jun jul aug sep sept oct nov dec"
 ).split()
 _SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]?\s+|\s*\n\s*|(?<=\?)(?=\S)")
 _NO_END = re.compile(
@@ -85,19 +85,19 @@ _IT_IS = (
     r"(?:(?:it|this|that|these|those|they|there|he|she)(?:\s+(?:is|are|was|were|(?:must|should|would|seems\s+to|"
     r"appears\s+to)\s+be|looks\s+like)\b|'s\b|'re\b)|(?:looks\s+like|seems\s+to\s+be)\b|"
     r"(?:I|we)(?:\s+can)?\s+(?:see|count|observe|spot|get)\b(?![^.]*\b(?:in|on)\s+the\s+(?:picture|image|photo))|"
-    rf"(?:this|the)\s+(?:image|picture|photo)\s+(?:shows|depicts|displays)\b)\s*{_SURE}*"
+    rf"(?:this|the)\s+(?:image|picture|photo)\s+(?:shows|depicts|displays|contains)\b)\s*{_SURE}*"
 )
 _NOUN = r"(?:answers?|option|choice|solution|result|conclusion|prediction|response|verdict|letter|statement)"
 _ANNOUNCEMENT = re.compile(
     rf"""
       \b{_NOUN}["']?\s*(?:\([^()]{{0,40}}\)\s*)?
       (?:(?:to|of|for|in|on|from|that|shown|given|here)\b[^.:;=,?!]{{0,80}}?\s+)?
-      (?:\s*{_BE}\s*{_SURE}*(?:(?:option|choice|letter)(?=\s*[(A-Z]))?\s*:?\s*|\s*[:=]\s*{_SURE}*)
-    | (?:\b(?:so|thus|therefore|hence|consequently)\b|∴)[\s,:]*(?:{_IT_IS}|{_SURE})?
+      (?:\s*{_BE}\s*{_SURE}*(?:(?:option|choice|letter)(?=\s*[(A-Z]))?\s*:?\s*|\s*(?:[:=→]|-+>?(?=\s))\s*{_SURE}*)
+    | (?:\b(?:(?<!or\s)so|thus|therefore|hence|consequently)\b|∴)[\s,:]*(?:{_IT_IS}|{_SURE})?
     | \b(?:I|we)(?:'d|'ll|\s+would|\s+will)?\s+(?:choose|pick|select|say|go\s+with|think|believe|answer|conclude|find)
         (?:\s+(?:that|with))*\s*:?\s*(?:{_IT_IS}|the\s+answer\s+is\s*)?
     | (?<!不)(?:答案|[选選][项項]|[结結][果论論])\s*(?:[应應][该該当當]?|就|[选選][项項])*\s*
-        (?:是|[为為]|[选選]|:)\s*:?\s*
+        (?:是|[为為]|[选選]|:|(?<=\s)(?=[A-Z(]))\s*:?\s*
     | (?<!不)(?:只有|[应應][该該]?|[选選][择擇项項]?|故|因此|所以)\s*(?:[应應][该該]?)?\s*
         (?:[选選][择擇项項]?|答案)?\s*:?\s*(?=[A-Z(])
     """,
@@ -110,7 +110,7 @@ _SAID_LATER = re.compile(
     re.IGNORECASE,
 )
 _VERB = re.compile(
-    r"\b(?:is(?:\s+equal\s+to)?|are|was|were|equals|shows|depicts|reads|displays|indicates)\b\s*|(?<=\w)的?是",
+    r"\b(?:is(?:\s+equal\s+to)?|are|was|were|equals|shows|depicts|reads|displays|indicates)\b\s*|的是|(?<=\w)(?<![不的])是",
     re.IGNORECASE,
 )
 _POLAR_START = re.compile(r"(?:yes|no)\b", re.IGNORECASE)
@@ -125,7 +125,7 @@ _LISTING = re.compile(
     r"(?:the\s+|all\s+)?(?:possible\s+|given\s+|available\s+|other\s+)?(?:options|choices)\b", re.IGNORECASE
 )
 _ASKED = re.compile(
-    r"(?:so\s+)?(?:is|are|was|were|do|does|did|can|could|what|which|who|how|when|where|why|has|have|should|will)\b",
+    r"(?:so\s+)?(?:is|are|was|were|do|does|did|can|could|what|which|who|how|when|where|why|has|have|should|will)\b|哪|什么|谁|多少",
     re.IGNORECASE,
 )
 _OPENERS = re.compile(
@@ -144,7 +144,7 @@ _IF = (
     r"suppos(?:e|ing)|assum(?:e|ing)|depend(?:s|ing)|provided)"
 )
 HARD = re.compile(
-    rf"\b(?:{_IF}|might|(?-i:may)|could|maybe|perhaps|possibly|possible|either|alternatively|alternative|unclear|"
+    rf"\b(?:{_IF}|might|(?-i:may)|could|maybe|perhaps|possibly|possible|either|alternatively|alternative|(?:any|every)thing\s+(?:but|except)|all\s+but|unclear|"
     r"unsure|not\s+(?:sure|certain)|uncertain|(?<!no\s)doubt\w*|guess)\b|可能|也许|如果|或者",
     re.IGNORECASE,
 )
@@ -226,7 +226,8 @@ def _claims_of(sentence: str) -> list[Claim]:
             claims.append(Claim(sentence[clause_start:until], ASIDE))
         else:
             text = _NOT_BUT.sub("", text)
-            said = _described(text) if _CONCLUDES.match(sentence, start) else 0
+            deeper = _CONCLUDES.match(sentence, start) or _RELATIVE.search(sentence, start, end)
+            said = _described(text) if deeper else 0
             claims.append(Claim(text[said:], ANNOUNCED, text[:said], doubt or denied))
             claims.append(Claim(behind.replace(BOX_END, ""), ASIDE, BOX))
     return claims

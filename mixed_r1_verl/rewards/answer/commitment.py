@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from mixed_r1_verl.rewards.answer.claims import ANNOUNCED, ASIDE, HARD, SAID, Claim, Claims, find_claims
 from mixed_r1_verl.rewards.answer.latex import BOX
+from mixed_r1_verl.rewards.answer.text import plain_text
 
 SEVERAL, NOTHING, UNSURE = "several_answers", "no_answer_found", "unsure"
 SAME, OTHER = "\u16a0", "\u16a2"
@@ -43,7 +44,7 @@ _CUT = re.compile(
     r"based|rather|instead|not|while|whereas|although|though|for|with|at|in|on|of|during|is|was|are|were|would|has|had|"
     r"have|shows?|showed|reached|recorded|but|so|and|or|if|when|where|from|by|per|among|only|probably|likely|vs|versus|"
     r"plus|isn't|wasn't|cannot|can't|could|may|might|seems|looks|does|doesn't|works|itself|it|its|it's|there|they|he|she|we|"
-    r"you|these|this|no|yes|maybe|perhaps|possibly|both|all|would)\b|(?<=[^\W\d_])(?=[是正对對，。、不])|(?<=[\w\"'])[)\]]\s+",
+    r"you|these|this|no|yes|maybe|perhaps|possibly|both|all|would|leads|grew|rose|fell|increased|decreased|stands|saw|ranks|comes|remains)\b|(?<=[^\W\d_])(?=[是正对對，。、不])|(?<=[\w\"'])[)\]]\s+",
     re.IGNORECASE,
 )
 _MOST_CUTS = 12
@@ -61,24 +62,24 @@ _DENIED_OTHERS = re.compile(
     re.IGNORECASE,
 )
 _CLAIM_DENIED = re.compile(
-    rf"\W*(?:{SAME}\W*)?(?:不|(?:is|was|are|were)\s+(?:what|not)\b|(?:isn't|wasn't|aren't|cannot|can't|do\s+not|don't|does\s+not|"
+    rf"\W*(?:{SAME}\W*)?(?:[都均]?[不错錯]|(?:is|was|are|were)\s+(?:what|not)\b|(?:isn't|wasn't|aren't|cannot|can't|do\s+not|don't|does\s+not|"
     rf"doesn't)\b|(?:(?:which|that|it|this)\W*)?(?:is|was|are|were|would\s+be|seems|'s)\s+(?:\w+ly\s+)?{_WRONG}\b|{_WRONG}\W*$)",
     re.IGNORECASE,
 )
 _LEADING_RUN = re.compile(
-    rf"(?:[\s,()]*{OTHER})*[\s,()]*(?:\b(?:and|or|nor)\b|[/&])[\s()]*(?:\b(?:the|an?|options?)\s+)*{OTHER}[\s)]*",
+    rf"(?:[\s,()]*{OTHER})*[\s,()]*(?:\b(?:and|or|nor)\b|[/&]|,(?=\s*{OTHER}\s*[都均]))[\s()]*(?:\b(?:the|an?|options?)\s+)*{OTHER}[\s)]*",
     re.IGNORECASE,
 )
 
 
 def settle(text: str, reader: Reader, *, plain: bool = True) -> tuple[Any, str]:
     """The one value that an answer commits itself to, or None and the reason."""
+    whole = "" if "box" in text else plain_text(text) if plain else text.strip()
+    value = reader.read(whole) if whole and not whole.rstrip("\"') ").endswith("?") else None
+    if value is not None:  # the commonest answers, without the machinery
+        return value, ""
     found = find_claims(text, plain=plain)
     asked = found.whole.rstrip("\"') ").endswith("?")
-    several = sum(claim.strength == ANNOUNCED for claim in found.claims) > 1
-    value = None if asked or several else reader.read(found.whole)
-    if value is not None:
-        return value, ""
     if found.asked or (asked and not found.claims):
         return None, UNSURE if found.asked else NOTHING
     announced = next((place for place, claim in enumerate(found.claims) if claim.strength == ANNOUNCED), -1)
@@ -95,7 +96,7 @@ def settle(text: str, reader: Reader, *, plain: bool = True) -> tuple[Any, str]:
         if value is None:
             if claim.strength != ASIDE and not early and reader.alien(claim):
                 return None, SEVERAL if values or place + 1 < len(found.claims) else NOTHING
-            rest += [claim.text if claim.subject == BOX else f". {claim.subject}{claim.text}"] if values else []
+            rest += [claim.text if claim.subject == BOX else f"\n{claim.subject}{claim.text}"] if values else []
         else:
             marked = reader.mark(tail, value)
             if _CLAIM_DENIED.match(marked) or _CLAIM_DENIED.match(_LEADING_RUN.sub("", marked, count=1)):
@@ -111,7 +112,7 @@ def settle(text: str, reader: Reader, *, plain: bool = True) -> tuple[Any, str]:
     if len(values) != 1 or values & denied:
         return None, SEVERAL if values else NOTHING
     [value] = values
-    troubles = filter(None, (residue(reader.mark(text, value), aside=True) for text in rest))
+    troubles = filter(None, (residue(reader.mark(text, value), aside=text[:1] == "\n") for text in rest))
     trouble = next(troubles, "")
     return (None, trouble) if trouble else (value, "")
 
@@ -145,6 +146,8 @@ def residue(marked: str, *, aside: bool = False) -> str:
         marked = _DENIED_OTHERS.sub("", _RUN.sub(OTHER, marked))
         if OTHER in marked:
             return SEVERAL
+    if not aside and _CLAIM_DENIED.match(marked):
+        return UNSURE
     if "?" in marked or (HARD.search(marked) and (not aside or SAME in marked or _OF_THE_CLAIM.search(marked))):
         return UNSURE
     return UNSURE if any(_CLAIM_DENIED.match(part) for part in _PARTS.split(marked) if SAME in part) else ""

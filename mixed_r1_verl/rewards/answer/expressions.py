@@ -6,7 +6,7 @@ from mixed_r1_verl.rewards.answer.numbers import Number, parse_number
 from mixed_r1_verl.rewards.answer.text import plain_text
 from mixed_r1_verl.rewards.answer.units import measure
 
-_WORDS = re.compile(r"[A-Za-z]{4,}|[A-Za-z]{3,}\s+[A-Za-z]{2,}|[\u4e00-\u9fff]{2,}")
+_WORDS = re.compile(r"[A-Za-z]{4,}|[A-Za-z]{3,}\s+[A-Za-z]{2,}|[\u4e00-\u9fff]{2,}|\b(?:so|is|if|not|the|it|we)\b")
 _COMMAND = re.compile(
     r"\\(?:begin|end|text|mathrm|operatorname|textbf|mathbf)\s*\{[^{}]*\}|\\[A-Za-z]+|\b(?:sqrt|sinh|cosh|tanh|infty|frac)\b"
 )
@@ -95,7 +95,7 @@ def items(expression: str) -> list[str]:
 
 
 _NAME = re.compile(
-    r"(?:(?:m\s*)?(?:∠|\\angle\s*|△|\\triangle\s*))?(?:[A-Za-z](?:_\{?\w{1,8}\}?)?'?(?:\s*\(\s*[A-Za-z]\s*\))?|[A-Z]{2,4}|"
+    r"(?:(?:m\s*)?(?:∠|\\angle\s*|△|\\triangle\s*))?(?:[A-Za-z](?:_\{?\w{1,8}\}?)?'?(?:\s*\(\s*\w\s*\))?|[A-Z]{2,4}|"
     r"[a-z](?:\s*[+-]\s*[a-z])+|[A-Za-z]{3,20}(?:\s+[A-Za-z]{1,20}){0,4}|[A-Za-z]{3,20}[-+*\d\s]{1,12}|[A-Za-z]_\{[^{}]{1,20}\})"
 )
 _FREE = re.compile(r"\\(?:text|mathrm|operatorname)\s*\{[^{}]*\}|\\[A-Za-z]+|\b(?:sqrt|sin|cos|tan|log|ln|pi)\b|√")

@@ -122,7 +122,7 @@ def _number_pattern(digits: str) -> str:
 
 _WHOLE_NUMBER = re.compile(_number_pattern(f"{_SPACED}|{_DIGITS}") + r"(?P<rest>.{0,60})\Z", re.DOTALL)
 _NUMBER_IN_PROSE = re.compile(
-    r"(?<![\w.,$€£¥])(?<![A-Za-z]-)(?<!\d[-/])(?!(?:1[5-9]|20)\d0'?s(?!\w)|(?<=')\d0s(?!\w))"
+    r"(?<![\w.,$€£¥^√])(?<![A-Za-z]-)(?<!\d[-/])(?!(?:1[5-9]|20)\d0'?s(?!\w)|(?<=')\d0s(?!\w))"
     + _number_pattern(_DIGITS)
     + r"(?!\d|(?:st|nd|rd|th)(?![A-Za-z])|[,.:/]\d|-\s?[$€£A-Za-z\d]|\+|\^|\s?[α-ωΑ-Ω]|"
     r"(?!(?:[kcm]?m|k?g|h|min|m?s)\b)[A-Za-z])"
@@ -140,12 +140,12 @@ _NO_NOUN_WORDS = frozenset(
         "minus times it they this that there i we you he she thousand million billion trillion hundred less more fewer "
         "half halves third thirds quarter quarters fourth fourths fifth fifths tenth tenths dozen through until over "
         "up down out also too above below under most least ago when alpha beta gamma delta theta lambda sigma omega "
-        "infinity sin cos tan log sqrt percent another other others either both ad bc"
+        "infinity sin cos tan log sqrt percent another other others either both ad bc minimum maximum"
     ).split()
 )
 _COMPOSITE = re.compile(
     r"(?P<major>\d{1,6})\s?(?P<major_unit>[A-Za-z]{1,8}|')(?:,|\s)*(?:and\s+)?"
-    r"(?P<minor>\d{1,6})\s?(?P<minor_unit>[A-Za-z]{1,8}|\")"
+    r"(?P<minor>\d{1,6})\s?(?P<minor_unit>[A-Za-z]{1,8}|\"|)"
 )
 _DECADE = re.compile(r"[\s\"(\[]*(?:(?:1[5-9]|20)\d0|'\d0)s\b")  # `1990s`, `'90s`: not so many seconds
 _FIRST_WORD = re.compile(r"[A-Za-z]+")
@@ -183,8 +183,9 @@ def parse_number(text: str) -> Number | None:
         return None
     text = _LEADS.sub("", text)
     composite = _COMPOSITE.fullmatch(text)
-    if composite:
-        return _composite(composite)
+    number = _composite(composite) if composite else None
+    if number is not None:
+        return number
     match = _WHOLE_NUMBER.match(text)
     if match is None:
         return _number_in_words(text)
@@ -207,7 +208,8 @@ def find_numbers(text: str) -> list[tuple[Number, int, int]]:
 
 def _number(match: re.Match[str]) -> Number | None:
     """The number of a match, without what follows it."""
-    value = Fraction(re.sub(r"[, '’]", "", match["digits"]))
+    whole, _, decimals = re.sub(r"[, '’]", "", match["digits"]).partition(".")
+    value = Fraction(int(whole + decimals), 10 ** len(decimals))
     if match["power"]:
         value *= Fraction(10) ** int(re.sub(r"^(?:[eE]| ?[×x*] ?10 ?\^ ?)|[()]", "", match["power"]))
     if match["under"]:
@@ -220,7 +222,7 @@ def _number(match: re.Match[str]) -> Number | None:
         scale = SCALES[match["scale"].lower()]
     value = (value + int(match["whole"] or 0)) * scale
     sign, inner = match["sign"] or "", match["inner"] or ""
-    if (sign and inner) or abs(value) > 10**300:
+    if (sign and inner) or abs(value) > 10**250:
         return None
     if (sign or inner)[:1].lower() in ("-", "m", "n"):  # minus, negative
         value = -value
@@ -283,11 +285,16 @@ def _scaled(number: Number, rest: str) -> Number | None:
 
 def _composite(match: re.Match[str]) -> Number | None:
     """`2 hours and 45 minutes`, `5 ft 10 in`: in the smaller unit, whose name it gets."""
-    names = {"'": "ft", '"': "in", "m": "min" if match["major_unit"][:1] == "h" else "m"}
+    names = {
+        "'": "ft",
+        '"': "in",
+        "": "in" if match["major_unit"] == "'" else "",
+        "m": "min" if match["major_unit"][:1] == "h" else "m",
+    }
     major, minor = (names.get(match[name].lower(), match[name]) for name in ("major_unit", "minor_unit"))
     one, other = measure(major), measure(minor)
     sizes = in_one_unit(one, other) if one and other else None
-    if sizes is None or sizes[0] <= sizes[1]:
+    if sizes is None or sizes[0] <= sizes[1] or int(match["minor"]) * sizes[1] >= sizes[0]:
         return None
     return Number(int(match["major"]) * sizes[0] / sizes[1] + int(match["minor"]), unit=minor, exact=True)
 

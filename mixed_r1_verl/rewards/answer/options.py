@@ -28,7 +28,7 @@ _MENTION = re.compile(
 )
 _SMALL_MENTION = re.compile(r"(?<![A-Za-z0-9'])[(\[]?(?P<label>[b-hj-z])[)\]]?(?=\s*(?:$|[.,;:)/&|]|(?:and|or)\b))")
 _FORMULA = re.compile(r"[\d√^=<>+*/π°≤≥]")
-_RATIO = re.compile(r"(\d{1,6})\s*:\s*(\d)")
+_RATIO = re.compile(r"(\d{1,6})\s*(?::|to)\s*(\d)")
 _POWER = re.compile(r"(\d{1,4})\s*\^\s*\(?(-?\d{1,2})\)?")
 _UNDETERMINED = re.compile(
     r"(?:can\s?not|can't|unable\s+to|impossible\s+to|not\s+possible\s+to)\s+(?:be\s+)?(?:determined?|tell|told|answered|known?|"
@@ -237,9 +237,12 @@ def _option_number(text: str) -> Number | None:
     return Number(Fraction(int(power[1])) ** int(power[2])) if power and int(power[1]) else parse_number(text)
 
 
+_LISTED = re.compile(r"(?<=\d)\s*,\s*(?=\d)(?!\d{3}(?!\d))")
+
+
 def _keys(text: str) -> list[str]:
     """The keys of an option's text: its words; a formula without spaces; a date or time of day."""
-    keys = [text_key(text)]
+    keys = [text_key(_LISTED.sub(" comma ", text))]
     if _FORMULA.search(text):
         keys.append(formula_key(text))
         moments = (*read_dates(text), *read_times(text))
@@ -254,6 +257,7 @@ def formula_key(text: str) -> str:
     (True, False)
     """
     plain = plain_text(text).casefold().replace("sqrt", "√").replace("pi", "π")
+    plain = plain.replace(">=", "≥").replace("<=", "≤")
     plain = re.sub(r"√\((\w+)\)", r"√\1", re.sub(r"\s|[{}*×]", "", plain)).rstrip(".")
     if re.search(r"[(,]", plain):
         return f"={plain}"

@@ -8,7 +8,7 @@ from functools import cached_property
 from math import prod
 from typing import Any
 
-from mixed_r1_verl.rewards.answer.claims import SAID, Claim, Claims
+from mixed_r1_verl.rewards.answer.claims import ANNOUNCED, SAID, Claim, Claims
 from mixed_r1_verl.rewards.answer.commitment import OTHER, SAME, residue, rival
 from mixed_r1_verl.rewards.answer.dates import MOMENT
 from mixed_r1_verl.rewards.answer.numbers import Number, find_numbers, parse_number
@@ -18,7 +18,7 @@ from mixed_r1_verl.rewards.answer.text import SMALL_NUMBERS, TENS, text_key
 
 _SIDE = re.compile(r"[^=]*[-+*/×÷−(][^=]*|[^\d=]{1,40}(?:\([^()=]{0,20}\))?\s*")
 _CONTEXT = re.compile(
-    r"\b(?:in|of|year|since|during|by|from|for|until|to|and|on|at|bars?|scores?|than)\s(?:the\s(?:year\s)?)?$",
+    r"\b(?:in|of|year|since|during|by|from|for|until)\s(?:the\s(?:year\s)?)?$",
     re.IGNORECASE,
 )
 _RELATION = re.compile(
@@ -26,12 +26,14 @@ _RELATION = re.compile(
     r"(?:than|least|most|over|under|above|below)\s+\d+",
     re.IGNORECASE,
 )
+_YEAR = re.compile(r"(?<![\d.,$€£])(?:1\d{3}|20\d{2}|2100)(?![\dA-Za-zα-ωΑ-Ω%]|[.,]\d)")
 _OR_MORE = re.compile(
-    r"\W*(?:\w+\s)?(?:and|or)\s+(?:so|more|less|over|under|above|below|up|beyond|\w+er)\b|\s*\+", re.IGNORECASE
+    r"\W*(?:\w+\s)?(?:and|or)\s+(?:so|more|less|over|under|above|below|up|beyond|\w+er)\b|\s*\+|\W*(?:at\s+(?:least|most)|or|as\s+well\s+as|tops)\b|\W*(?:and|&|plus)\s+[^\W\d]+\W*$",
+    re.IGNORECASE,
 )
 _BOUND = re.compile(
-    r"[<>≤≥]|\d\s*\+(?!\s*\d)|\b(?:more|less|fewer|greater|higher|lower|larger|smaller)\s+than\b|\b(?:over|under|above|below|beyond|between|"
-    r"at\s+least|at\s+most|up\s+to|minimum|maximum\s+of|no\s+(?:more|less)|not|never|isn't|wrong|incorrect|or|cannot|can't)\b(?!\s+the\b)",
+    r"[<>≤≥]|\d\s*\+(?!\s*\d)|\b(?:more|less|fewer|greater|higher|lower|larger|smaller)\s+than\b|\bas\s+\w+\s+as\b|\bupwards\b|\bdouble\b|\btriple\b|\btimes\b|sqrt|√|\bafter\b|\bbefore\b|\b(?:over|under|above|below|beyond|between|"
+    r"at\s+least|at\s+most|up\s+to|minimum|maximum\s+of|no\s+(?:more|less)|not|never|neither|nor|isn't|wrong|incorrect|or|cannot|can't)\b(?!\s+the\b)",
     re.IGNORECASE,
 )
 _NUMBER_WORD = re.compile(
@@ -72,10 +74,13 @@ class Quantities:
     def mark(self, text: str, value: Number) -> str:
         """Numbers in a running text; a year of a place in time, a calculation of the value and asides are none."""
         text = _RELATION.sub(" ", text)
+        text = re.sub(r"(?<=[,;])(?=\d)", " ", text)
         if re.match(r"\s*[;|/&]", text):
             return rival(text)
+        if self.years:
+            return _YEAR.sub(lambda match: SAME if int(match[0]) == value.value else OTHER, text)
         found = sorted([*find_numbers(text), *_spoken(text)], key=lambda place: place[1])
-        if not self.years and _WORKING.match(text):
+        if _WORKING.match(text):
             digits = map(parse_number, re.findall(r"\d[\d,]*(?:\.\d+)?", text))
             values = [number.value for number in digits if number] + [number.value for number, _, _ in _spoken(text)]
             if _makes([other for other in values if other != value.value], value.value):
@@ -92,21 +97,24 @@ class Quantities:
         marked += text[position:]
         return rival(marked) if _OR_MORE.match(marked) else marked
 
-    def _context(self, number: Number, before: str) -> bool:
-        if self.years:
-            return not is_a_year(number)
+    @staticmethod
+    def _context(number: Number, before: str) -> bool:
         return is_a_year(number) and bool(_CONTEXT.search(before[-16:]))
 
     def alien(self, claim: Claim) -> bool:
-        """A claim without a number says nothing of it."""
-        return False
+        """Whether something else is announced or boxed, in a word or three."""
+        return claim.strength == ANNOUNCED and len(claim.text.split()) < 4 and not re.search(r"\d", claim.text)
 
     def glean(self, found: Claims) -> Number | None:
         """The only number of an answer that claims none: `The bar for Chile shows 42`."""
         text = found.whole
         numbers = find_numbers(text) or _spoken(text)
         main = [number for number, start, _ in numbers if not self._context(number, text[:start])]
-        main = main or ([] if self.years else [number for number, _, _ in numbers])
+        main = main or [number for number, _, _ in numbers]
+        if self.years:
+            if re.search(r"\d{4}[-/]\d", text):
+                return None
+            main = [number for match in _YEAR.finditer(text) if (number := parse_number(match[0]))]
         if len({number.value for number in main}) != 1 or "?" in text or ";" in text or residue(text):
             return None
         return None if _BOUND.search(text) else main[0]
@@ -166,8 +174,8 @@ class Moments:
 _PLACE = re.compile(r"^(?:in|on|at|inside|near|under|by)\s+(?:the\s+|an?\s+)?", re.IGNORECASE)
 _NEUTRAL = re.compile(
     r"\W*(?:(?:the|an?)\s+)?(?:(?:most|least|very|too|quite|much|more|less|so|clearly|only|also|by\s+far|second|next|correct)\b|"
-    r"\w+est\b|\w{3,}(?:ing|er)\b|\w{3,}ed\b|(?:in|on|at|above|below|between|near|next|from|of|to|about|not|no|longer|there|here|"
-    r"shown|seen|drawn|long|short|high|low|tall|big|large|small|visible|clear|round|first|last|top|bottom|answer|right|true|"
+    r"\w+est\b|\w{3,}ing\b|(?:long|high|low|tall|bigg|small|larg|short|great|few|wid|old|young|heavi|dark|light|strong|weak|clos)e?r\b|\w{3,}ed\b|(?:in|on|at|above|below|between|near|next|from|of|to|about|not|no|longer|there|here|"
+    r"\w+\s+(?:with|that|which|whose|where|having)|shown|seen|drawn|long|short|high|low|tall|big|large|small|visible|clear|round|first|last|top|bottom|answer|right|true|"
     r"right|one|because|what|where|\d+[\d.,]*%?)\b)",
     re.IGNORECASE,
 )
@@ -219,7 +227,7 @@ class Labels:
         """Names in a running text, what something is said to be, and any short thing beside the label."""
         text = re.sub(rf"(?<!\w){re.escape(self.gold)}(?!\w)", SAME, text, flags=re.IGNORECASE)
         if (
-            text[:2] != ". "
+            text[:1] != "\n"
             and not _PLAIN_TAIL.match(text)
             and (text[:1] in "(,;/&|-–—" or len(text.split()) < _EXPLAINING_WORDS or not text[:1].isspace())
         ):

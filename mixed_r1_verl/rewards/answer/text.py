@@ -121,7 +121,8 @@ def _key(text: str) -> str:
             if token == ":" and (not tokens or not tokens[-1][0].isdigit()):
                 continue
         elif token in _ARTICLES:
-            if _is_article(match[0], plain[match.end() : following.start()] if following else "", tokens):
+            gap = plain[match.end() : following.start()] if following and following[0][0].isalnum() else ""
+            if _is_article(match[0], gap, tokens):
                 continue
         elif token[0].isdigit() or token[0] == ".":
             token = _plain_number(token)
@@ -136,15 +137,18 @@ _BEFORE_AN_ARTICLE = frozenset("is was are as on in of with by at and or for to 
 
 def _is_article(word: str, gap: str, before: list[str]) -> bool:
     """Whether `a`, `an` or `the` is an article: before a word, and no name as in `A) dog` or `Class A shares`."""
-    if not gap or not gap.isspace():
+    if not gap.isspace() or "\n" in gap:
         return False
     return not before or (word == "a" and before[-1] in _BEFORE_AN_ARTICLE) or len(word) > 1
+
+
+_STROKES = str.maketrans({"ł": "l", "ø": "o", "đ": "d", "ß": "ss", "æ": "ae"})
 
 
 def _unaccented(word: str) -> str:
     if word.isascii():
         return word
-    letters = unicodedata.normalize("NFD", word)
+    letters = unicodedata.normalize("NFD", word).translate(_STROKES)
     return unicodedata.normalize("NFC", "".join(c for c in letters if not "\u0300" <= c <= "\u036f"))
 
 

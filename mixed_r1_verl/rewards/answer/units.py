@@ -70,7 +70,7 @@ _TABLE = """
 1 substance | *mol *~mole
 1 energy of food | *cal ~calorie
 1 electronvolt | *eV
-1 data | *B ~byte KB MB GB TB
+1 data | *B *~byte
 1 unit | ~unit
 1/100 dollar | ~cent ¢
 """

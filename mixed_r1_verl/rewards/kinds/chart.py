@@ -197,8 +197,16 @@ def _same(answer: Number, gold: Number, question: str, tolerance: float) -> bool
         for scale in (SCALES[word.lower()] for word in _QUESTION_SCALE.findall(question)):
             pairs += [(value / scale, target)] if answer.scale == scale else []
             pairs += [(value, target / scale)] if gold.scale == scale else []
-    exact = Fraction(0) if gold.exact or answer.exact else Fraction(str(tolerance))
-    return any(abs(value - target) <= exact * abs(target) for value, target in pairs)
+    tolerance = 0.0 if gold.exact or answer.exact else tolerance
+    return any(_close(value, target, tolerance) for value, target in pairs)
+
+
+def _close(value: Fraction, target: Fraction, tolerance: float) -> bool:
+    """|value - target| <= tolerance * |target|, exactly; in floats where that decides it."""
+    over, under = abs(float(value) - float(target)), tolerance * abs(float(target))
+    if over > 1.001 * under + 1e-300 or over < 0.999 * under:
+        return over < under
+    return abs(value - target) <= Fraction(str(tolerance)) * abs(target)
 
 
 # --- moments, labels --------------------------------------------------------------------------------------------------

@@ -219,8 +219,8 @@ class _Expressions:
         return text + OTHER if foreign else text
 
     def alien(self, claim: Claim) -> bool:
-        """A claim in words is no expression."""
-        return False
+        """Whether something in words is announced or boxed."""
+        return Quantities().alien(claim)
 
     def glean(self, found: Claims) -> None:
         """An expression that nobody claims is not said."""
