@@ -98,8 +98,8 @@ def documentation(name: str) -> str:
         DataError: there is no such converter.
 
     Example:
-        >>> documentation("dvqa").splitlines()[0]
-        'DVQA: questions on synthetic bar charts.'
+        >>> documentation("clevr").splitlines()[0]
+        'CLEVR: questions on rendered solids, answered with yes/no, a count or one word.'
     """
     return inspect.cleandoc(_find().converters[get_converter(name).name][1].__doc__ or "")
 
