@@ -23,7 +23,7 @@ _NO_HEAD = "|".join(
 )
 _ASKS_YEAR = re.compile(
     rf"\b{_ASKED_WORD}(?:'s|\(s\))?\s+(?:(?:me|us)\s+)?(?:(?:is|are|was|were)\s+)?(?:(?!(?:{_NO_HEAD})\b)[\w-]+\s+){{0,5}}"
-    r"(?:fiscal\s+)?years?\b(?!-)|^\W*(?:the\s+)?years?\b(?!-)|(?:^|[,.;?]\s*)(?:since\s+|until\s+)?when\b|\byear\(s\)",
+    r"(?:fiscal\s+)?years?\b(?!-)|^\W*(?:the\s+)?years?\b(?!-)|(?:^|[,.;?]\s*)(?:since\s+|until\s+)?when\b|\bwhen\W*$|\byear\(s\)",
     re.IGNORECASE,
 )
 _ASKS_YEARS_VALUE = re.compile(r"\bwhat(?:'s|\s+(?:is|was|are|were))\s+(?:\w+\s+){0,4}year's", re.IGNORECASE)
