@@ -27,8 +27,7 @@ def node(cluster: Cluster, folder: Path, name: str, *, broken: bool = False):
     """A node with its own home; a broken one's is a file, so that nothing can be cached there."""
     home = folder / name
     home.touch() if broken else home.mkdir()
-    # Ray's own folder, short because of the sockets in it: not the one in which other programs look for a cluster.
-    own = tempfile.mkdtemp(prefix="ray-")
+    own = tempfile.mkdtemp(prefix="ray-")  # short, because of the sockets in it
     return cluster.add_node(num_cpus=8, node_name=name, temp_dir=own, env_vars={"HOME": str(home), "TMPDIR": own})
 
 
@@ -41,7 +40,8 @@ def names_of(workers: list) -> list[str]:
 
 
 def main(folder: Path, model: str) -> None:
-    os.environ["HOME"] = str(folder / "driver")
+    os.environ |= {"HOME": str(folder / "driver"), "RAY_TMPDIR": tempfile.mkdtemp(prefix="ray-")}
+    Path(os.environ["RAY_TMPDIR"], "ray").mkdir()  # where a cluster writes its address: other programs do not join it
     cluster = Cluster(initialize_head=False)
     node(cluster, folder, "node-a")
     second = node(cluster, folder, "node-b")
