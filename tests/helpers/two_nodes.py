@@ -26,9 +26,13 @@ TRUTH = "A large red circle on the left."
 def node(cluster: Cluster, folder: Path, name: str, *, broken: bool = False):
     """A node with its own home; a broken one's is a file, so that nothing can be cached there."""
     home = folder / name
-    home.touch() if broken else home.mkdir()
+    home.touch() if broken else home.mkdir(exist_ok=True)
     own = tempfile.mkdtemp(prefix="ray-")  # short, because of the sockets in it
-    return cluster.add_node(num_cpus=8, node_name=name, temp_dir=own, env_vars={"HOME": str(home), "TMPDIR": own})
+    options = {"num_cpus": 8, "temp_dir": own, "env_vars": {"HOME": str(home), "TMPDIR": own}}
+    try:
+        return cluster.add_node(node_name=name, **options)
+    except Exception:  # Ray gives a node 30 seconds, which a busy machine may not have
+        return cluster.add_node(node_name=name, **options)
 
 
 def names_of(workers: list) -> list[str]:
