@@ -7,6 +7,12 @@ import torch
 import verl  # noqa: F401
 from verl.checkpoint_engine import CheckpointEngineRegistry
 
+from mixed_r1_verl.plugin.device import cpu_is_wanted
+
+pytestmark = pytest.mark.skipif(
+    not cpu_is_wanted(), reason="builds for GPUs are installed: nothing for CPUs is registered"
+)
+
 WEIGHTS = {
     "matrix": torch.arange(6.0).view(2, 3),
     "transposed": torch.arange(6.0).view(2, 3).T,
