@@ -13,6 +13,7 @@ ASKS_YEAR = [
     "Which year(s) recorded the maximum?",
     "In the chart, what year had the most visitors?",
     "Until which year did it fall?",
+    "Sales peaked when?",
     "What is the year with the second highest number of sales?",
 ]
 ASKS_NO_YEAR = [
