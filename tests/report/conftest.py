@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from chromium import browser  # noqa: F401
 from report_run import make_run
 from typer.testing import CliRunner
 
