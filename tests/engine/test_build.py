@@ -58,7 +58,7 @@ def test_a_build_adds_up_and_is_the_same_with_one_worker_and_after_a_loss(
         ("chats", "duplicates", "duplicate"),
         ("chats", "decontaminate", "in_evaluation_set"),
         ("scenes", "quotas", "reward_quota"),
-        ("twins", "duplicates", "duplicate_id"),
+        ("twins", "duplicates", "duplicate"),  # named by its source, found by picture and question
     } <= reasons
     chats = {reject["row"] for reject in rejects if reject["source"] == "chats" and reject["stage"] == "duplicates"}
     assert len(chats) == 2  # the question in other letters, and the picture of another size and format
@@ -103,7 +103,7 @@ def test_what_is_refused(small_config: Callable[..., Path], tmp_path: Path) -> N
     for change, message in [
         ({"converter": "lava"}, "source chats: no converter is called 'lava'; did you mean 'llava'"),
         ({"input": "absent"}, "source chats: .*absent is not a folder"),
-        ({"split": "everything"}, "source chats: has no split 'everything'"),
+        ({"converter": "clevr", "split": "everything"}, "source chats: clevr has no split 'everything'"),
     ]:
         path = small_config("other", sources=[{**source, **change}])
         with pytest.raises(DataError, match=message):
