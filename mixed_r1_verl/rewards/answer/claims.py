@@ -82,7 +82,7 @@ _SURE = (  # says nothing of another answer
 )
 _BE = r"(?:is|are|was|were|equals|(?:must|should|would|will|has\s+to|seems\s+to|appears\s+to)\s+be|'s)\b"
 _IT_IS = (
-    r"(?:(?:it|this|that|these|those|they|there|he|she)(?:\s+(?:is|are|was|were|(?:must|should|would|seems\s+to|"
+    r"(?:(?:it|this|that|these|those|they|there|he|she)(?:\s+(?:is|are|was|were|(?:must|should|would|has\s+to|seems\s+to|"
     r"appears\s+to)\s+be|looks\s+like)\b|'s\b|'re\b)|(?:looks\s+like|seems\s+to\s+be)\b|"
     r"(?:I|we)(?:\s+can)?\s+(?:see|count|observe|spot|get)\b(?![^.]*\b(?:in|on)\s+the\s+(?:picture|image|photo))|"
     rf"(?:this|the)\s+(?:image|picture|photo)\s+(?:shows|depicts|displays|contains)\b)\s*{_SURE}*"
@@ -94,7 +94,8 @@ _ANNOUNCEMENT = re.compile(
       (?:(?:to|of|for|in|on|from|that|shown|given|here)\b[^.:;=,?!]{{0,80}}?\s+)?
       (?:\s*{_BE}\s*{_SURE}*(?:(?:option|choice|letter)(?=\s*[(A-Z]))?\s*:?\s*|\s*(?:[:=→]|-+>?(?=\s))\s*{_SURE}*)
     | (?:\b(?:(?<!or\s)so|thus|therefore|hence|consequently)\b|∴)[\s,:]*(?:{_IT_IS}|{_SURE})?
-    | \b(?:I|we)(?:'d|'ll|\s+would|\s+will)?\s+(?:choose|pick|select|say|go\s+with|think|believe|answer|conclude|find)
+    | \b(?:I|we)(?:'d|'ll|'m|\s+am|\s+would|\s+will)?\s+
+        (?:choose|go(?:ing)?\s+with|pick|select|say|think|believe|answer|conclude|find)
         (?:\s+(?:that|with))*\s*:?\s*(?:{_IT_IS}|the\s+answer\s+is\s*)?
     | (?<!不)(?:答案|[选選][项項]|[结結][果论論])\s*(?:[应應][该該当當]?|就|[选選][项項])*\s*
         (?:是|[为為]|[选選]|:|(?<=\s)(?=[A-Z(]))\s*:?\s*

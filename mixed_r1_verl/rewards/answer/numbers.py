@@ -140,7 +140,7 @@ _NO_NOUN_WORDS = frozenset(
         "minus times it they this that there i we you he she thousand million billion trillion hundred less more fewer "
         "half halves third thirds quarter quarters fourth fourths fifth fifths tenth tenths dozen through until over "
         "up down out also too above below under most least ago when alpha beta gamma delta theta lambda sigma omega "
-        "infinity sin cos tan log sqrt percent another other others either both ad bc minimum maximum"
+        "infinity sin cos tan log sqrt percent another other others either both ad bc minimum maximum max min"
     ).split()
 )
 _COMPOSITE = re.compile(

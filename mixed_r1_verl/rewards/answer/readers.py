@@ -32,7 +32,7 @@ _OR_MORE = re.compile(
     re.IGNORECASE,
 )
 _BOUND = re.compile(
-    r"[<>≤≥]|\d\s*\+(?!\s*\d)|\b(?:more|less|fewer|greater|higher|lower|larger|smaller)\s+than\b|\bas\s+\w+\s+as\b|\bupwards\b|\bdouble\b|\btriple\b|\btimes\b|sqrt|√|\bafter\b|\bbefore\b|\b(?:over|under|above|below|beyond|between|"
+    r"[<>≤≥]|\d\s*\+(?!\s*\d)|\b(?:more|less|fewer|greater|higher|lower|larger|smaller)\s+than\b|\bas\s+\w+\s+as\b|\bupwards\b|\bdouble\b|\btriple\b|\btimes\b|sqrt|√|\b(?:after|before|max|min|plus|exceeds?)\b|\b(?:over|under|above|below|beyond|between|"
     r"at\s+least|at\s+most|up\s+to|minimum|maximum\s+of|no\s+(?:more|less)|not|never|neither|nor|isn't|wrong|incorrect|or|cannot|can't)\b(?!\s+the\b)",
     re.IGNORECASE,
 )
@@ -53,6 +53,9 @@ class Quantities:
     def read(self, text: str) -> Number | None:
         """The number that a text is, or that a calculation in it ends in."""
         text = text.strip().strip("[]")
+        text = re.sub(r"^(?:共有|一共|总共|有|共)(?=[\d一二三四五六七八九十])", "", text)
+        if re.search("[<>≤≥]", text):
+            return None
         if "=" in text:
             *sides, text = text.split("=")
             numbers = [parse_number(side) for side in sides]
@@ -143,6 +146,7 @@ def _makes(numbers: Sequence[Fraction], value: Fraction) -> bool:
 
 # --- moments ----------------------------------------------------------------------------------------------------------
 
+_PERIOD = re.compile(r"^the\s+(?=\d{4}\s?[-/])|\s+(?:season|(?:school|fiscal)\s+year)$", re.IGNORECASE)
 _PREPOSITION = re.compile(r"^(?:in|on|at|during|by|around|about|of)\s+(?:the\s+)?(?:year\s+)?", re.IGNORECASE)
 
 
@@ -155,7 +159,7 @@ class Moments:
 
     def read(self, text: str) -> tuple[Any, ...] | None:
         """The readings of a text that is one moment."""
-        return tuple(self.parse(_PREPOSITION.sub("", text.strip().strip("[]\"'")))) or None
+        return tuple(self.parse(_PERIOD.sub("", _PREPOSITION.sub("", text.strip().strip("[]\"'"))))) or None
 
     def mark(self, text: str, value: tuple[Any, ...]) -> str:
         """Every other moment of a running text."""
@@ -184,7 +188,7 @@ _CAPITAL = re.compile(r"(?<=[\w,;:(\"' -])(?<![.!?] )(?<![.!?]\" )\b[A-Z][a-z]{2
 _PLAIN_TAIL = re.compile(
     r"[\s.!\"')]*$|\W*\(?\W*(?:with|at|by|of|about|around|in|has|had|having)?\s*(?:about\s+|around\s+|a\s+)?[$€£]?\d(?-i:[^A-Z]){0,40}$|"
     r"[\s,.;:(—-]*(?:because|since|as\s+(?:it|its|the|there|an?|shown|seen|indicated)|which|that|with|at|in|on|due|given|based|for|from|where|"
-    r"when|not|rather|instead|is|are|was|were|has|had|have|shows?|showed|recorded|reached|grew|rose|fell|leads|stands|saw|"
+    r"when|not|rather|instead|is|are|was|were|has|had|have|shows?|showed|ranks|comes|remains|gained|recorded|reached|grew|rose|fell|leads|stands|saw|"
     r"increased|decreased|itself|by|among|it|its|there|they|the|this|probably|likely|of|being|having|according)\b",
     re.IGNORECASE,
 )

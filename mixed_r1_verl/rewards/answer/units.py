@@ -123,7 +123,12 @@ def measure(text: str) -> Measure | None:
     >>> measure("apples"), measure("x"), measure("cm^2") == measure("cm^3")
     (None, None, False)
     """
-    text = re.sub(r"^deg(?:ree)?s?\.? (?=[CF]\b|celsius|fahrenheit)", "°", text.strip(" .~-"), flags=re.IGNORECASE)
+    text = re.sub(
+        r"^deg(?:ree)?s?\.? (?=[CF]\b|celsius|fahrenheit)",
+        "°",
+        text.strip(" .~-").removesuffix(" old"),
+        flags=re.IGNORECASE,
+    )
     text = re.sub(r"°\s?(?:celsius|fahrenheit)", lambda match: f"°{match[0].strip('° ')[0].upper()}", text, flags=re.I)
     if not text or len(text) > 60:
         return None
