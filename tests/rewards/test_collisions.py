@@ -68,7 +68,7 @@ def _pairs(generator: random.Random, kind: str) -> tuple[Callable[[str], float],
     elif kind == "year":
         one, other = (str(year) for year in generator.sample(range(1900, 2050), 2))
     else:
-        one, other = (str(number) for number in generator.sample((2, 7, 13, 42, 60, 105, 512, 3700, 17.5, 0.25), 2))
+        one, other = (str(number) for number in generator.sample((2, 7, 13, 42, 60, 105, 512, 4100, 17.5, 0.25), 2))
     reward = {"polar": matching_reward, "word": matching_reward, "count": matching_reward, "math": math_reward}.get(
         kind, chart_reward
     )

@@ -321,7 +321,7 @@ def _fraction(words: list[str]) -> tuple[Fraction, int] | None:
 
 def _number_in_words(text: str) -> Number | None:
     """`twenty-one`, `a hundred and five`, `two thirds`, `one and a half million`, each with an optional noun."""
-    if text[:1] in _CHINESE and len(text) < 6:
+    if text and text[0] in _CHINESE and len(text) < 6:
         return _suffixed(Number(Fraction(_CHINESE.index(text[0]) + 1)), text[1:])
     words = text.lower().replace("-", " ").replace(",", "").split()
     negative = words[0] in ("minus", "negative") if words else False

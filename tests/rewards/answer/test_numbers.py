@@ -129,6 +129,9 @@ NOT_ONE_NUMBER = [
     "no one",
     "twenty twenty",
     "$5€",
+    "about",
+    "=",
+    "only",
 ]
 
 
