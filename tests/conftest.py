@@ -14,15 +14,6 @@ settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
 
 REPOSITORY = Path(__file__).parent.parent
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several processes (`-n 2 --dist loadgroup`) one takes all that starts verl: a run fills a machine."""
-    for item in items:
-        if item.get_closest_marker("verl"):
-            item.add_marker(pytest.mark.xdist_group("verl"))
-
-
 RAW = Path(os.environ.get("MIXED_R1_RAW", REPOSITORY.parent / "shared" / "data" / "raw"))
 
 
