@@ -253,6 +253,8 @@ def _extra_info(record: Mapping[str, Any]) -> dict[str, Any]:
     if "reward" not in info and isinstance(record.get("reward_kind"), str):
         info["reward"] = record["reward_kind"]
     info |= {name: value for name, value in (extra or {}).items() if value is not None}
+    if not isinstance(info.get("reward", ""), str):
+        raise RowError("reward", "not_text", f"must be a string, not {shown(info['reward'])}")
     choices = info.get("choices", [])
     if not isinstance(choices, list) or not all(isinstance(choice, str) for choice in choices):
         raise RowError("choices", "not_list", f"must be a list of strings, not {shown(choices)}")

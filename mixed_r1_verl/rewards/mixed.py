@@ -68,7 +68,7 @@ class MixedReward:
                 f"extra_info names no reward and source {data_source!r} has no route; set extra_info.reward or "
                 f"routes.{data_source}"
             )
-        if kind not in self.kinds:
+        if not isinstance(kind, str) or kind not in self.kinds:
             raise UnknownRewardError(f"unknown reward {kind!r}; known are {', '.join(self.kinds)}")
         return kind
 

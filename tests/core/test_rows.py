@@ -109,6 +109,8 @@ def test_where_ground_truth_and_reward_are_looked_for(record: dict[str, Any], tr
         ({"reward_model": "text"}, "ground_truth"),
         ({"extra_info": [1]}, "extra_info"),
         ({"extra_info": {"choices": "A"}}, "choices"),
+        ({"extra_info": {"reward": ["iou"]}}, "reward"),
+        ({"extra_info": {"reward": {"a": 1}}}, "reward"),
         ({"extra_info": {"choices": ["a", None]}}, "choices"),
         ({"extra_info": {"width": "abc"}}, "width"),
         ({"extra_info": {"height": True}}, "height"),
