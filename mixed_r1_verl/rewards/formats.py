@@ -108,7 +108,7 @@ class ResponseFormat:
         return thinking + (answer.join(self.answer_tags) if self.answer_tags else answer)
 
     def translated(self, response: str) -> str:
-        """A response in the tags of the default format, honest or not, with the tags of this one in their places.
+        r"""A response in the tags of the default format, honest or not, with the tags of this one in their places.
 
         >>> ResponseFormat("boxed").translated("<think>a</think><answer>B</answer><answer>C</answer>")
         '<think>a</think>\\boxed{B}\\boxed{C}'
