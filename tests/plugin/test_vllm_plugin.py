@@ -1,6 +1,7 @@
 """LoRA in vLLM: adapters that come as tensors, as verl sends them, answer as they do in transformers."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,8 @@ import pytest
 
 from mixed_r1_verl.core.families import get_family
 
-HELPER = Path(__file__).parent.parent / "helpers" / "lora_in_vllm.py"
+REPOSITORY = Path(__file__).parent.parent.parent
+HELPER = REPOSITORY / "tests" / "helpers" / "lora_in_vllm.py"
 
 
 # A training run with LoRA is in tests/test_train.py, for one family; these are the others' names of modules.
@@ -17,7 +19,7 @@ HELPER = Path(__file__).parent.parent / "helpers" / "lora_in_vllm.py"
 @pytest.mark.parametrize("name", ["qwen2_5_vl", "qwen3_vl", "internvl"])
 def test_an_adapter_answers_in_vllm_as_in_transformers(tiny_models: Path, name: str) -> None:
     command = [sys.executable, str(HELPER), str(tiny_models / name), get_family(name).vision_modules]
-    ran = subprocess.run(command, capture_output=True, text=True)
+    ran = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(REPOSITORY)})
     assert ran.returncode == 0, ran.stderr[-3000:]
     result = json.loads(next(line for line in ran.stdout.splitlines() if line.startswith('{"transformers"')))
     assert result["vllm"] == result["transformers"] != result["vllm without adapter"]
