@@ -9,7 +9,7 @@ from mixed_r1_verl.report.run import Rollout
 from mixed_r1_verl.rewards.config import MixedRewardConfig
 from mixed_r1_verl.rewards.mixed import MixedReward
 
-RESPONSE = "<think>.</think><answer>{}</answer>"
+RESPONSE = "<think>I see.</think><answer>{}</answer>"
 
 
 def test_missing_components_are_those_that_make_the_recorded_score() -> None:

@@ -104,7 +104,7 @@ def test_too_many_rollouts_are_drawn_in_whole_groups() -> None:
 
 def test_a_reward_that_cannot_be_imported_costs_its_components_and_no_page(tmp_path: Path) -> None:
     path = tmp_path / "1.jsonl"
-    record = {"output": "<think>.</think><answer>a</answer>", "gts": "a", "data_source": "s"}
+    record = {"output": "<think>I see.</think><answer>a</answer>", "gts": "a", "data_source": "s"}
     kinds = {"mine": 0.0, "chart": 1.0}
     path.write_text("".join(json.dumps({**record, "score": kinds[k], "reward_kind": k}) + "\n" for k in kinds))
     arguments = ("--set", "custom.mine=no_such_module:reward", "--output", tmp_path / "page.html")

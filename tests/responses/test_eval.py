@@ -60,7 +60,7 @@ def test_bad_usage_is_one_clear_line(
 def test_a_prompt_that_vllm_refuses_counts_as_an_error() -> None:
     row = DataRow("f", 3, "source", "yes", {"id": "id", "reward": "matching", "width": 9})
     question = Question(row, Prompt("text", []), 0)
-    answer = Generated("<think>.</think><answer>yes</answer>", 7, False)
+    answer = Generated("<think>I see.</think><answer>yes</answer>", 7, False)
     rows = list(answer_rows([(question, Refused("too long")), (question, [answer, answer])], MixedRewardConfig(), 2))
     refused, answered = rows
     assert [(row["sample"], row["error"], row["reason"], row["reward_kind"]) for row in refused] == [
