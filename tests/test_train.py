@@ -71,7 +71,7 @@ def test_qwen2_5_vl_trains_saves_and_resumes_with_hostile_samples(
     )
     first = run.start("trainer.total_training_steps=2")
     second = run.start("trainer.total_training_steps=3")
-    assert "could not be scored (timeout" in first and "could not be scored (crash" in first
+    assert "could not be scored ('timeout" in first and "could not be scored ('crash" in first
     assert "setting global step to 2" in second
 
     rows = run.validation(0)
