@@ -102,6 +102,6 @@ def _row(truth: Any) -> Mapping[str, Any]:
         return truth
     try:
         row = json.loads(truth)
-    except ValueError:
+    except (ValueError, TypeError, RecursionError):  # no JSON, no text, or brackets without end
         row = None
     return row if isinstance(row, Mapping) else {"ground_truth": truth}

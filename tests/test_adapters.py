@@ -55,6 +55,12 @@ def test_easyr1_gives_the_row_as_ground_truth(encode) -> None:
     assert (unrouted["overall"], unrouted["error"]) == (0.0, 1.0)
 
 
+@pytest.mark.parametrize("truth", [41, None, "[" * 100_000], ids=["number", "none", "brackets"])
+def test_easyr1_a_truth_that_is_no_row_costs_itself_alone(truth: object) -> None:
+    inputs = [{"response": RIGHT, "ground_truth": one} for one in (truth, ROW | {"ground_truth": "B"})]
+    assert [one["error"] for one in compute_score_easyr1(inputs)] == [1.0, 0.0]
+
+
 def test_nothing_of_a_trainer_is_imported() -> None:
     code = """
 import sys
