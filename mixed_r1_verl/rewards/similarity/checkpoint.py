@@ -47,6 +47,7 @@ SPECTRA = ((100, 0.0), (640, 0.5), (640, 1.0))
 # What decides is the table itself: forms of one word ("jump", "jumping") must be each other's neighbours.
 LEAST_FORMS = 100
 NEIGHBOUR_RANK = 0.001
+ROUNDING = 1e-5
 # Rows from which mean and directions are estimated: the frequent end of a vocabulary that is sorted by frequency,
 # after its special tokens, single bytes and letters. A smaller table is read whole.
 SAMPLED_ROWS = slice(1_000, 33_768)
@@ -340,7 +341,8 @@ def _neighbours_found(sides: list[np.ndarray], spread: np.ndarray, kept: int, po
     """Share of pairs of which one is nearer to the other than all but one in a thousand words are."""
     scaled = [side[:, :kept] / spread[:kept] ** power for side in sides]
     one, other, rest = (rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9) for rows in scaled)
-    nearer = (one @ rest.T >= np.sum(one * other, axis=1, keepdims=True)).mean(axis=1)
+    # The other may be among them and is no nearer than itself, by whatever way its cosine is rounded.
+    nearer = (one @ rest.T > np.sum(one * other, axis=1, keepdims=True) + ROUNDING).mean(axis=1)
     return float((nearer < NEIGHBOUR_RANK).mean())
 
 
