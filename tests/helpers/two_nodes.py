@@ -9,9 +9,11 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import ray
 from hydra import compose, initialize_config_module
+from ray._private import services
 from ray.cluster_utils import Cluster
 from rollout import proto, row
 from verl.experimental.reward_loop import RewardLoopManager
@@ -19,6 +21,8 @@ from verl.utils import hf_tokenizer
 
 from mixed_r1_verl.plugin.reward_workers import RewardWorkerError
 
+WAIT_S = 300
+"""For each part of a node. Ray waits for 30 seconds, in which a busy machine may not have started it."""
 WORKERS, ROLLOUTS = 4, 40
 TRUTH = "A large red circle on the left."
 
@@ -26,13 +30,13 @@ TRUTH = "A large red circle on the left."
 def node(cluster: Cluster, folder: Path, name: str, *, broken: bool = False):
     """A node with its own home; a broken one's is a file, so that nothing can be cached there."""
     home = folder / name
-    home.touch() if broken else home.mkdir(exist_ok=True)
-    own = tempfile.mkdtemp(prefix="ray-")  # short, because of the sockets in it
-    options = {"num_cpus": 8, "temp_dir": own, "env_vars": {"HOME": str(home), "TMPDIR": own}}
-    try:
-        return cluster.add_node(node_name=name, **options)
-    except Exception:  # Ray gives a node 30 seconds, which a busy machine may not have
-        return cluster.add_node(node_name=name, **options)
+    home.touch() if broken else home.mkdir()
+    own = tempfile.mkdtemp(dir=os.environ["RAY_TMPDIR"])
+    added = cluster.add_node(
+        wait=False, node_name=name, num_cpus=8, temp_dir=own, env_vars={"HOME": str(home), "TMPDIR": own}
+    )
+    services.wait_for_node(added.gcs_address, added.plasma_store_socket_name, WAIT_S)
+    return added
 
 
 def names_of(workers: list) -> list[str]:
@@ -43,10 +47,39 @@ def names_of(workers: list) -> list[str]:
     return [nodes[actors(worker._actor_id.hex())["Address"]["NodeID"]] for worker in workers]
 
 
+def patient(get_node: Any) -> Any:
+    """Ray's question for a node, asked until the node has registered."""
+
+    def ask(*args: Any) -> Any:
+        deadline = time.monotonic() + WAIT_S
+        while True:
+            try:
+                return get_node(*args)
+            except RuntimeError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.5)
+
+    return ask
+
+
 def main(folder: Path, model: str) -> None:
-    os.environ |= {"HOME": str(folder / "driver"), "RAY_TMPDIR": tempfile.mkdtemp(prefix="ray-")}
-    Path(os.environ["RAY_TMPDIR"], "ray").mkdir()  # where a cluster writes its address: other programs do not join it
-    cluster = Cluster(initialize_head=False)
+    os.environ |= {"HOME": str(folder / "driver"), "RAY_gcs_server_port_wait_time_s": str(WAIT_S)}
+    services.get_node = patient(services.get_node)
+    # A short path, because of the sockets in it. A cluster writes its address there, so other programs do not join it;
+    # and its processes end with this one, whatever ends it.
+    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as own:
+        os.environ["RAY_TMPDIR"] = own
+        Path(own, "ray").mkdir()
+        cluster = Cluster(initialize_head=False)
+        try:
+            run(cluster, folder, model)
+        finally:
+            ray.shutdown()
+            cluster.shutdown()
+
+
+def run(cluster: Cluster, folder: Path, model: str) -> None:
     node(cluster, folder, "node-a")
     second = node(cluster, folder, "node-b")
     ray.init(address=cluster.address, log_to_driver=True)
@@ -86,8 +119,6 @@ def main(folder: Path, model: str) -> None:
     result["refused_after_s"] = time.monotonic() - start
     print(json.dumps(result), flush=True)
     time.sleep(2)
-    ray.shutdown()
-    cluster.shutdown()
 
 
 if __name__ == "__main__":
