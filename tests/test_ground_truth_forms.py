@@ -25,7 +25,7 @@ from mixed_r1_verl.data.columns import quick_check
 from mixed_r1_verl.data.schema import EXTRA_INFO_TYPE, row_schema
 from mixed_r1_verl.engine.card import _example
 from mixed_r1_verl.engine.describe import describe_row
-from mixed_r1_verl.responses.read import sample_of
+from mixed_r1_verl.responses.read import Response
 from mixed_r1_verl.rewards.cheats import reply
 from mixed_r1_verl.rewards.kinds import KINDS
 from mixed_r1_verl.rewards.mixed import MixedReward
@@ -198,7 +198,7 @@ def by_score(form: Form, folder: Path) -> None:
 def by_eval(form: Form, folder: Path) -> None:
     """What `mixed-r1 eval` and the engine's difficulty stage score, without the model that answers."""
     row = row_of("rows.parquet", 0, pq.read_table(write_rows(folder, form)).to_pylist()[0])
-    assert MixedReward().score(*sample_of(row, reply(form.right)))["acc"] == pytest.approx(1, abs=0.001)
+    assert MixedReward().score(*Response(row, reply(form.right)).scored)["acc"] == pytest.approx(1, abs=0.001)
 
 
 def by_report(form: Form, folder: Path) -> None:

@@ -35,6 +35,16 @@ class ReportFormat(str, Enum):
     json = "json"
 
 
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="A key of the reward block, repeatable: chart.tolerance=0.1"),
+]
+EmbeddingModel = Annotated[
+    str | None, typer.Option(help="Model whose input embeddings the open-ended reward reads; default: built in.")
+]
+PrintedAs = Annotated[ReportFormat, typer.Option("--format", help="How the result is printed.")]
+
+
 def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
     """`KEY=VALUE` settings with dotted keys as a nested mapping; a value that is JSON is read as such.
 

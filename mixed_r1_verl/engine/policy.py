@@ -20,8 +20,7 @@ from mixed_r1_verl.core.rows import DataError, row_of
 from mixed_r1_verl.core.verl_config import compose, reward_config
 from mixed_r1_verl.engine.config import BuildConfig, DifficultyConfig
 from mixed_r1_verl.engine.rows import draw, whole_rows
-from mixed_r1_verl.responses.generate import Generator, Question, Refused, Sampling
-from mixed_r1_verl.responses.scoring import score_answers
+from mixed_r1_verl.responses.generate import Generator, Question, Sampling, score_answered
 from mixed_r1_verl.rewards.config import MixedRewardConfig
 
 RESPONSES = pa.schema(
@@ -122,11 +121,12 @@ class Policy:
             for number, record in zip(numbers, rows.to_pylist(), strict=True)
         ]
         measured: dict[int, dict[str, Any]] = {}
-        for (question, outcome), results in score_answers(self.generator.answer(questions, sampling), self.pool):
-            measured[question.row.number] = {
-                "id": question.row.id,
-                "error": " ".join(outcome.reason.split())[:200] if isinstance(outcome, Refused) else "",
-                "responses": [] if isinstance(outcome, Refused) else [one.text for one in outcome],
+        for answered, results in score_answered(self.generator.answer(questions, sampling), self.pool):
+            row = answered.question.row
+            measured[row.number] = {
+                "id": row.id,
+                "error": " ".join(answered.refused.split())[:200],
+                "responses": [one.text for one in answered.responses],
                 "score": [round(result["score"], 6) for result in results],
                 "acc": [round(result["acc"], 6) for result in results],
                 "unscored": sum(result["error"] > 0 for result in results),

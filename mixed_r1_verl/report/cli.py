@@ -2,23 +2,26 @@
 
 import dataclasses
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from mixed_r1_verl.core.config import ConfigError
-from mixed_r1_verl.core.console import TrustConfig, command_errors, merge, parse_settings
+from mixed_r1_verl.core.console import Settings, TrustConfig, command_errors, merge, parse_settings
 from mixed_r1_verl.core.files import write_text
 from mixed_r1_verl.core.rows import DataRow
 from mixed_r1_verl.core.verl_config import RunError
 from mixed_r1_verl.report.components import recompute
 from mixed_r1_verl.report.history import dumped_curves, logged_curves, merge_curves, read_scalars
-from mixed_r1_verl.report.join import Candidate, Matcher, read_candidates
 from mixed_r1_verl.report.page import LoadedRun, choose, render_page
 from mixed_r1_verl.report.pictures import Pictures
-from mixed_r1_verl.report.run import Rollout, Run, find_run, read_dump
+from mixed_r1_verl.report.run import Run, find_run, read_dump
+from mixed_r1_verl.responses.join import Candidate, Matcher, read_candidates
+from mixed_r1_verl.responses.read import Response
 from mixed_r1_verl.rewards.config import MixedRewardConfig
 from mixed_r1_verl.rewards.mixed import MixedReward
 
@@ -38,10 +41,7 @@ def report_command(
         typer.Option(help="Folder of pictures that the data names by paths, repeatable; default: the data's own."),
     ] = None,
     trust_config: TrustConfig = False,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="A key of the reward block, repeatable: iou.box_frame=pixel"),
-    ] = None,
+    set_: Settings = None,
     max_rollouts: Annotated[int, typer.Option(min=1, help="Rollouts on the page, of all runs together.")] = 50_000,
     picture_mb: Annotated[float, typer.Option(min=0, help="Megabytes of pictures on the page.")] = 24.0,
 ) -> None:
@@ -81,8 +81,7 @@ def build_page(
     candidates = read_candidates(files)
     loaded = [_load(run, candidates, settings, max_rollouts // len(runs)) for run in runs]
     rows = [candidate.row for candidate in candidates]
-    shown = [rollout for run in loaded for rollout in run.rollouts]
-    pictures.add(rows, _most_wanted(shown, rows))
+    pictures.add(rows, _most_wanted([rollout for run in loaded for rollout in run.rollouts], rows))
     if pictures.dropped or pictures.broken:
         left_out = f"Pictures of {pictures.dropped:,} rows left out for their size (--picture-mb)"
         unread = f"{pictures.broken:,} pictures could not be read or lie elsewhere (--image-root)"
@@ -102,14 +101,15 @@ def _load(run: Run, candidates: Sequence[Candidate], settings: Sequence[str], mo
     rollouts = [rollout for split, path in run.dumps for rollout in read_dump(split, path, reward.columns)]
     notes.insert(0, f"{len(rollouts):,} rollouts in {len(run.dumps):,} files.")
     matcher = Matcher(candidates)
-    matcher.attach(rollouts)
-    notes += _join_notes(matcher, rollouts)
+    for rollout in rollouts:
+        matcher.attach(rollout)
+    notes += _join_notes(matcher)
     try:
-        again = recompute(rollouts, reward)
-        if again.rollouts:
+        again, same = recompute(rollouts, reward)
+        if again:
             notes.append(
-                f"Score components of {again.rollouts:,} rollouts were recomputed, because verl dumps the score alone "
-                f"in training; {again.same:,} of them earned the recorded score, the others are shown without."
+                f"Score components of {again:,} rollouts were recomputed, because verl dumps the score alone in "
+                f"training; {same:,} of them earned the recorded score, the others are shown without."
             )
     except (RuntimeError, OSError) as error:
         notes.append(f"Score components could not be recomputed: {error}")
@@ -127,30 +127,28 @@ def _without_custom(config: MixedRewardConfig) -> MixedRewardConfig:
     return dataclasses.replace(config, custom={}, weights=weights, routes=routes)
 
 
-def _join_notes(matcher: Matcher, rollouts: Sequence[Rollout]) -> list[str]:
-    if not rollouts:
+def _join_notes(matcher: Matcher) -> list[str]:
+    exact, several, missing = (matcher.counts[name] for name in ("exact", "several", "missing"))
+    if not matcher.counts:
         return ["No rollouts were dumped: train with trainer.rollout_data_dir and trainer.validation_data_dir."]
     if not matcher.candidates:
         return ["No data was given, so there are no pictures: name the run's files with --data, or use --trust-config."]
-    notes = [f"{matcher.exact:,} rollouts were found in the data."]
-    if matcher.several:
+    notes = [f"{exact:,} rollouts were found in the data."]
+    if several:
         notes.append(
-            f"{matcher.several:,} rollouts have a question and an answer that several rows of the data share; "
-            "verl dumps no row id, so no picture is shown with them."
+            f"{several:,} rollouts have a question and an answer that several rows of the data share; verl dumps no "
+            "row id, so no picture is shown with them."
         )
-    if matcher.missing:
-        notes.append(f"{matcher.missing:,} rollouts were not found in the data.")
-    return notes
+    return [*notes, f"{missing:,} rollouts were not found in the data."] if missing else notes
 
 
-def _most_wanted(rollouts: Sequence[Rollout], rows: Sequence[DataRow]) -> list[int]:
+def _most_wanted(rollouts: Sequence[Response], rows: Sequence[DataRow]) -> list[int]:
     """Rows whose pictures are shown, those first that are shown most, sources taking turns."""
-    counts: dict[int, int] = {}
-    for rollout in rollouts:
-        if rollout.row is not None:
-            counts[rollout.row] = counts.get(rollout.row, 0) + 1
-    by_source: dict[str, list[int]] = {}
-    for row in sorted(counts, key=lambda row: -counts[row]):
-        by_source.setdefault(rows[row].data_source, []).append(row)
-    turns = [(turn, number, row) for number, own in enumerate(by_source.values()) for turn, row in enumerate(own)]
-    return [row for _, _, row in sorted(turns)]
+    counts = Counter(rollout.found for rollout in rollouts if rollout.found is not None)
+    turns: Counter[str] = Counter()
+    ordered = []
+    for row, _ in counts.most_common():
+        source = rows[row].data_source
+        ordered.append((turns[source], row))
+        turns[source] += 1
+    return [row for _, row in sorted(ordered, key=itemgetter(0))]

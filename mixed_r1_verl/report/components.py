@@ -6,13 +6,10 @@ answer as they did in training.
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from contextlib import suppress
 
 from mixed_r1_verl.core.boxes import Box
-from mixed_r1_verl.core.rows import DataRow
-from mixed_r1_verl.report.run import Rollout
 from mixed_r1_verl.responses.read import Response
 from mixed_r1_verl.responses.scoring import score_responses
 from mixed_r1_verl.rewards.kind import Gold
@@ -28,81 +25,72 @@ PER_IMAGE = 10_000
 """Boxes are given in this fraction of the picture's sides, which outlives any change of its size."""
 
 
-@dataclass
-class Recomputed:
-    """How many rollouts were scored again, and how many of them earned what was recorded."""
-
-    rollouts: int = 0
-    same: int = 0
-
-
-def recompute(rollouts: Sequence[Rollout], reward: MixedReward) -> Recomputed:
+def recompute(rollouts: Sequence[Response], reward: MixedReward) -> tuple[int, int]:
     """Score those rollouts again that have no `acc` and whose reward is known and configured.
 
     A rollout that does not earn its recorded score again stays without components: they would not be those of training.
+
+    Returns:
+        How many were scored again, and how many of them earned what was recorded.
 
     Raises:
         RuntimeError: the scoring processes do not start, above all for want of the embedding model.
     """
     pending = [rollout for rollout in rollouts if "acc" not in rollout.values and rollout.kind in reward.kinds]
-    counted = Recomputed(len(pending))
-    if not pending:
-        return counted
-
-    def response(number: int, rollout: Rollout) -> Response:
-        info = rollout.extra | {"reward": rollout.kind}
-        return Response(DataRow("", number, rollout.source, rollout.ground_truth, info), 0, rollout.response)
-
-    asked = (response(number, rollout) for number, rollout in enumerate(pending))
-    for rollout, (_, result) in zip(pending, score_responses(asked, reward.config), strict=True):
+    same = 0
+    for rollout, result in score_responses(pending, reward.config) if pending else ():
         if abs(result["score"] - rollout.values.get("score", result["score"])) > SAME_SCORE:
             continue
-        counted.same += 1
+        same += 1
         for name, value in result.items():
             if isinstance(value, str):
                 rollout.texts.setdefault(name, value)
             else:
                 rollout.values.setdefault(name, float(value))
-    return counted
+    return len(pending), same
 
 
-def gold_of(rollout: Rollout, reward: MixedReward) -> Gold | None:
-    """The ground truth of a rollout whose boxes can be drawn; None where there are none, or the picture has no size."""
-    kind = reward.kinds.get(rollout.kind)
-    sides = [rollout.extra.get(name) or 0 for name in ("width", "height")]
-    if kind is None or kind.answers != "boxes" or not all(0 < side < math.inf for side in sides):
-        return None
-    try:
-        return reward.parse(rollout.kind, rollout.ground_truth, rollout.extra)
-    except Exception:  # a broken row; a kind of a user's own may raise anything
-        return None
+class Boxes:
+    """The boxes of a rollout in 1/10,000 of its picture's sides; none where the kind, the row or the size has none.
 
-
-def gold_boxes(gold: Gold | None, extra: Mapping[str, Any]) -> list[list[int]]:
-    """The boxes of a ground truth in 1/10,000 of the picture's sides."""
-    return [] if gold is None else _fractions(gold.boxes, extra)
-
-
-def predicted_boxes(gold: Gold | None, answer: str | None, extra: Mapping[str, Any]) -> list[list[int]]:
-    """The boxes of an answer in 1/10,000 of the picture's sides, as the reward reads them.
-
-    A list of numbers that is no box is left out; at most `MAX_BOXES` are given.
+    Args:
+        rollout: the rollout.
+        reward: reads its boxes.
 
     Example:
-        >>> from mixed_r1_verl.rewards.mixed import MixedReward
-        >>> size = {"width": 40, "height": 80}
-        >>> gold = MixedReward().parse("iou", "[[10, 20, 30, 40]]", size)
-        >>> predicted_boxes(gold, "[10, 20, 30, 60]", size)
-        [[2500, 2500, 7500, 7500]]
+        >>> from mixed_r1_verl.core.rows import DataRow
+        >>> row = DataRow("", 0, "", "[[10, 20, 30, 40]]", {"reward": "iou", "width": 40, "height": 80})
+        >>> boxes = Boxes(Response(row, "<think>There.</think><answer>[10, 20, 30, 60]</answer>"), MixedReward())
+        >>> boxes.gold, boxes.predicted
+        ([[2500, 2500, 7500, 5000]], [[2500, 2500, 7500, 7500]])
     """
-    return _fractions(gold.boxes_of(answer, MAX_BOXES), extra) if gold and answer else []
 
+    def __init__(self, rollout: Response, reward: MixedReward):
+        self._rollout, self._reward = rollout, reward
+        info, kind = rollout.row.extra_info, reward.kinds.get(rollout.kind)
+        self._sides = [info.get(name) or 0 for name in ("width", "height")] * 2
+        self._gold: Gold | None = None
+        if kind and kind.answers == "boxes" and all(0 < side < math.inf for side in self._sides):
+            with suppress(Exception):  # a broken row; a kind of a user's own may raise anything
+                self._gold = reward.parse(rollout.kind, rollout.row.ground_truth, info)
 
-def _fractions(boxes: Sequence[Box], extra: Mapping[str, Any]) -> list[list[int]]:
-    sides = (extra["width"], extra["height"], extra["width"], extra["height"])
-    most = 10**9  # what is so far outside may be as near
+    @property
+    def gold(self) -> list[list[int]]:
+        """Those of the ground truth."""
+        return self._fractions(self._gold.boxes if self._gold else ())
 
-    def fraction(value: float, side: float) -> int:
-        return round(min(max(value / side * PER_IMAGE, -most), most))
+    @property
+    def predicted(self) -> list[list[int]]:
+        """At most `MAX_BOXES` of the answer, as the reward reads them; a list of numbers that is no box is left out."""
+        if not self._gold:
+            return []
+        answer = self._reward.read(self._rollout.text[: self._reward.config.max_chars]).answer
+        return self._fractions(self._gold.boxes_of(answer, MAX_BOXES) if answer else ())
 
-    return [list(map(fraction, box[:4], sides)) for box in boxes]
+    def _fractions(self, boxes: Sequence[Box]) -> list[list[int]]:
+        most = 10**9  # what is so far outside may be as near
+
+        def fraction(value: float, side: float) -> int:
+            return round(min(max(value / side * PER_IMAGE, -most), most))
+
+        return [list(map(fraction, box[:4], self._sides)) for box in boxes]

@@ -6,8 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from mixed_r1_verl.core.rows import DataError
-from mixed_r1_verl.report.run import TRAIN, Rollout
+from mixed_r1_verl.report.run import TRAIN
+from mixed_r1_verl.responses.read import Response
 
 TRAINER_TAGS = (
     ("critic/score/mean", "score"),
@@ -89,41 +92,33 @@ def logged_curves(scalars: dict[str, list[tuple[int, float]]]) -> list[Curve]:
     return list(curves.values())
 
 
-def dumped_curves(rollouts: Sequence[Rollout], metrics: Sequence[str]) -> list[Curve]:
-    """Means by step over dumped rollouts, by source and by reward.
+def dumped_curves(rollouts: Sequence[Response], metrics: Sequence[str]) -> list[Curve]:
+    """Means by step over dumped rollouts, with their standard errors, by source and by reward.
 
     Args:
         rollouts: of one run, of both splits.
         metrics: names of recorded values; `characters`, the length of the response, comes besides.
     """
-    sums: dict[tuple[str, str, str], dict[str, dict[int, list[float]]]] = {}
+    points: dict[tuple[str, str, str], dict[str, dict[int, list[float]]]] = {}
     for rollout in rollouts:
-        lines = [("source", rollout.source), ("reward", rollout.kind)]
-        values = [(name, rollout.values[name]) for name in metrics if name in rollout.values]
-        for metric, value in (*values, ("characters", float(len(rollout.response)))):
-            for by, line in lines:
+        values = {name: rollout.values[name] for name in metrics if name in rollout.values}
+        for metric, value in (values | {"characters": float(len(rollout.text))}).items():
+            for by, line in (("source", rollout.row.data_source), ("reward", rollout.kind)):
                 if line:
-                    steps = sums.setdefault((rollout.split, by, metric), {}).setdefault(line, {})
-                    total = steps.setdefault(rollout.step, [0.0, 0.0, 0.0])
-                    total[0] += 1
-                    total[1] += value
-                    total[2] += value * value
-    curves = []
-    for (split, by, metric), by_line in sums.items():
-        curve = Curve(split, by, metric)
-        for line, steps in sorted(by_line.items()):
-            curve.lines[line] = [(step, *_mean(*total)) for step, total in sorted(steps.items())]
-        curves.append(curve)
-    return curves
+                    steps = points.setdefault((rollout.split, by, metric), {}).setdefault(line, {})
+                    steps.setdefault(rollout.step, []).append(value)
+    return [
+        Curve(
+            *key, {line: [(step, *_mean(own)) for step, own in sorted(lines[line].items())] for line in sorted(lines)}
+        )
+        for key, lines in points.items()
+    ]
 
 
-def _mean(count: float, total: float, squares: float) -> tuple[float, float | None]:
+def _mean(values: Sequence[float]) -> tuple[float, float | None]:
     """Mean and standard error of the mean."""
-    mean = total / count
-    if count < 2:
-        return mean, None
-    variance = max(0.0, squares - count * mean * mean) / (count - 1)
-    return mean, math.sqrt(variance / count)
+    error = float(np.std(values, ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else None
+    return float(np.mean(values)), error
 
 
 def merge_curves(logged: Sequence[Curve], dumped: Sequence[Curve]) -> list[Curve]:

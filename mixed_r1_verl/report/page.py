@@ -13,17 +13,16 @@ import json
 import math
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
 from mixed_r1_verl.core.rows import DataRow
-from mixed_r1_verl.report.components import gold_boxes, gold_of, predicted_boxes
+from mixed_r1_verl.report.components import Boxes
 from mixed_r1_verl.report.history import Curve
 from mixed_r1_verl.report.pictures import Pictures
-from mixed_r1_verl.report.run import Rollout
-from mixed_r1_verl.rewards.kind import Gold
+from mixed_r1_verl.responses.read import Response
 from mixed_r1_verl.rewards.mixed import MixedReward
 
 MAX_COMPONENTS = 40
@@ -48,7 +47,7 @@ class LoadedRun:
     """
 
     name: str
-    rollouts: list[Rollout]
+    rollouts: list[Response]
     curves: list[Curve]
     notes: list[str]
     reward: MixedReward
@@ -62,27 +61,22 @@ class _Index:
         self._numbers: dict[Any, int] = {}
 
     def __call__(self, key: Any, value: Any = None) -> int:
-        number = self._numbers.get(key)
-        if number is None:
-            number = self._numbers[key] = len(self.values)
+        number = self._numbers.setdefault(key, len(self.values))
+        if number == len(self.values):
             self.values.append(key if value is None else value)
         return number
 
 
-def choose(rollouts: Sequence[Rollout], most: int) -> list[Rollout]:
+def choose(rollouts: Sequence[Response], most: int) -> list[Response]:
     """At most so many rollouts: whole groups, drawn evenly by a hash of their names, in the order of the run."""
-    if len(rollouts) <= most:
-        return list(rollouts)
-    sizes: dict[tuple[str, int, str], int] = {}
-    for rollout in rollouts:
-        key = (rollout.split, rollout.step, rollout.group)
-        sizes[key] = sizes.get(key, 0) + 1
-    kept, room = set(), most
-    for key in sorted(sizes, key=lambda key: zlib.crc32(repr(key).encode())):
-        if sizes[key] <= room:
-            kept.add(key)
-            room -= sizes[key]
-    return [rollout for rollout in rollouts if (rollout.split, rollout.step, rollout.group) in kept]
+    groups: dict[tuple[str, int, str], list[int]] = {}
+    for number, rollout in enumerate(rollouts):
+        groups.setdefault((rollout.split, rollout.step, rollout.group), []).append(number)
+    kept: list[int] = []
+    for key in sorted(groups, key=lambda key: zlib.crc32(repr(key).encode())):
+        if len(kept) + len(groups[key]) <= most:
+            kept += groups[key]
+    return [rollouts[number] for number in sorted(kept)]
 
 
 def render_page(title: str, runs: Sequence[LoadedRun], rows: Sequence[DataRow], pictures: Pictures) -> str:
@@ -120,27 +114,30 @@ def _hash(text: str) -> str:
 
 def _blobs(title: str, runs: Sequence[LoadedRun], rows: Sequence[DataRow], pictures: Pictures) -> dict[str, str]:
     """The compressed parts of the page's data by name."""
-    rollouts = [(number, rollout) for number, run in enumerate(runs) for rollout in run.rollouts]
-    found = Counter(name for _, rollout in rollouts for name in rollout.values)
+    shown = [(number, run.reward, rollout) for number, run in enumerate(runs) for rollout in run.rollouts]
+    found = Counter(name for *_, rollout in shown for name in rollout.values)
     for name in ("score", "reward", "truncated"):
         del found[name]
     names = [name for name, _ in found.most_common(MAX_COMPONENTS)]
     names = ["score", *sorted(names, key=lambda name: (_FIRST.get(name, 9), name))]
     splits, sources, kinds, reasons, groups, prompts = (_Index() for _ in range(6))
-    columns: dict[str, list[Any]] = {name: [] for name in ("run", "split", "step", "source", "kind", "reason", "group")}
-    columns |= {"prompt": [], "length": []}
-    golds: list[Gold | None] = []
-    for number, rollout in rollouts:
-        golds.append(gold_of(rollout, runs[number].reward))
-        columns["run"].append(number)
-        columns["split"].append(splits(rollout.split))
-        columns["step"].append(rollout.step)
-        columns["source"].append(sources(rollout.source))
-        columns["kind"].append(kinds(rollout.kind))
-        columns["reason"].append(reasons(rollout.texts.get("reason", "")))
-        columns["group"].append(groups((number, rollout.split, rollout.step, rollout.group)))
-        columns["prompt"].append(_prompt(prompts, rollout, golds[-1], rows, pictures))
-        columns["length"].append(len(rollout.response))
+    columns: dict[str, list[Any]] = {}
+    boxes: list[list[list[int]]] = []
+    for number, reward, rollout in shown:
+        drawn = Boxes(rollout, reward)
+        boxes.append(drawn.predicted)
+        for name, value in (
+            ("run", number),
+            ("split", splits(rollout.split)),
+            ("step", rollout.step),
+            ("source", sources(rollout.row.data_source)),
+            ("kind", kinds(rollout.kind)),
+            ("reason", reasons(rollout.texts.get("reason", ""))),
+            ("group", groups((number, rollout.split, rollout.step, rollout.group))),
+            ("prompt", _prompt(prompts, rollout, drawn.gold, rows, pictures)),
+            ("length", len(rollout.text)),
+        ):
+            columns.setdefault(name, []).append(value)
     meta = {
         "title": title,
         "runs": [{"name": run.name, "rollouts": len(run.rollouts), "notes": run.notes} for run in runs],
@@ -149,54 +146,44 @@ def _blobs(title: str, runs: Sequence[LoadedRun], rows: Sequence[DataRow], pictu
         "kinds": kinds.values,
         "reasons": reasons.values,
         "components": names,
-        "rows": len(rollouts),
+        "rows": len(shown),
         "blockRows": BLOCK_ROWS,
         "curves": [_curve(number, curve) for number, run in enumerate(runs) for curve in run.curves],
     }
-    values = {name: [_number(rollout.values.get(name)) for _, rollout in rollouts] for name in names}
-    blobs = {
-        "meta": _pack(meta),
-        "columns": _pack({**columns, "values": values}),
-        "prompts": _pack(prompts.values),
-    }
-    for start in range(0, len(rollouts), BLOCK_ROWS):
-        block = rollouts[start : start + BLOCK_ROWS]
-        texts = {
-            "response": [rollout.response for _, rollout in block],
-            "prediction": [rollout.texts.get("prediction", "") for _, rollout in block],
-            "boxes": [
-                predicted_boxes(gold, _answer(rollout, runs[number].reward) if gold else None, rollout.extra)
-                for (number, rollout), gold in zip(block, golds[start:], strict=False)
-            ],
+    values = {name: [_number(rollout.values.get(name)) for *_, rollout in shown] for name in names}
+    blobs = {"meta": meta, "columns": {**columns, "values": values}, "prompts": prompts.values}
+    for start in range(0, len(shown), BLOCK_ROWS):
+        block = [rollout for *_, rollout in shown[start : start + BLOCK_ROWS]]
+        blobs[f"texts-{start // BLOCK_ROWS}"] = {
+            "response": [rollout.text for rollout in block],
+            "prediction": [rollout.texts.get("prediction", "") for rollout in block],
+            "boxes": boxes[start : start + BLOCK_ROWS],
         }
-        blobs[f"texts-{start // BLOCK_ROWS}"] = _pack(texts)
-    return blobs
-
-
-def _answer(rollout: Rollout, reward: MixedReward) -> str | None:
-    return reward.read(rollout.response[: reward.config.max_chars]).answer
+    return {name: _pack(data) for name, data in blobs.items()}
 
 
 _FIRST = {"acc": 0, "format": 1, "error": 2}
 
 
-def _prompt(prompts: _Index, rollout: Rollout, gold: Gold | None, rows: Sequence[DataRow], pictures: Pictures) -> int:
+def _prompt(
+    prompts: _Index, rollout: Response, gold: list[list[int]], rows: Sequence[DataRow], pictures: Pictures
+) -> int:
     """The number of a rollout's prompt; the same row of the data is the same prompt in both runs."""
-    row = None if rollout.row is None else rows[rollout.row]
-    key = ("row", row.file, row.number) if row else ("text", rollout.split, rollout.prompt, rollout.ground_truth)
-    extra = rollout.extra
+    row, info = rollout.row, rollout.row.extra_info
     value = {
-        "id": rollout.texts.get("id", ""),
+        "id": row.id,
         "text": rollout.prompt,
-        "question": str(extra.get("question", "")),
-        "truth": rollout.ground_truth,
-        "choices": extra.get("choices") or [],
-        "size": [_number(extra.get(name)) or 0 for name in ("width", "height")],
-        "pictures": pictures.places.get(rollout.row, []) if rollout.row is not None else [],
-        "joined": rollout.row is not None,
-        "gold": gold_boxes(gold, extra),
+        "question": str(info.get("question", "")),
+        "truth": row.ground_truth,
+        "choices": info.get("choices") or [],
+        "size": [_number(info.get(name)) or 0 for name in ("width", "height")],
+        "pictures": [] if rollout.found is None else pictures.places.get(rollout.found, []),
+        "joined": rollout.found is not None,
+        "gold": gold,
     }
-    return prompts(key, value)
+    if rollout.found is None:
+        return prompts(("text", rollout.split, rollout.prompt, row.ground_truth), value)
+    return prompts(("row", rows[rollout.found].file, rows[rollout.found].number), value)
 
 
 def _curve(run: int, curve: Curve) -> dict[str, Any]:
@@ -212,7 +199,7 @@ def _number(value: float | None) -> float | None:
     return float(f"{value:.6g}") if value is not None and math.isfinite(value) else None
 
 
-def _pack(data: Mapping[str, Any] | Sequence[Any] | Iterable[Any]) -> str:
+def _pack(data: Any) -> str:
     """JSON in ASCII, compressed, in base64: nothing in it can end an HTML element."""
     text = json.dumps(data, separators=(",", ":"))
     return base64.b64encode(gzip.compress(text.encode("ascii"), compresslevel=6, mtime=0)).decode("ascii")

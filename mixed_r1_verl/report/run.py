@@ -3,62 +3,15 @@
 import json
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mixed_r1_verl.core.rows import (
-    TRUTH_COLUMNS,
-    BadRecord,
-    DataError,
-    RowError,
-    count_records,
-    read_records,
-    row_of,
-    shown,
-)
+from mixed_r1_verl.core.rows import TRUTH_COLUMNS, BadRecord, DataError, RowError, count_records, read_records, shown
 from mixed_r1_verl.core.verl_config import RunError, find_config, read_config, reward_config, select
+from mixed_r1_verl.responses.read import RESPONSE_COLUMNS, Response, responses_of
 
 TRAIN, VALIDATION = "train", "validation"
-
-
-@dataclass(slots=True)
-class Rollout:
-    """One response of a run.
-
-    Attributes:
-        split: `train` or `validation`.
-        step: the trainer's step.
-        group: what the responses to one prompt at one step have in common.
-        prompt: the prompt as verl decoded it.
-        response: the decoded response.
-        ground_truth: of the row.
-        values: every number that was recorded of it, `score` among them.
-        texts: every short text that was recorded of it, such as `reward_kind`, `prediction`, `reason`, `id`.
-        extra: what the rewards read of the row besides, as far as the file or the data has it.
-        row: index of its row among those of the data, or None.
-    """
-
-    split: str
-    step: int
-    group: str
-    prompt: str
-    response: str
-    ground_truth: str
-    values: dict[str, float] = field(default_factory=dict)
-    texts: dict[str, str] = field(default_factory=dict)
-    extra: dict[str, Any] = field(default_factory=dict)
-    row: int | None = None
-
-    @property
-    def kind(self) -> str:
-        """The reward that scored it, or empty."""
-        return self.texts.get("reward_kind", "")
-
-    @property
-    def source(self) -> str:
-        """The data source, or empty."""
-        return self.texts.get("data_source", "")
 
 
 @dataclass(frozen=True)
@@ -127,18 +80,15 @@ def _listed(files: Any) -> list[str]:
     return [str(file) for file in files] if isinstance(files, list) else []
 
 
-_OWN_FIELDS = frozenset(
-    ("input", "output", "response", *TRUTH_COLUMNS, "uid", "file", "row", "sample", "step", "reward")
-)
-
+_NO_VALUES = frozenset((*RESPONSE_COLUMNS, *TRUTH_COLUMNS, "input", "uid", "file", "row", "sample", "step", "reward"))
 MAX_STEP = 10**12
 
 
-def read_dump(split: str, path: Path, columns: Collection[str]) -> Iterator[Rollout]:
-    """The rollouts of a dump of verl or of a file of `mixed-r1 eval`.
+def read_dump(split: str, path: Path, columns: Collection[str]) -> Iterator[Response]:
+    """The responses of a dump of verl or of a file of `mixed-r1 eval`.
 
     Args:
-        split: of the rollouts, `train` or `validation`.
+        split: of the responses, `train` or `validation`.
         path: of the file.
         columns: what the rewards read of a row; a record that holds them says so of its row, not of its response.
 
@@ -147,34 +97,32 @@ def read_dump(split: str, path: Path, columns: Collection[str]) -> Iterator[Roll
     """
     for number, record in read_records(path):
         try:
-            yield _rollout(split, number, record, columns)
+            yield from _recorded(split, number, record, columns)
         except RowError as error:
             if error.reason == "bad_record" and number > count_records(path):
                 return
             raise DataError(f"{path}, line {number}: not a dumped rollout ({error.field}: {error.detail})") from error
 
 
-def _rollout(split: str, number: int, record: dict[str, Any] | BadRecord, columns: Collection[str]) -> Rollout:
+def _recorded(
+    split: str, number: int, record: dict[str, Any] | BadRecord, columns: Collection[str]
+) -> Iterator[Response]:
+    values: dict[str, float] = {}
+    texts: dict[str, str] = {}
+    step, uid = 0, ""
     if not isinstance(record, BadRecord):  # other rewards may have other ground truths
         other = {name: json.dumps(record[name]) for name in TRUTH_COLUMNS if not isinstance(record.get(name, ""), str)}
         record = record | other
-    row = row_of("", number, record)
-    assert not isinstance(record, BadRecord)
-    response, step = record.get("output", record.get("response")), record.get("step") or 0
-    if not isinstance(response, str):
-        raise RowError("response", "not_text", "the response is not a string")
-    if not isinstance(step, int) or abs(step) > MAX_STEP:
-        raise RowError("step", "not_whole", f"must be a whole number, not {shown(step)}")
-    uid = str(record.get("uid") or f"{record.get('file')}:{record.get('row', number)}")
-    prompt = str(record.get("input") or "")
-    rollout = Rollout(split, step, uid.rsplit("_", 2)[0], prompt, response, row.ground_truth)
-    rollout.extra = {name: value for name, value in row.extra_info.items() if name in columns}
-    for name, value in record.items():
-        if name in _OWN_FIELDS or name in columns:
-            continue
-        if isinstance(value, str):
-            rollout.texts[name] = value
-        elif isinstance(value, bool | int | float):
-            with suppress(OverflowError):  # more digits than a float has room for
-                rollout.values[name] = float(value)
-    return rollout
+        step = record.get("step") or 0
+        if not isinstance(step, int) or abs(step) > MAX_STEP:
+            raise RowError("step", "not_whole", f"must be a whole number, not {shown(step)}")
+        uid = str(record.get("uid") or f"{record.get('file')}:{record.get('row', number)}")
+        for name in record.keys() - _NO_VALUES - set(columns):
+            value = record[name]
+            if isinstance(value, str):
+                texts[name] = value
+            elif isinstance(value, bool | int | float):
+                with suppress(OverflowError):  # more digits than a float has room for
+                    values[name] = float(value)
+    for one in responses_of("", number, record):
+        yield replace(one, split=split, step=step, group=uid.rsplit("_", 2)[0], values=dict(values), texts=dict(texts))

@@ -6,7 +6,6 @@ same settings goes on with the file.
 """
 
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,7 +30,7 @@ def answer_row(response: Response, result: Mapping[str, Any]) -> Row:
     row = response.row
     place = {"file": row.file, "row": row.number, "sample": response.sample, "id": row.id}
     texts = {"ground_truth": row.ground_truth, "response": response.text}
-    return place | {"data_source": row.data_source} | dict(result) | texts
+    return {**place, "data_source": row.data_source, **result, **response.values, **texts}
 
 
 def _json_lines(rows: Iterable[Row]) -> str:
@@ -51,39 +50,33 @@ def answer_writer(path: Path) -> Iterator[Callable[[Row], object]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    whole, number, text = (
+        (("row", "sample"), pa.int64()),
+        (("score", "acc", "format", "error"), pa.float64()),
+        pa.string(),
+    )
+    types = {name: kind for names, kind in (whole, number) for name in names}
+    names = "file row sample id data_source score acc format error reward_kind prediction reason ground_truth response"
+    schema = pa.schema([(name, types.get(name, text)) for name in names.split()])
     rows: list[Row] = []
-    with atomic(path, "wb") as file, pq.ParquetWriter(file, _schema()) as writer:
-
-        def flush() -> None:
-            # Half of a surrogate pair, which JSON can hold, is no text for parquet.
-            plain = [{name: _encodable(value) for name, value in row.items()} for row in rows]
-            writer.write_table(pa.Table.from_pylist(plain, schema=_schema()))
-            rows.clear()
+    with atomic(path, "wb") as file, pq.ParquetWriter(file, schema) as writer:
 
         def write(row: Row) -> None:
-            rows.append(row)
+            # Half of a surrogate pair, which JSON can hold, is no text for parquet.
+            rows.append({name: _encodable(value) for name, value in row.items()})
             if len(rows) >= BLOCK:
                 flush()
 
+        def flush() -> None:
+            writer.write_table(pa.Table.from_pylist(rows, schema=schema))
+            rows.clear()
+
         yield write
-        if rows:
-            flush()
+        flush()
 
 
 def _encodable(value: Any) -> Any:
     return value.encode("utf-8", "backslashreplace").decode("utf-8") if isinstance(value, str) else value
-
-
-def _schema() -> Any:
-    import pyarrow as pa
-
-    text, number, whole = pa.string(), pa.float64(), pa.int64()
-    types = {"row": whole, "sample": whole} | dict.fromkeys(("score", "acc", "format", "error"), number)
-    names = (
-        *("file", "row", "sample", "id", "data_source", "score", "acc", "format", "error"),
-        *("reward_kind", "prediction", "reason", "ground_truth", "response"),
-    )
-    return pa.schema([(name, types.get(name, text)) for name in names])
 
 
 class Answers:
@@ -106,10 +99,12 @@ class Answers:
             self._compare(beside, plain)
             for row in self._read():
                 self._rows.setdefault((row["file"], row["row"]), []).append(row)
-            self._drop_incomplete(int(settings["n"]))
+            # What was cut when the run was killed: a part of a line, or of the responses to a row.
+            self._rows = {key: rows for key, rows in self._rows.items() if len(rows) == settings["n"]}
+            self._rewrite()
         else:
             write_text(beside, json.dumps(plain, indent=2) + "\n")
-        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+        self._file = path.open("a", encoding="utf-8", newline="\n", errors="backslashreplace")
 
     def _compare(self, beside: Path, settings: Mapping[str, Any]) -> None:
         try:
@@ -124,28 +119,17 @@ class Answers:
                 )
 
     def _read(self) -> Iterator[Row]:
-        """The rows of the file; a last line that was cut when the run was killed is taken away."""
-        with self.path.open("rb+") as lines:
-            end = 0
+        """The rows of the file's whole lines."""
+        with self.path.open("rb") as lines:
             for number, line in enumerate(lines, 1):
                 if not line.endswith(b"\n"):
-                    break
-                end += len(line)
+                    return
                 try:
                     row = json.loads(line)
                     row["file"], row["row"], row["score"], row["acc"]
                 except (ValueError, TypeError, KeyError) as error:
                     raise DataError(f"{self.path}, line {number}: not an answer of `mixed-r1 eval`") from error
                 yield row
-            lines.truncate(end)
-
-    def _drop_incomplete(self, samples: int) -> None:
-        """Forget rows of which only some responses were written before the run was killed."""
-        incomplete = [key for key, rows in self._rows.items() if len(rows) != samples]
-        for key in incomplete:
-            del self._rows[key]
-        if incomplete:
-            self._rewrite()
 
     def done(self, file: str, row: int, ground_truth: str) -> bool:
         """Whether the responses to a row are there.
@@ -163,9 +147,8 @@ class Answers:
 
     def add(self, rows: Sequence[Row]) -> None:
         """Append all responses to one row of the data; of those that a crash cut, none are kept."""
-        data = _json_lines(rows).encode("utf-8", "backslashreplace")
-        while data:
-            data = data[os.write(self._file, data) :]
+        self._file.write(_json_lines(rows))
+        self._file.flush()
         self._rows[(rows[0]["file"], rows[0]["row"])] = list(rows)
 
     def rows(self) -> list[Row]:
@@ -174,8 +157,7 @@ class Answers:
 
     def finish(self) -> None:
         """Close the file and put its lines in order."""
-        os.fsync(self._file)
-        os.close(self._file)
+        self._file.close()
         self._rewrite()
 
     def _rewrite(self) -> None:

@@ -14,7 +14,9 @@ from mixed_r1_verl.core.config import ConfigError
 from mixed_r1_verl.core.console import (
     FAILED,
     OK,
+    PrintedAs,
     ReportFormat,
+    Settings,
     TrustConfig,
     command_errors,
     error_line,
@@ -24,15 +26,22 @@ from mixed_r1_verl.core.console import (
     progress_bar,
     terminal,
 )
-from mixed_r1_verl.core.rows import DataError, Reject, read_rows
+from mixed_r1_verl.core.rows import DataError
 from mixed_r1_verl.core.verl_config import read_config, reward_config
 from mixed_r1_verl.plugin.rollout import PromptBuilder, load_processors
 from mixed_r1_verl.responses.answers import Answers, Row, answer_row
-from mixed_r1_verl.responses.generate import COLUMNS, Answered, Generated, Generator, Refused, Sampling, read_questions
+from mixed_r1_verl.responses.generate import (
+    COLUMNS,
+    Answered,
+    Generator,
+    Sampling,
+    read_questions,
+    response_to,
+    score_answered,
+)
 from mixed_r1_verl.responses.model import fingerprint, hugging_face_model, resolve, tokenizer_directory
-from mixed_r1_verl.responses.read import Response, parquet_columns
-from mixed_r1_verl.responses.scoring import score_answers
-from mixed_r1_verl.responses.summary import Group, Summary, print_summary
+from mixed_r1_verl.responses.read import parquet_columns, sound_rows
+from mixed_r1_verl.responses.summary import Group, Summary
 from mixed_r1_verl.rewards.config import MixedRewardConfig
 from mixed_r1_verl.rewards.mixed import MixedReward, failure
 from mixed_r1_verl.rewards.pool import ScoringPool
@@ -61,16 +70,13 @@ def eval_command(
         Path | None, typer.Option(help="config.yaml that Hydra saved for a run: its reward block, with --trust-config.")
     ] = None,
     trust_config: TrustConfig = False,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="A key of the reward block, repeatable: chart.tolerance=0.1"),
-    ] = None,
+    set_: Settings = None,
     vllm: Annotated[
         list[str] | None,
         typer.Option(metavar="KEY=VALUE", help="An engine argument of vLLM, repeatable: tensor_parallel_size=4"),
     ] = None,
     processes: Annotated[int, typer.Option(min=1, help="Scoring processes.")] = 2,
-    format: Annotated[ReportFormat, typer.Option(help="How the summary is printed.")] = ReportFormat.table,
+    format: PrintedAs = ReportFormat.table,
 ) -> None:
     """Validate a model over parquet files, by source and reward, with 95 % confidence intervals.
 
@@ -88,15 +94,15 @@ def eval_command(
         sampling = Sampling(n, temperature, top_p, max_tokens, seed)
         if n > 1 and not temperature:
             raise ConfigError("--n asks for several responses, which are all the same at --temperature 0; set both")
+        made_with = dataclasses.asdict(sampling) | {"reward": block, "vllm": options}
         with stdout_to_stderr():
-            rows = _evaluate(model, files, output, sampling, reward, block, options)
+            rows = _evaluate(model, files, output, sampling, reward, made_with, options)
     summary = Summary(rows)
     if format is ReportFormat.json:
-        groups = [_as_dict(source, kind, group) for source, kind, group in summary.lines]
-        print_json({"model": model, "groups": groups})
+        print_json({"model": model, "groups": [_as_dict(*line) for line in summary.lines]})
     else:
         columns = ("prompts", "n", "acc", "95 % interval", "score", *MEANS)
-        print_summary(summary, columns, terminal(width=None if sys.stdout.isatty() else 120))
+        summary.print(columns, terminal(width=None if sys.stdout.isatty() else 120))
     failures = summary.total.failures
     for reason in failures:
         error_line(reason)
@@ -106,7 +112,7 @@ def eval_command(
 def _as_dict(source: str, kind: str, group: Group) -> dict[str, Any]:
     """One line of the summary as plain data."""
     plain: dict[str, Any] = {"data_source": source, "reward": kind}
-    plain |= {"prompts": group.prompts, "responses": group.responses}
+    plain |= {"prompts": len(group.sizes), "responses": group.responses}
     plain |= {name: group.mean(name) for name in ("acc", "score", *MEANS)}
     for name in ("acc", "score"):
         estimate = group.estimate(name)
@@ -132,8 +138,8 @@ def _evaluate(
     files: Sequence[Path],
     output: Path,
     sampling: Sampling,
-    reward: MixedRewardConfig,
-    block: Mapping[str, Any],
+    config: MixedRewardConfig,
+    made_with: Mapping[str, Any],
     options: Mapping[str, Any],
 ) -> list[Row]:
     """All responses, those that were there already and those that this run made."""
@@ -146,55 +152,32 @@ def _evaluate(
     if not output.parent.is_dir():
         raise ConfigError(f"{output}: the folder {output.parent} does not exist")
     place = resolve(model)
-    settings = {
-        "model": str(place),
-        "weights": fingerprint(place),
-        **dataclasses.asdict(sampling),
-        "reward": dict(block),
-        "vllm": dict(options),
-    }
-    answers = Answers(output, settings)
+    answers = Answers(output, {"model": str(place), "weights": fingerprint(place), **made_with})
     try:
-        wanted = {path: _unanswered(path, answers) for path in files}
-        if any(wanted.values()):
-            _answer_rest(answers, place, wanted, sampling, reward, options)
+        wanted = {
+            path: {row.number for row in sound_rows(path) if not answers.done(path.name, row.number, row.ground_truth)}
+            for path in files
+        }
+        total = sum(map(len, wanted.values()))
+        if not total:
+            return answers.rows()
+        tokenizer, processor = load_processors(tokenizer_directory(place))
+        prompts = PromptBuilder(tokenizer, processor)
+        with hugging_face_model(place) as directory, progress_bar(terminal(stderr=True)) as progress:
+            task = progress.add_task("loading", total=total)
+            generator = Generator(directory, tokenizer, processor, {"seed": sampling.seed, **options})
+            progress.update(task, description="answering")
+            questions = (
+                question
+                for path, numbers in wanted.items()
+                for question in read_questions(path, numbers, prompts, sampling.seed)
+            )
+            for rows in answer_rows(generator.answer(questions, sampling), config, sampling.n):
+                answers.add(rows)
+                progress.advance(task)
     finally:
         answers.finish()
     return answers.rows()
-
-
-def _unanswered(path: Path, answers: Answers) -> set[int]:
-    """The rows of a file that have no answer yet."""
-    wanted = set()
-    for row in read_rows(path):
-        if isinstance(row, Reject):
-            raise DataError(f"{row.row}: {row.field}: {row.detail}; `mixed-r1 check {path}` says more")
-        if not answers.done(path.name, row.number, row.ground_truth):
-            wanted.add(row.number)
-    return wanted
-
-
-def _answer_rest(
-    answers: Answers,
-    place: Path | str,
-    wanted: Mapping[Path, set[int]],
-    sampling: Sampling,
-    reward: MixedRewardConfig,
-    options: Mapping[str, Any],
-) -> None:
-    """Ask and score the wanted rows."""
-    tokenizer, processor = load_processors(tokenizer_directory(place))
-    prompts = PromptBuilder(tokenizer, processor)
-    with hugging_face_model(place) as directory, progress_bar(terminal(stderr=True)) as progress:
-        task = progress.add_task("loading", total=sum(map(len, wanted.values())))
-        generator = Generator(directory, tokenizer, processor, {"seed": sampling.seed, **options})
-        progress.update(task, description="answering")
-        questions = (
-            question for path, rows in wanted.items() for question in read_questions(path, rows, prompts, sampling.seed)
-        )
-        for rows in answer_rows(generator.answer(questions, sampling), reward, sampling.n):
-            answers.add(rows)
-            progress.advance(task)
 
 
 def answer_rows(answered: Iterable[Answered], config: MixedRewardConfig, n: int) -> Iterator[list[Row]]:
@@ -207,14 +190,10 @@ def answer_rows(answered: Iterable[Answered], config: MixedRewardConfig, n: int)
     """
     columns = [name for name in MixedReward(config).columns if name != "reward"]
     with contextlib.closing(ScoringPool(config)) as pool:
-        for (question, outcome), results in score_answers(answered, pool):
-            row, info = question.row, question.row.extra_info
-            if isinstance(outcome, Refused):
-                results = [failure(str(info.get("reward") or ""), outcome.reason)] * n
-                outcome = [Generated("", 0, False)] * n
-            shown = {name: info[name] for name in columns if name in info}
-            yield [
-                answer_row(Response(row, sample, one.text), result)
-                | {"tokens": one.tokens, "truncated": one.truncated, "input": question.prompt.text, **shown}
-                for sample, (one, result) in enumerate(zip(outcome, results, strict=True))
-            ]
+        for (question, responses, refused), results in score_answered(answered, pool):
+            info = question.row.extra_info
+            if refused:
+                responses = [response_to(question, sample) for sample in range(n)]
+                results = [failure(str(info.get("reward") or ""), refused)] * n
+            shown = {"input": question.prompt.text} | {name: info[name] for name in columns if name in info}
+            yield [answer_row(*pair) | shown for pair in zip(responses, results, strict=True)]

@@ -10,6 +10,9 @@ from typing import Annotated, Any, NamedTuple
 from mixed_r1_verl.core.config import Count, Interval, check_bounds
 from mixed_r1_verl.core.rows import DataError, DataRow, read_records, row_of
 from mixed_r1_verl.plugin.rollout import Prompt, PromptBuilder, open_model
+from mixed_r1_verl.responses.read import Response
+from mixed_r1_verl.responses.scoring import Result, score_in_order
+from mixed_r1_verl.rewards.pool import ScoringPool
 
 IN_FLIGHT = 256
 """Prompts that vLLM holds at once; a finished one is replaced at once, so its batches stay full."""
@@ -31,27 +34,30 @@ class Question(NamedTuple):
     seed: int
 
 
-class Generated(NamedTuple):
-    """One response.
+class Answered(NamedTuple):
+    """What a model said to a question.
 
     Attributes:
-        text: decoded as the reward manager decodes it.
-        tokens: its length, the end token included.
-        truncated: whether it was cut at the limit.
+        question: the question.
+        responses: each with its `tokens`, the end token included, and whether it was `truncated` at the limit; none
+            where vLLM cannot answer, above all because the prompt leaves no room.
+        refused: why it cannot.
     """
 
-    text: str
-    tokens: int
-    truncated: bool
+    question: Question
+    responses: list[Response]
+    refused: str = ""
 
 
-class Refused(NamedTuple):
-    """vLLM cannot answer a prompt, above all because it leaves no room in the model's context."""
+def response_to(question: Question, sample: int, text: str = "", tokens: int = 0, truncated: bool = False) -> Response:
+    """A response to a question, decoded as the reward manager decodes it."""
+    values: dict[str, float] = {"tokens": tokens, "truncated": truncated}
+    return Response(question.row, text, sample, question.prompt.text, values=values)
 
-    reason: str
 
-
-Answered = tuple[Question, list[Generated] | Refused]
+def score_answered(answered: Iterable[Answered], pool: ScoringPool) -> Iterator[tuple[Answered, list[Result]]]:
+    """What a model answered, with the result of each response, while further answers come."""
+    return score_in_order(((one, [response.scored for response in one.responses]) for one in answered), pool)
 
 
 class GenerationError(RuntimeError):
@@ -143,12 +149,14 @@ class Generator:
                 try:
                     self._engine.add_request(name, self._inputs(question), _parameters(question, sampling))
                 except ValueError as error:
-                    yield question, Refused(str(error))
+                    yield Answered(question, [], str(error))
                 else:
                     flying[name] = question
             for output in self._step() if flying else ():
                 if output.finished:
-                    yield flying.pop(output.request_id), [self._generated(one) for one in output.outputs]
+                    question = flying.pop(output.request_id)
+                    said = (self._response(question, sample, one) for sample, one in enumerate(output.outputs))
+                    yield Answered(question, list(said))
 
     def _step(self) -> list[Any]:
         try:
@@ -162,10 +170,10 @@ class Generator:
         ids = self._tokenizer(text, add_special_tokens=False)["input_ids"]
         return {"prompt_token_ids": ids} | ({"multi_modal_data": {"image": images}} if images else {})
 
-    def _generated(self, output: Any) -> Generated:
+    def _response(self, question: Question, sample: int, output: Any) -> Response:
         ids = list(output.token_ids)
         text = self._tokenizer.decode(ids, skip_special_tokens=True)
-        return Generated(text, len(ids), output.finish_reason == "length")
+        return response_to(question, sample, text, len(ids), output.finish_reason == "length")
 
 
 def _parameters(question: Question, sampling: Sampling) -> Any:

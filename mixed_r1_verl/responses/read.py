@@ -1,4 +1,4 @@
-"""Responses to score, out of a file.
+"""Responses out of files, each with what is known of the row that it answers.
 
 A file is JSON lines, a JSON list or parquet with one row a response:
 
@@ -10,49 +10,69 @@ A file is JSON lines, a JSON list or parquet with one row a response:
 | reward | `extra_info.reward`, `reward`, `reward_kind`, the route of the source (`--set routes.NAME=KIND`), `--reward` |
 | what the reward reads besides | `extra_info`, or columns of the same names: `choices`, `question`, `width`, `height`, `box_frame` |
 
-So a parquet of training rows with a column of responses can be scored as it is, and so can the JSONL that verl dumps at
-validation (`trainer.validation_data_dir`). Such a dump holds neither option texts nor questions nor image sizes: an
-option that is named by its text is then not recognised, and boxes must be in pixels of the original image.
-
-Rows that cannot be read go to a rejects file, each with its reason; a row that can be read but not scored (an unreadable
-ground truth, a timeout) counts with score 0 and `error` 1, as it does in training.
+So training rows with a column of responses can be scored as they are, and so can what `mixed-r1 eval` writes and verl
+dumps. A dump of verl holds neither option texts nor questions nor image sizes: `responses.join` takes them from the data.
 """  # noqa: E501
 
-import dataclasses
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mixed_r1_verl.core.rows import TRUTH_COLUMNS, BadRecord, DataError, DataRow, RowError, read_records, row_of, shown
-from mixed_r1_verl.rewards.config import MixedRewardConfig
+from mixed_r1_verl.core.rows import (
+    TRUTH_COLUMNS,
+    BadRecord,
+    DataError,
+    DataRow,
+    Reject,
+    RowError,
+    read_records,
+    read_rows,
+    row_of,
+    shown,
+)
 from mixed_r1_verl.rewards.mixed import MixedReward, UnknownRewardError
 from mixed_r1_verl.rewards.pool import Sample
 
 RESPONSE_COLUMNS = ("response", "solution_str", "output", "responses")
 
 
-class Response(NamedTuple):
-    """One response to a row that can be scored.
+@dataclass(slots=True)
+class Response:
+    """One response to a row.
 
     Attributes:
-        row: the row; its `extra_info` names the reward.
-        sample: which of the row's responses it is.
+        row: what is known of the row; its `extra_info` names the reward.
         text: the response.
+        sample: which of the row's responses it is.
+        prompt: as it was decoded; empty where the file does not say.
+        split: `train` or `validation`; empty where that is not known.
+        step: of the trainer.
+        group: what the responses to one prompt at one step have in common.
+        values, texts: further numbers and texts that were recorded of it, such as `score` and `prediction`.
+        found: number of its row among those of the data, see `responses.join`.
     """
 
     row: DataRow
-    sample: int
     text: str
+    sample: int = 0
+    prompt: str = ""
+    split: str = ""
+    step: int = 0
+    group: str = ""
+    values: dict[str, float] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
+    found: int | None = None
+
+    @property
+    def kind(self) -> str:
+        """The reward that scores it, or empty."""
+        return str(self.row.extra_info.get("reward") or "")
 
     @property
     def scored(self) -> Sample:
         """What `MixedReward.score` is given."""
-        return sample_of(self.row, self.text)
-
-
-def sample_of(row: DataRow, text: str) -> Sample:
-    """A response to a row as the rewards take it."""
-    return Sample(row.data_source, text, row.ground_truth, row.extra_info)
+        return Sample(self.row.data_source, self.text, self.row.ground_truth, self.row.extra_info)
 
 
 class Unreadable(NamedTuple):
@@ -63,44 +83,99 @@ class Unreadable(NamedTuple):
     reason: str
 
 
+def responses_of(
+    file: str, number: int, record: Mapping[str, Any] | BadRecord, columns: Sequence[str] = RESPONSE_COLUMNS
+) -> list[Response]:
+    """The responses of a record.
+
+    Args:
+        file, number: where it stands.
+        record: of a file.
+        columns: where a response is looked for; rewards read them nowhere else.
+
+    Raises:
+        RowError: naming the field at fault.
+    """
+    if isinstance(record, BadRecord):
+        raise RowError("record", "bad_record", record.reason)
+    texts = next((record[column] for column in columns if record.get(column) is not None), None)
+    texts = [texts] if isinstance(texts, str) else texts
+    if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
+        names = " or ".join(columns)
+        raise RowError(names, "not_text", f"must be a string or a list of strings, not {shown(texts)}")
+    row = row_of(file, number, {name: value for name, value in record.items() if name not in columns})
+    return [Response(row, text, sample, str(record.get("input") or "")) for sample, text in enumerate(texts)]
+
+
 def read_responses(
-    path: Path, config: MixedRewardConfig | None = None, *, response_column: str | None = None, reward: str = ""
+    path: Path,
+    reward: MixedReward | None = None,
+    *,
+    response_column: str | None = None,
+    kind: str = "",
+    join: Callable[[Response], object] | None = None,
 ) -> Iterator[Response | Unreadable]:
     """The responses of a file, in order; see the top of this module for its columns.
 
     Args:
         path: a file whose name ends in `.parquet`, or JSON lines or a list.
-        config: knows the reward kinds and the routes of sources.
+        reward: knows the reward kinds and the routes of sources.
         response_column: the column of the response; None tries the usual names.
-        reward: kind of the rows that name none and whose source has no route.
+        kind: of the rows that name none and whose source has no route.
+        join: gives a response what its row lacks, before its kind is looked for.
 
     Raises:
         DataError: the file cannot be read, or has no such column.
     """
-    router = MixedReward(config)
+    reward = reward or MixedReward()
     columns = RESPONSE_COLUMNS if response_column is None else (response_column,)
     # Pictures are the bulk of such a file, and are not read.
-    read = {*columns, *TRUTH_COLUMNS, *router.columns, "id", "data_source", "reward_kind", "reward_model", "extra_info"}
-    if path.suffix == ".parquet":
+    rows = ("id", "data_source", "reward_kind", "reward_model", "extra_info", *TRUTH_COLUMNS, *reward.columns)
+    unchecked = path.suffix != ".parquet"
+    if not unchecked:
         _require_one(path, columns, parquet_columns(path))
-    checked = path.suffix == ".parquet"
-    for number, record in read_records(path, read):
-        if not checked and not isinstance(record, BadRecord):
+    for number, record in read_records(path, {*columns, *rows, "input"}):
+        if unchecked and not isinstance(record, BadRecord):
             _require_one(path, columns, record)
-            checked = True
+            unchecked = False
         try:
-            texts = [] if isinstance(record, BadRecord) else _take_texts(record, columns)
-            row = _routed(row_of(str(path), number, record), router, reward)
+            responses = responses_of(str(path), number, record, columns)
+            for one in responses:
+                if join:
+                    join(one)
+                one.row = _routed(one.row, reward, kind)
         except RowError as error:
             yield Unreadable(str(path), number, f"{error.field}: {error.detail}".removeprefix("record: "))
         else:
-            yield from (Response(row, sample, text) for sample, text in enumerate(texts))
+            yield from responses
 
 
 def _require_one(path: Path, columns: Sequence[str], found: Collection[str]) -> None:
     if not any(column in found for column in columns):
         names = f"no column {' or '.join(columns)}; it has {', '.join(found) or 'none'}"
         raise DataError(f"{path}: {names} (--response-column names it)")
+
+
+def _routed(row: DataRow, reward: MixedReward, kind: str) -> DataRow:
+    kind = row.extra_info.get("reward") or reward.config.routes.get(row.data_source) or kind
+    row = replace(row, extra_info={**row.extra_info, "reward": kind})
+    try:
+        reward.route(row.data_source, row.extra_info)
+    except UnknownRewardError as error:
+        raise RowError("extra_info.reward", "unknown_reward", str(error)) from error
+    return row
+
+
+def sound_rows(path: Path) -> Iterator[DataRow]:
+    """The rows of a file of which every one must be sound; pictures are not read.
+
+    Raises:
+        DataError: if the file cannot be read, or one of its rows cannot.
+    """
+    for row in read_rows(path):
+        if isinstance(row, Reject):
+            raise DataError(f"{row.row}: {row.field}: {row.reason} ({row.detail}); `mixed-r1 check` says more")
+        yield row
 
 
 def parquet_columns(path: Path) -> list[str]:
@@ -118,25 +193,3 @@ def parquet_columns(path: Path) -> list[str]:
         return list(pq.read_schema(path).names)
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"{path}: not a parquet file that can be read ({error})") from error
-
-
-def _take_texts(record: dict[str, Any], columns: Sequence[str]) -> list[str]:
-    """The responses of a record, which are taken out of it: rewards read them nowhere else."""
-    texts = next((record[column] for column in columns if record.get(column) is not None), None)
-    texts = [texts] if isinstance(texts, str) else texts
-    if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
-        names = " or ".join(columns)
-        raise RowError(names, "not_text", f"must be a string or a list of strings, not {shown(texts)}")
-    for column in columns:
-        record.pop(column, None)
-    return texts
-
-
-def _routed(row: DataRow, router: MixedReward, reward: str) -> DataRow:
-    kind = row.extra_info.get("reward") or router.config.routes.get(row.data_source) or reward
-    row = dataclasses.replace(row, extra_info={**row.extra_info, "reward": kind})
-    try:
-        router.route(row.data_source, row.extra_info)
-    except UnknownRewardError as error:
-        raise RowError("extra_info.reward", "unknown_reward", str(error)) from error
-    return row

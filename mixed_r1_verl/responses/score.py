@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,7 +14,10 @@ from mixed_r1_verl.core.config import ConfigError
 from mixed_r1_verl.core.console import (
     FAILED,
     OK,
+    EmbeddingModel,
+    PrintedAs,
     ReportFormat,
+    Settings,
     command_errors,
     parse_settings,
     print_json,
@@ -24,10 +27,12 @@ from mixed_r1_verl.core.console import (
 from mixed_r1_verl.core.files import write_text
 from mixed_r1_verl.core.rows import DataError, count_records
 from mixed_r1_verl.responses.answers import answer_row, answer_writer
+from mixed_r1_verl.responses.join import Matcher, read_candidates
 from mixed_r1_verl.responses.read import RESPONSE_COLUMNS, Response, Unreadable, read_responses
 from mixed_r1_verl.responses.scoring import score_responses
-from mixed_r1_verl.responses.summary import Group, Summary, print_summary
+from mixed_r1_verl.responses.summary import Group, Summary
 from mixed_r1_verl.rewards.config import MixedRewardConfig
+from mixed_r1_verl.rewards.mixed import MixedReward
 
 ROWS_PER_PROCESS = 256
 """Below this many rows a further process costs more time to start than it saves."""
@@ -43,19 +48,18 @@ def score_command(
     rejects: Annotated[
         Path | None, typer.Option(help="Where rows that cannot be read go; default: beside OUTPUT, or in this folder.")
     ] = None,
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(help="Parquet file with the rows that were answered, for what a dump of verl lacks; repeatable."),
+    ] = None,
     response_column: Annotated[
         str | None, typer.Option(help=f"Column of the response; default: {', '.join(RESPONSE_COLUMNS)}.")
     ] = None,
     reward: Annotated[str | None, typer.Option(help="Reward kind of rows that name none.")] = None,
-    embedding_model: Annotated[
-        str | None, typer.Option(help="Model whose input embeddings the open-ended reward reads; default: built in.")
-    ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="A key of the reward block, repeatable: chart.tolerance=0.1"),
-    ] = None,
+    embedding_model: EmbeddingModel = None,
+    set_: Settings = None,
     processes: Annotated[int | None, typer.Option(min=1, help="Scoring processes; default: one for each core.")] = None,
-    format: Annotated[ReportFormat, typer.Option(help="How the report is printed.")] = ReportFormat.table,
+    format: PrintedAs = ReportFormat.table,
 ) -> None:
     """Score files of responses and print what they earned, by source and reward.
 
@@ -67,21 +71,35 @@ def score_command(
         model = {} if embedding_model is None else {"embedding_model": embedding_model}
         config = MixedRewardConfig.from_mapping(parse_settings(set_ or []) | model)
         _check_targets(files, output, rejects)
-        rows = sum(count_records(path) for path in files)
+        rows = sum(map(count_records, files))
         count = processes or len(os.sched_getaffinity(0))
         config = dataclasses.replace(config, processes=max(1, min(count, -(-rows // ROWS_PER_PROCESS))))
-        rejected: list[Unreadable] = []
-        responses = _responses(files, config, response_column, reward or "", rejected)
-        summary = _score(responses, config, rows, output)
+        matcher = Matcher(read_candidates(dict.fromkeys(data or (), "")))
+        join = matcher.attach if data else None
+        router, rejected = MixedReward(config), list[Unreadable]()
+
+        def responses() -> Iterator[Response]:
+            for path in files:
+                read = read_responses(path, router, response_column=response_column, kind=reward or "", join=join)
+                for item in read:
+                    if isinstance(item, Response):
+                        yield item
+                    else:
+                        rejected.append(item)
+
+        summary = _score(responses(), config, rows, output)
         rejects = rejects or (output or Path(files[0].name)).with_name(f"{(output or files[0]).stem}.rejects.jsonl")
         if rejected:
             write_text(rejects, "".join(json.dumps(reject._asdict()) + "\n" for reject in rejected))
     if format is ReportFormat.json:
         print_json(_as_dict(summary, len(rejected)))
     else:
-        print_summary(summary, ("rows", *MEANS), terminal())
+        summary.print(("rows", *MEANS), terminal())
     total = summary.total
-    _print_troubles(total, len(rejected), rejects)
+    say = terminal(stderr=True, soft_wrap=True, markup=False, highlight=False).print
+    if join:
+        say(f"{matcher.counts['missing']:,} of {matcher.counts.total():,} responses were not found in the data")
+    _print_troubles(total, len(rejected), rejects, say)
     raise typer.Exit(OK if total.responses and not total.failures and not rejected else FAILED)
 
 
@@ -94,22 +112,6 @@ def _check_targets(files: Sequence[Path], output: Path | None, rejects: Path | N
             raise ConfigError(f"{target}: the folder {target.parent} does not exist")
         if target is not None and any(target.resolve() == path.resolve() for path in files):
             raise ConfigError(f"{target}: would overwrite a file that is to be scored")
-
-
-def _responses(
-    files: Sequence[Path],
-    config: MixedRewardConfig,
-    response_column: str | None,
-    reward: str,
-    rejected: list[Unreadable],
-) -> Iterator[Response]:
-    """The responses of all files; rows that cannot be read are put aside."""
-    for path in files:
-        for item in read_responses(path, config, response_column=response_column, reward=reward):
-            if isinstance(item, Response):
-                yield item
-            else:
-                rejected.append(item)
 
 
 def _score(responses: Iterator[Response], config: MixedRewardConfig, rows: int, output: Path | None) -> Summary:
@@ -141,13 +143,12 @@ def _as_dict(summary: Summary, rejected: int) -> dict[str, Any]:
     return {"groups": groups, "total": means(summary.total), "rejected": rejected}
 
 
-def _print_troubles(total: Group, rejected: int, rejects: Path) -> None:
-    console = terminal(stderr=True, soft_wrap=True)
+def _print_troubles(total: Group, rejected: int, rejects: Path, say: Callable[..., None]) -> None:
     if rejected:
-        console.print(f"{rejected} rows cannot be read; see {rejects}", style="red", highlight=False)
+        say(f"{rejected} rows cannot be read; see {rejects}", style="red")
     if total.failures:
-        console.print(f"{total.failures.total()} rows could not be scored", style="red", highlight=False)
+        say(f"{total.failures.total()} rows could not be scored", style="red")
         for reason, number in total.failures.most_common(3):
-            console.print(f"  {number} x {reason}", markup=False, highlight=False)
+            say(f"  {number} x {reason}")
     if not total.responses:
-        console.print("no response was scored", style="red")
+        say("no response was scored", style="red")

@@ -3,10 +3,10 @@
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import closing
 from typing import Any, TypeVar
 
-from mixed_r1_verl.responses.generate import Answered, Refused
-from mixed_r1_verl.responses.read import Response, sample_of
+from mixed_r1_verl.responses.read import Response
 from mixed_r1_verl.rewards.config import MixedRewardConfig
 from mixed_r1_verl.rewards.pool import Sample, ScoringPool
 
@@ -52,19 +52,6 @@ def score_responses(responses: Iterable[Response], config: MixedRewardConfig) ->
     Raises:
         RuntimeError: the scoring processes do not start.
     """
-    pool = ScoringPool(config)
-    try:
+    with closing(ScoringPool(config)) as pool:
         for response, (result,) in score_in_order(((one, [one.scored]) for one in responses), pool):
             yield response, result
-    finally:
-        pool.close()
-
-
-def score_answers(answered: Iterable[Answered], pool: ScoringPool) -> Iterator[tuple[Answered, list[Result]]]:
-    """What a model answered, with the result of each response; none where the prompt was refused."""
-    return score_in_order(((one, _samples(one)) for one in answered), pool)
-
-
-def _samples(answered: Answered) -> list[Sample]:
-    question, outcome = answered
-    return [] if isinstance(outcome, Refused) else [sample_of(question.row, one.text) for one in outcome]

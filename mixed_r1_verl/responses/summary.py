@@ -11,11 +11,11 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 RESAMPLES = 2000
 MEANS = ("score", "acc", "format", "error", "malformed", "truncated", "tokens")
@@ -102,41 +102,21 @@ class Group:
             self._last = prompt
         self.score.append(row["score"])
         self.acc.append(row["acc"])
-        error = bool(row["error"])
+        error, reason = bool(row["error"]), row.get("reason")
         self.sums["format"] += row["format"]
         self.sums["error"] += error
         self.sums["malformed"] += not error and row["format"] < 1.0
-        self.sums["truncated"] += row.get("truncated", 0)
-        self.sums["tokens"] += row.get("tokens", 0)
-        reason = row.get("reason")
+        for name in ("truncated", "tokens"):
+            self.sums[name] += row.get(name, 0)
         if reason:
             self.reasons[reason] += 1
         if error:
             self.failures[str(reason)] += 1
 
-    def merge(self, other: "Group") -> None:
-        """Add another group's responses to this one."""
-        for name in ("score", "acc", "sizes"):
-            getattr(self, name).extend(getattr(other, name))
-        for name in ("sums", "reasons", "failures"):
-            getattr(self, name).update(getattr(other, name))
-
     @property
     def responses(self) -> int:
         """How many."""
         return len(self.score)
-
-    @property
-    def prompts(self) -> int:
-        """How many."""
-        return len(self.sizes)
-
-    @property
-    def differing(self) -> float:
-        """Share of the prompts whose responses do not all have the same score; GRPO learns from no others."""
-        ends = list(accumulate(self.sizes))
-        groups = [self.score[end - size : end] for end, size in zip(ends, self.sizes, strict=True)]
-        return sum(max(own) - min(own) > 1e-6 for own in groups) / max(1, len(groups))
 
     def mean(self, name: str) -> float:
         """Mean over all responses of one of `MEANS`; NaN where there are none.
@@ -152,9 +132,14 @@ class Group:
 
 
 class Summary:
-    """What responses earned, by source and reward."""
+    """What responses earned, by source and reward, and together.
+
+    Args:
+        rows: responses, rows of `answers.answer_row`.
+    """
 
     def __init__(self, rows: Iterable[Mapping[str, Any]] = ()) -> None:
+        self.total = Group()
         self._groups: dict[tuple[str, str], Group] = {}
         for row in rows:
             self.add(row)
@@ -162,6 +147,7 @@ class Summary:
     def add(self, row: Mapping[str, Any]) -> None:
         """Count one response, a row of `answers.answer_row`."""
         self._groups.setdefault((row["data_source"], row["reward_kind"]), Group()).add(row)
+        self.total.add(row)
 
     @property
     def groups(self) -> dict[tuple[str, str], Group]:
@@ -169,45 +155,39 @@ class Summary:
         return dict(sorted(self._groups.items()))
 
     @property
-    def total(self) -> Group:
-        """All groups together."""
-        total = Group()
-        for group in self.groups.values():
-            total.merge(group)
-        return total
-
-    @property
     def lines(self) -> list[tuple[str, str, Group]]:
         """Source, reward and group; several are followed by all together."""
         lines = [(source, kind, group) for (source, kind), group in self.groups.items()]
         return [*lines, ("all", "", self.total)] if len(lines) > 1 else lines
 
+    def print(self, columns: Sequence[str], console: "Console") -> None:
+        """A table by source and reward; lines with errors are red.
+
+        Args:
+            columns: names of `COLUMNS` or `MEANS`.
+            console: where it is printed.
+        """
+        table = plain_table("source", "reward", numbers=columns)
+        for source, kind, group in self.lines:
+            cells = [COLUMNS[name](group) if name in COLUMNS else f"{group.mean(name):.4f}" for name in columns]
+            table.add_row(source or "(none)", kind, *cells, style="red" if group.sums["error"] else None)
+        console.print(table, markup=False)
+
 
 COLUMNS: Mapping[str, Callable[[Group], str]] = {
     "rows": lambda group: f"{group.responses:,}",
-    "prompts": lambda group: f"{group.prompts:,}",
-    "n": lambda group: f"{group.responses / group.prompts:.0f}",
+    "prompts": lambda group: f"{len(group.sizes):,}",
+    "n": lambda group: f"{group.responses / len(group.sizes):.0f}",
     "95 % interval": lambda group: "{0.low:.4f}–{0.high:.4f}".format(group.estimate("acc")),
     "tokens": lambda group: f"{group.mean('tokens'):.0f}",
 }
 
 
-def print_summary(summary: Summary, columns: Sequence[str], console: "Console") -> None:
-    """A table by source and reward; lines with errors are red.
-
-    Args:
-        summary: what is shown.
-        columns: names of `COLUMNS` or `MEANS`.
-        console: where it is printed.
-    """
+def plain_table(*texts: str, numbers: Sequence[str]) -> "Table":
+    """A table of rich without lines: columns of text, then columns of numbers, which are never broken."""
     from rich.table import Table
 
-    table = Table(box=None, pad_edge=False, padding=(0, 1))
-    table.add_column("source")
-    table.add_column("reward")
-    for name in columns:
+    table = Table(*texts, box=None, pad_edge=False, padding=(0, 1))
+    for name in numbers:
         table.add_column(name, justify="right", no_wrap=True)
-    for source, kind, group in summary.lines:
-        cells = [COLUMNS[name](group) if name in COLUMNS else f"{group.mean(name):.4f}" for name in columns]
-        table.add_row(source or "(none)", kind, *cells, style="red" if group.sums["error"] else None)
-    console.print(table, markup=False)
+    return table

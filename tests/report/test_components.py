@@ -3,9 +3,9 @@
 import pytest
 
 from mixed_r1_verl.core.rows import DataRow
-from mixed_r1_verl.report.components import Recomputed, gold_boxes, gold_of, predicted_boxes, recompute
-from mixed_r1_verl.report.join import Candidate, Matcher
-from mixed_r1_verl.report.run import Rollout
+from mixed_r1_verl.report.components import Boxes, recompute
+from mixed_r1_verl.responses.join import Candidate, Matcher
+from mixed_r1_verl.responses.read import Response
 from mixed_r1_verl.rewards.config import MixedRewardConfig
 from mixed_r1_verl.rewards.mixed import MixedReward
 
@@ -13,13 +13,12 @@ RESPONSE = "<think>I see.</think><answer>{}</answer>"
 
 
 def test_missing_components_are_those_that_make_the_recorded_score() -> None:
-    def rollout(score: float, **values: float) -> Rollout:
-        response = RESPONSE.format("yes")
-        return Rollout("train", 1, "g", "", response, "yes", {"score": score, **values}, {"reward_kind": "matching"})
+    def rollout(score: float, **values: float) -> Response:
+        row = DataRow("", 0, "", "yes", {"reward": "matching"})
+        return Response(row, RESPONSE.format("yes"), values={"score": score, **values})
 
     rollouts = [rollout(1.0), rollout(0.3), rollout(0.5, acc=0.5)]
-    counted = recompute(rollouts, MixedReward())
-    assert (counted.rollouts, counted.same) == (2, 1)
+    assert recompute(rollouts, MixedReward()) == (2, 1)
     assert rollouts[0].values == {"score": 1.0, "acc": 1.0, "format": 1.0, "error": 0.0}
     assert rollouts[1].values == {"score": 0.3}  # another reward was at work: its components are not known
     assert rollouts[2].values == {"score": 0.5, "acc": 0.5}
@@ -39,13 +38,12 @@ def test_missing_components_are_those_that_make_the_recorded_score() -> None:
     ],
 )
 def test_predicted_boxes(answer: str, frame: str, boxes: list[list[int]]) -> None:
-    one = rollout("[[0,0,10,10]]", width=100, height=50, box_frame=frame)
-    gold = gold_of(one, MixedReward())
-    assert predicted_boxes(gold, answer, one.extra) == boxes
+    one = rollout("[[0,0,10,10]]", RESPONSE.format(answer), width=100, height=50, box_frame=frame)
+    assert Boxes(one, MixedReward()).predicted == boxes
 
 
-def rollout(truth: str, kind: str = "iou", **extra: object) -> Rollout:
-    return Rollout("train", 1, "g", "", "", truth, texts={"reward_kind": kind}, extra=dict(extra))
+def rollout(truth: str, text: str = "", kind: str = "iou", **extra: object) -> Response:
+    return Response(DataRow("", 0, "", truth, {"reward": kind, **extra}), text)
 
 
 @pytest.mark.parametrize(
@@ -59,23 +57,24 @@ def rollout(truth: str, kind: str = "iou", **extra: object) -> Rollout:
     ],
 )
 def test_gold_boxes(truth: str, extra: dict[str, object], boxes: list[list[int]]) -> None:
-    one = rollout(truth, **extra)
-    assert gold_boxes(gold_of(one, MixedReward()), one.extra) == boxes
+    assert Boxes(rollout(truth, **extra), MixedReward()).gold == boxes
 
 
 def test_only_kinds_whose_answers_are_boxes_have_boxes() -> None:
-    size = {"width": 100, "height": 50}
-    assert gold_of(rollout("[[10,20,30,40]]", "open_ended", **size), MixedReward()) is None
-    assert gold_of(rollout("[[10,20,30,40]]", "unknown", **size), MixedReward()) is None
+    for kind in ("open_ended", "unknown"):
+        boxes = Boxes(rollout("[[10,20,30,40]]", "[1, 2, 3, 4]", kind, width=100, height=50), MixedReward())
+        assert (boxes.gold, boxes.predicted) == ([], [])
 
 
 def test_a_function_of_a_users_own_is_asked_again_with_its_columns() -> None:
     reward = MixedReward(MixedRewardConfig(custom={"close": "own_rewards:closeness"}))
     info = {"reward": "close", "question": "question", "difficulty": 1, "unit": "cm"}
     dumped = [
-        Rollout("train", 1, "g", "question", RESPONSE.format(answer), "4", {"score": score})
+        Response(DataRow("", 0, "", "4", {}), RESPONSE.format(answer), prompt="question", values={"score": score})
         for answer, score in (("4 cm", 0.9 * 0.5 + 0.1), ("4", 0.9 * 0.25 + 0.1), ("cm", 1.0))
     ]
-    Matcher([Candidate(DataRow("f", 0, "s", "4", info), "question")]).attach(dumped)
-    assert recompute(dumped, reward) == Recomputed(3, 2)
+    matcher = Matcher([Candidate(DataRow("f", 0, "s", "4", info), "question")])
+    for one in dumped:
+        matcher.attach(one)
+    assert recompute(dumped, reward) == (3, 2)
     assert [one.values.get("acc") for one in dumped] == [0.5, 0.25, None]

@@ -8,8 +8,9 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
+from mixed_r1_verl.core.rows import DataRow
 from mixed_r1_verl.report.history import Curve, dumped_curves, logged_curves, merge_curves, read_scalars
-from mixed_r1_verl.report.run import Rollout
+from mixed_r1_verl.responses.read import Response
 
 
 def test_tags_become_charts() -> None:
@@ -38,7 +39,7 @@ def test_tags_become_charts() -> None:
 
 def test_means_and_standard_errors_over_rollouts() -> None:
     rollouts = [
-        Rollout("train", 1, "g", "", "four", "", {"score": score}, {"data_source": "s", "reward_kind": "k"})
+        Response(DataRow("", 0, "s", "", {"reward": "k"}), "four", split="train", step=1, values={"score": score})
         for score in (0.0, 1.0, 1.0, 1.0)
     ]
     curves = {(c.by, c.metric): c for c in dumped_curves(rollouts, ["score"])}

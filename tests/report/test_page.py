@@ -13,8 +13,9 @@ from report_run import HOSTILE
 from typer.testing import CliRunner
 
 from mixed_r1_verl.cli import app
+from mixed_r1_verl.core.rows import DataRow
 from mixed_r1_verl.report.page import choose
-from mixed_r1_verl.report.run import Rollout
+from mixed_r1_verl.responses.read import Response
 
 SCRIPT = re.compile(r'<script type="text/plain" id="([^"]+)">([^<]*)</script>')
 
@@ -95,7 +96,8 @@ def test_a_title_is_escaped(tmp_path: Path) -> None:
 
 
 def test_too_many_rollouts_are_drawn_in_whole_groups() -> None:
-    rollouts = [Rollout("train", step, f"g{g}", "", "", "") for step in range(4) for g in range(5) for _ in range(8)]
+    row = DataRow("", 0, "", "", {})
+    rollouts = [Response(row, "", step=step, group=f"g{g}") for step in range(4) for g in range(5) for _ in range(8)]
     shown = choose(rollouts, 100)
     assert len(shown) == 96
     assert {sum(s.step == r.step and s.group == r.group for s in shown) for r in shown} == {8}

@@ -44,9 +44,10 @@ def test_a_file_of_mixed_r1_eval_is_a_run(tmp_path: Path) -> None:
     )
     (split, file), *_ = find_run(path).dumps
     (rollout,) = read_dump(split, file, COLUMNS)
-    assert (rollout.split, rollout.group, rollout.kind, rollout.source) == ("validation", "val.parquet:3", "iou", "a")
+    assert (rollout.split, rollout.group, rollout.kind) == ("validation", "val.parquet:3", "iou")
     assert rollout.values == {"score": 1.0, "acc": 1.0, "truncated": 0.0}
-    assert rollout.extra == {"width": 9, "height": 8, "question": "q?"}
+    assert (rollout.row.data_source, rollout.row.id) == ("a", "a/3")
+    assert {"width": 9, "height": 8, "question": "q?"}.items() <= rollout.row.extra_info.items()
 
 
 @pytest.mark.parametrize(
@@ -54,7 +55,7 @@ def test_a_file_of_mixed_r1_eval_is_a_run(tmp_path: Path) -> None:
     [
         ("nonsense\n", "line 1: not a dumped rollout"),
         ('{"input": "p"}\n', "line 1: not a dumped rollout"),
-        ('{"output": 3, "gts": "x"}\n', "the response is not a string"),
+        ('{"output": 3, "gts": "x"}\n', "must be a string or a list of strings, not int 3"),
         ('{"output": "a", "gts": "x", "step": "abc"}\n', "step: must be a whole number, not str 'abc'"),
         ('{"output": "a", "gts": "x", "step": 1' + "0" * 400 + "}\n", "step: must be a whole number"),
         ('{"output": "a", "gts": "x", "width": "abc"}\n', "width: must be a number, not str 'abc'"),
@@ -73,21 +74,21 @@ def test_what_is_no_dump_is_refused_by_line(tmp_path: Path, text: str, message: 
 def test_a_line_that_is_still_being_written_is_left_out(tmp_path: Path) -> None:
     path = tmp_path / "1.jsonl"
     path.write_text('{"output": "a", "gts": "x", "score": 1}\n{"output": "b", "g')
-    assert [rollout.response for rollout in read_dump("train", path, COLUMNS)] == ["a"]
+    assert [rollout.text for rollout in read_dump("train", path, COLUMNS)] == ["a"]
 
 
 def test_line_separators_are_text_and_end_no_line(tmp_path: Path) -> None:
     path = tmp_path / "1.jsonl"
     path.write_text('{"output": "a\u2028b\u0085c", "gts": "x\u2028y"}\n{"output": "d", "gts": "z"}\n', encoding="utf-8")
     rollouts = list(read_dump("train", path, COLUMNS))
-    assert [(one.response, one.ground_truth) for one in rollouts] == [("a\u2028b\u0085c", "x\u2028y"), ("d", "z")]
+    assert [(one.text, one.row.ground_truth) for one in rollouts] == [("a\u2028b\u0085c", "x\u2028y"), ("d", "z")]
 
 
 def test_columns_that_rewards_read_are_of_the_row_and_no_components(tmp_path: Path) -> None:
     path = tmp_path / "1.jsonl"
     path.write_text('{"output": "a", "gts": "x", "score": 1, "unit": "cm", "tolerance": 0.5, "judge": 0.25}\n')
     (rollout,) = read_dump("train", path, ("unit", "tolerance"))
-    assert rollout.extra == {"unit": "cm", "tolerance": 0.5}
+    assert {"unit": "cm", "tolerance": 0.5}.items() <= rollout.row.extra_info.items()
     assert rollout.values == {"score": 1.0, "judge": 0.25}
 
 

@@ -17,7 +17,7 @@ from mixed_r1_verl.core.rows import DataRow
 from mixed_r1_verl.data.schema import row_schema
 from mixed_r1_verl.plugin.rollout import Prompt
 from mixed_r1_verl.responses.eval import answer_rows
-from mixed_r1_verl.responses.generate import Generated, Question, Refused
+from mixed_r1_verl.responses.generate import Answered, Question, response_to
 from mixed_r1_verl.rewards.config import MixedRewardConfig
 
 
@@ -60,8 +60,8 @@ def test_bad_usage_is_one_clear_line(
 def test_a_prompt_that_vllm_refuses_counts_as_an_error() -> None:
     row = DataRow("f", 3, "source", "yes", {"id": "id", "reward": "matching", "width": 9})
     question = Question(row, Prompt("text", []), 0)
-    answer = Generated("<think>I see.</think><answer>yes</answer>", 7, False)
-    rows = list(answer_rows([(question, Refused("too long")), (question, [answer, answer])], MixedRewardConfig(), 2))
+    said = [response_to(question, sample, "<think>I see.</think><answer>yes</answer>", 7) for sample in range(2)]
+    rows = list(answer_rows([Answered(question, [], "too long"), Answered(question, said)], MixedRewardConfig(), 2))
     refused, answered = rows
     assert [(row["sample"], row["error"], row["reason"], row["reward_kind"]) for row in refused] == [
         (0, 1.0, "too long", "matching"),

@@ -12,6 +12,7 @@ from mixed_r1_verl.core.rows import leaf
 from mixed_r1_verl.responses.answers import Answers, answer_row, answer_writer
 from mixed_r1_verl.responses.read import Response, read_responses
 from mixed_r1_verl.rewards.config import MixedRewardConfig
+from mixed_r1_verl.rewards.mixed import MixedReward
 
 SEPARATORS = "one\u2028two\u0085three\u2029four\x0bfive"
 ROWS: list[dict[str, Any]] = [
@@ -77,5 +78,5 @@ def test_columns_of_a_custom_kind_reach_it(tmp_path: Path, suffix: str) -> None:
         pq.write_table(pa.Table.from_pylist([record]), path)
     else:
         path.write_text(json.dumps(record), encoding="utf-8")
-    (response,) = read_responses(path, MixedRewardConfig(custom={"mine": "hostile_rewards:obey"}))
+    (response,) = read_responses(path, MixedReward(MixedRewardConfig(custom={"mine": "hostile_rewards:obey"})))
     assert isinstance(response, Response) and response.row.extra_info["choices"] == ["a"]

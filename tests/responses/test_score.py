@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import Result
+from report_run import make_run
 from typer.testing import CliRunner
 
 from mixed_r1_verl import compute_score
@@ -18,6 +19,7 @@ from mixed_r1_verl.responses.read import Response, Unreadable, read_responses
 from mixed_r1_verl.responses.scoring import score_responses
 from mixed_r1_verl.responses.summary import Summary
 from mixed_r1_verl.rewards.config import MixedRewardConfig
+from mixed_r1_verl.rewards.mixed import MixedReward
 
 
 def respond(answer: str) -> str:
@@ -127,7 +129,7 @@ def dump(answer: str, truth: str, **more: Any) -> dict[str, Any]:
     ("record", "options", "expected"),
     [
         (dump("B", "B", reward_kind="matching"), {}, ("", "matching", "B")),
-        (dump("7", "7"), {"reward": "chart"}, ("", "chart", "7")),
+        (dump("7", "7"), {"kind": "chart"}, ("", "chart", "7")),
         ({**dump("7", "7"), "data_source": "chartqa"}, {}, ("chartqa", "chart", "7")),
         ({"response": "x", "ground_truth": "yes", "reward": "matching"}, {}, ("", "matching", "yes")),
         (
@@ -148,11 +150,25 @@ def dump(answer: str, truth: str, **more: Any) -> dict[str, Any]:
 )
 def test_forms_of_rows(tmp_path: Path, record: dict, options: dict, expected: tuple) -> None:
     file = write_lines(tmp_path / "x.jsonl", [record])
-    config = MixedRewardConfig(routes={"chartqa": "chart"})
-    (item,) = read_responses(file, config, **options)
+    reward = MixedReward(MixedRewardConfig(routes={"chartqa": "chart"}))
+    (item,) = read_responses(file, reward, **options)
     assert isinstance(item, Response)
     scored = item.scored
     assert (scored.data_source, scored.extra_info["reward"], scored.ground_truth) == expected
+
+
+def test_a_dump_of_training_is_scored_with_the_rows_that_it_answers(tmp_path: Path) -> None:
+    """verl dumps neither reward nor source nor options nor sizes of a training rollout; `--data` has them all."""
+    folder = make_run(tmp_path)
+    dump = folder / "rollouts" / "1.jsonl"
+    untold = run(dump, "--format", "json", "--rejects", tmp_path / "rejects.jsonl")
+    assert untold.exit_code == 1 and json.loads(untold.stdout)["rejected"] == 10
+    told = run(dump, "--data", folder / "train.parquet", "--output", tmp_path / "scored.jsonl", "--format", "json")
+    assert told.exit_code == 0 and "0 of 10 responses were not found in the data" in told.stderr
+    recorded = [json.loads(line)["score"] for line in dump.read_text().splitlines()]
+    scored = [json.loads(line) for line in (tmp_path / "scored.jsonl").read_text().splitlines()]
+    assert [one["score"] for one in scored] == pytest.approx(recorded)
+    assert {one["reward_kind"] for one in scored} == {"matching", "chart", "iou", "open_ended"}
 
 
 def test_several_responses_in_a_row(tmp_path: Path) -> None:
@@ -242,7 +258,7 @@ def test_nothing_to_score_fails(tmp_path: Path) -> None:
 def test_a_response_that_hangs_costs_only_itself(tmp_path: Path) -> None:
     rows = [{**GOOD, "reward": "hostile", "ground_truth": "hang" if i == 3 else "fine"} for i in range(8)]
     config = MixedRewardConfig(custom={"hostile": "hostile_rewards:obey"}, time_limit_s=1.0, processes=2)
-    responses = read_responses(write_lines(tmp_path / "x.jsonl", rows), config)
+    responses = read_responses(write_lines(tmp_path / "x.jsonl", rows), MixedReward(config))
     scored = [answer_row(*pair) for pair in score_responses(responses, config)]
     assert [row["error"] for row in scored] == [0, 0, 0, 1, 0, 0, 0, 0]
     assert Summary(scored).total.failures == {"timeout: scoring took more than 1 s": 1}

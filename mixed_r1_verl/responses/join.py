@@ -1,6 +1,6 @@
-"""Which row of the data a rollout answers.
+"""Which row of the data a response answers.
 
-verl's dumps hold the decoded prompt and the ground truth of a row, not its id. So a rollout belongs to the rows that
+verl's dumps hold the decoded prompt and the ground truth of a row, not its id. So a response belongs to the rows that
 have this ground truth and whose question stands in its prompt; white space and everything in angle brackets is left
 out of the comparison, because templates and decoders change it. Where it is known which files were trained on and which
 validated on, only rows of the right ones count. A dump that holds an `id` is joined by that alone.
@@ -10,18 +10,19 @@ What such rows have in common is taken from them; a picture only if it is the sa
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from mixed_r1_verl.core.rows import DataError, DataRow, RowError, read_records, row_of
-from mixed_r1_verl.report.run import Rollout
-
-__all__ = ["Candidate", "Matcher", "essence", "read_candidates"]
+from mixed_r1_verl.responses.read import Response
 
 MAX_MISSES = 500
 """Prompts looked for in vain, one after the other, before the rest of a run is taken to be of other data."""
+
+MAX_FRAMES = 8
 
 _TAG = re.compile(r"<[^<>\s]{1,40}>")
 
@@ -37,7 +38,7 @@ def essence(text: str) -> str:
 
 
 class Candidate(NamedTuple):
-    """A row of the data that a rollout may answer.
+    """A row of the data that a response may answer.
 
     Attributes:
         row: without its pictures.
@@ -70,25 +71,23 @@ def read_candidates(files: Mapping[Path, str]) -> list[Candidate]:
     return candidates
 
 
-@dataclass
 class Matcher:
-    """Finds the rows of rollouts.
+    """Finds the rows of responses.
+
+    Args:
+        candidates: rows of the data.
 
     Attributes:
-        candidates: rows of the data.
-        exact, several, missing: how many rollouts found one row, several alike, or none.
+        counts: how many responses found one row (`exact`), several alike (`several`), or none (`missing`).
     """
 
-    candidates: Sequence[Candidate]
-    exact: int = 0
-    several: int = 0
-    missing: int = 0
-
-    def __post_init__(self) -> None:
+    def __init__(self, candidates: Sequence[Candidate]) -> None:
+        self.candidates = candidates
+        self.counts: Counter[str] = Counter()
         self._by_id: dict[str, list[int]] = {}
         self._by_question: dict[tuple[str, str], list[int]] = {}
         self._questions: dict[str, set[str]] = {}  # of each ground truth
-        for number, (row, question, _) in enumerate(self.candidates):
+        for number, (row, question, _) in enumerate(candidates):
             if row.id:
                 self._by_id.setdefault(row.id, []).append(number)
             self._by_question.setdefault((row.ground_truth, question), []).append(number)
@@ -97,27 +96,23 @@ class Matcher:
         self._found: dict[tuple[str, str, str], list[int]] = {}
         self._misses = 0
 
-    def attach(self, rollouts: Iterable[Rollout]) -> None:
-        """Give each rollout its row, if it is the only one, and what it lacks of source, kind and `extra`."""
-        for rollout in rollouts:
-            found = self._by_id.get(rollout.texts.get("id", "")) or self._find(rollout)
-            if not found:
-                self.missing += 1
-                continue
-            self._fill(rollout, [self.candidates[number].row for number in found])
-            if len(found) == 1:
-                rollout.row = found[0]
-                self.exact += 1
-            else:
-                self.several += 1
+    def attach(self, response: Response) -> None:
+        """Give a response what its row lacks of source and `extra_info`, and say in `found` which row it is."""
+        found = self._by_id.get(response.row.id) or self._find(response)
+        self.counts["exact" if len(found) == 1 else "several" if found else "missing"] += 1
+        if found:
+            response.found = found[0] if len(found) == 1 else None
+            response.row = _completed(response.row, [self.candidates[number].row for number in found])
 
-    def _find(self, rollout: Rollout) -> list[int]:
-        key = (rollout.split, rollout.ground_truth, rollout.prompt)
+    def _find(self, response: Response) -> list[int]:
+        truth = response.row.ground_truth
+        key = (response.split, truth, response.prompt)
         if key not in self._found:
-            question = self._question(rollout.ground_truth, essence(rollout.prompt))
+            question = self._question(truth, essence(response.prompt))
             self._misses = 0 if question is not None else self._misses + 1
-            found = self._by_question.get((rollout.ground_truth, question or ""), [])
-            self._found[key] = [number for number in found if self.candidates[number].split in ("", rollout.split)]
+            found = self._by_question.get((truth, question or ""), [])
+            splits = ("", response.split)
+            self._found[key] = [number for number in found if self.candidates[number].split in splits]
         return self._found[key]
 
     def _question(self, truth: str, prompt: str) -> str | None:
@@ -130,20 +125,19 @@ class Matcher:
         if self._misses > MAX_MISSES:
             return None
         found = max((question for question in questions if question and question in prompt), key=len, default=None)
-        if found is not None and len(self._frames) < 8:
+        if found is not None and len(self._frames) < MAX_FRAMES:
             before, _, after = prompt.rpartition(found)
             self._frames.append((before, after))
         return found
 
-    @staticmethod
-    def _fill(rollout: Rollout, rows: Sequence[DataRow]) -> None:
-        for name, value in rows[0].extra_info.items():
-            if all(row.extra_info.get(name) == value for row in rows):
-                rollout.extra.setdefault(name, value)
-        for name, values in (
-            ("data_source", {row.data_source for row in rows}),
-            ("reward_kind", {str(row.extra_info.get("reward") or "") for row in rows}),
-            ("id", {row.id for row in rows}),
-        ):
-            if len(values) == 1:
-                rollout.texts.setdefault(name, values.pop())
+
+def _completed(row: DataRow, found: Sequence[DataRow]) -> DataRow:
+    """A row with what those that were found for it have in common; what it says itself stays."""
+    first = found[0]
+    shared = {
+        name: value
+        for name, value in first.extra_info.items()
+        if all(other.extra_info.get(name) == value for other in found)
+    }
+    source = first.data_source if all(other.data_source == first.data_source for other in found) else ""
+    return replace(row, data_source=row.data_source or source, extra_info={**shared, **row.extra_info})
