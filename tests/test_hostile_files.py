@@ -17,7 +17,10 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +30,7 @@ import pytest
 from typer.testing import CliRunner
 
 sys.path.insert(0, str(Path(__file__).parent / "helpers"))
+from described_datasets import CASES, PICTURE, write_folder
 from sound_rows import SOUND, png, sound
 
 from mixed_r1_verl.cli import app
@@ -34,6 +38,20 @@ from mixed_r1_verl.data.schema import row_schema
 from mixed_r1_verl.rewards.mixed import compute_score
 
 LIMIT_S, LIMIT_MB = 5.0, 500
+
+COMMANDS = {
+    "check": 26,
+    "report": 25,
+    "data convert": 28,
+    "score": 10,
+    "audit": 6,
+    "plan": 3,
+    "eval": 1,
+    "data build": 1,
+}
+"""Each command that reads files, and its share of the cases in percent."""
+
+MODEL = {"architectures": ["Qwen2_5_VLForConditionalGeneration"], "model_type": "qwen2_5_vl", "text_config": {}}
 
 RESPONSES = ("<think>It is.</think><answer>yes</answer>", "<answer>[[0,0,40,20]]</answer>", "Darkness.")
 ROWS = [*SOUND, sound("7", truth="no"), sound("8", "iou", '[{"bbox_2d": [5, 5, 20, 10], "label": "cat"}]')]
@@ -155,28 +173,63 @@ def damage(path: Path, draw: random.Random) -> None:
     path.write_bytes(data)
 
 
-def case(folder: Path, draw: random.Random) -> list[str]:
-    """Writes spoilt files and gives the command over them."""
-    command = draw.choice([*("check", "score", "audit", "report", "data convert") * 6, "plan"])
+def raw_folder(folder: Path, draw: random.Random) -> list[str]:
+    """A spoilt raw folder, of a layout of anybody's own or of one that a dedicated converter reads."""
+    if draw.random() < 0.5:
+        name, split, files = "llava", "train", {"rows.jsonl": CHATS, "a.png": PICTURE}
+    else:
+        name, split, files, *_ = draw.choice(CASES)
+    write_folder(folder, files, lambda path: path.write_bytes(png()))
+    for path in draw.sample(
+        texts := [each for each in folder.rglob("*") if each.suffix in (".json", ".jsonl")], 1 if texts else 0
+    ):
+        lines = path.suffix == ".jsonl"
+        rows = [json.loads(line) for line in path.read_text().splitlines()] if lines else [json.loads(path.read_text())]
+        if rows and isinstance(rows[0], dict | list):
+            write_lines(path, spoil(rows, draw))
+    damage(draw.choice(sorted(each for each in folder.rglob("*") if each.is_file())), draw)
+    return [name, "--input", str(folder), "--split", split]
+
+
+SETTINGS: dict[str, Any] = {
+    "output": "out",
+    "raw": "raw",
+    "sources": [{"name": "toy", "converter": "llava", "input": ".", "limit": 4}],
+    "quotas": {"rewards": {"matching": 2}},
+    "ray": {"cpus": 2},
+}
+
+
+def case(command: str, folder: Path, draw: random.Random) -> list[str]:
+    """Writes spoilt files and gives the arguments of a command over them."""
     parquet, lines = folder / "rows.parquet", folder / "lines.jsonl"
-    if command == "data convert":
-        (folder / "raw").mkdir()
-        write_lines(folder / "raw" / "rows.jsonl", spoil(CHATS, draw))
-        damage(folder / "raw" / "rows.jsonl", draw)
-        (folder / "raw" / "a.png").write_bytes(png())
-        return ["data", "convert", "llava", "--input", str(folder / "raw"), "--output", str(folder / "x.parquet")]
-    write_parquet(parquet, spoil(ANSWERED if command == "score" else ROWS, draw), draw)
-    damage(parquet, draw)
+    if command.startswith("data"):
+        raw = raw_folder(folder / "raw", draw)
+        if command == "data convert":
+            return [*command.split(), *raw, "--output", str(folder / "x.parquet")]
+        (folder / "build.yaml").write_text(json.dumps(spoil([SETTINGS], draw)[0], default=str), encoding="utf-8")
+        damage(folder / "build.yaml", draw)
+        return [*command.split(), str(folder / "build.yaml")]
+    sound_rows = command == "eval" and draw.random() < 0.7  # that the model is asked for at all
+    rows = ANSWERED if command == "score" else ROWS
+    write_parquet(parquet, rows if sound_rows else spoil(rows, draw), draw)
+    if not sound_rows:
+        damage(parquet, draw)
     write_lines(lines, spoil(LINES, draw))
     damage(lines, draw)
+    (folder / "model").mkdir()
+    (folder / "model" / "config.json").write_text(json.dumps(spoil([MODEL], draw)[0], default=str), encoding="utf-8")
+    damage(folder / "model" / "config.json", draw)
     either = str(draw.choice((parquet, lines)))
     output = ["--output", str(folder / "report.html")]
+    own_model = draw.choice(([], ["--model", str(folder / "model")]))
     return {
         "check": ["check", str(parquet)],
         "score": ["score", either, "--output", str(folder / f"scored{draw.choice(('.jsonl', '.parquet'))}")],
         "audit": ["audit", either, "--rows", "2"],
         "report": ["report", str(lines), *draw.choice(([], ["--data", str(parquet)])), *output],
-        "plan": ["plan", "--recipe", "mixed_r1", "--gpus", "8", "--data", str(parquet)],
+        "eval": ["eval", str(folder / "model"), str(parquet), "--output", str(folder / "eval.jsonl")],
+        "plan": ["plan", "--recipe", "mixed_r1", "--gpus", "8", "--data", str(parquet), *own_model],
     }[command]
 
 
@@ -197,12 +250,12 @@ def limited(seconds: float) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def run(seed: int, root: Path, seconds: float) -> tuple[list[str], float, str]:
-    """One case: its command, the seconds that it took, and what was wrong, or empty."""
+def run(command: str, seed: int, root: Path, seconds: float) -> tuple[float, str]:
+    """One case: the seconds that it took, and what was wrong, or empty."""
     draw = random.Random(seed)
     folder = root / str(seed)
     folder.mkdir()
-    arguments = case(folder, draw)
+    arguments = case(command, folder, draw)
     here = Path.cwd()
     os.chdir(folder)
     start = time.monotonic()
@@ -210,40 +263,50 @@ def run(seed: int, root: Path, seconds: float) -> tuple[list[str], float, str]:
         with limited(seconds):
             ran = CliRunner().invoke(app, arguments)
     except Slow:
-        return arguments, seconds, f"more than {seconds} s"
+        return seconds, f"more than {seconds} s"
     finally:
         os.chdir(here)
     took = time.monotonic() - start
     if ran.exception is not None and not isinstance(ran.exception, SystemExit):
-        return arguments, took, f"{type(ran.exception).__name__}: {ran.exception}"
+        return took, "".join(traceback.format_exception(ran.exception))[-1500:]
     wrong = next((sign for sign in ("Traceback (most", "\x1b", "\x07") if sign in ran.output), "")
     if wrong or ran.exit_code not in (0, 1, 2):
-        return arguments, took, f"exit {ran.exit_code}, {wrong!r}: {ran.output[-300:]}"
-    return arguments, took, ""
+        return took, f"exit {ran.exit_code}, {wrong!r}: {ran.output[-300:]}"
+    return took, ""
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("part", range(4))
-def test_spoilt_files(tmp_path: Path, part: int) -> None:
-    for seed in range(40 * part, 40 * part + 40):
-        arguments, _, wrong = run(seed, tmp_path, 12 * LIMIT_S)  # this machine may be busy
-        assert not wrong, f"seed {seed}: {arguments}: {wrong}"
+@pytest.mark.parametrize("command", COMMANDS)
+def test_spoilt_files(tmp_path: Path, command: str) -> None:
+    for seed in range(max(4, 160 * COMMANDS[command] // 100)):
+        _, wrong = run(command, seed, tmp_path, 12 * LIMIT_S)  # this machine may be busy
+        assert not wrong, f"seed {seed}: {wrong}"
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 4 * LIMIT_MB * 1024  # of all tests so far
 
 
-def main(count: int, first: int = 0) -> int:
-    """Many cases, with what went wrong and the most that was taken."""
-    longest, failed = (0.0, 0, [""]), 0
-    for seed in range(first, first + count):
+def many(command: str, count: int, first: int) -> tuple[str, int, int, list[tuple[float, int]], int]:
+    """So many cases of a command: how many failed, the longest with their seeds, and the most memory, in MB."""
+    took, failed = [], 0
+    for seed in range(first - 1, first + count):
         with tempfile.TemporaryDirectory() as root, contextlib.redirect_stderr(io.StringIO()):
-            arguments, took, wrong = run(seed, Path(root), 10 * LIMIT_S)
-        longest = max(longest, (took, seed, arguments))
+            seconds, wrong = run(command, seed, Path(root), 20 * LIMIT_S)
+        if seed >= first:  # the one before imports what the command needs
+            took.append((seconds, seed))
         if wrong:
             failed += 1
-            print(f"seed {seed}: {arguments[:2]}: {wrong}", flush=True)
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    print(f"{count} cases, {failed} failed; at most {longest[0]:.1f} s (seed {longest[1]}: {longest[2][0]}), {most} MB")
-    return failed
+            print(f"{command}, seed {seed}: {wrong}", flush=True)
+    return command, count, failed, sorted(took)[-3:], resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+
+def main(count: int, first: int = 1) -> int:
+    """Many cases, each command in a process of its own, with what went wrong and the most that was taken."""
+    with ProcessPoolExecutor(2, get_context("spawn"), max_tasks_per_child=1) as pool:
+        runs = [pool.submit(many, command, count * share // 100, first) for command, share in COMMANDS.items()]
+        results = [each.result() for each in as_completed(runs)]
+    for command, cases, failed, longest, most in results:
+        times = ", ".join(f"{seconds:.1f} s (seed {seed})" for seconds, seed in reversed(longest))
+        print(f"{command}: {cases} cases, {failed} failed; longest {times}; {most} MB")
+    return sum(failed for _, _, failed, *_ in results)
 
 
 if __name__ == "__main__":

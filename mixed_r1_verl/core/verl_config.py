@@ -1,10 +1,11 @@
 """verl's configuration: composed with a recipe as `main_ppo` does, or read where a run left it; and our block in it.
 
-Hydra finds verl's own part by name, so nothing of verl is imported before a configuration is composed.
+verl's own part is found as a folder: nothing of verl is imported to compose a configuration, which would take seconds.
 """
 
 import json
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,7 @@ def compose(recipe: str, overrides: Sequence[str] = ()) -> "DictConfig":
     Raises:
         ConfigError: no such recipe, an override that Hydra refuses, or a link to something that is not there.
     """
-    from hydra import compose, initialize_config_module
+    from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
     from hydra.errors import HydraException
     from omegaconf import OmegaConf
@@ -35,7 +36,7 @@ def compose(recipe: str, overrides: Sequence[str] = ()) -> "DictConfig":
 
     GlobalHydra.instance().clear()
     try:
-        with initialize_config_module("verl.trainer.config", version_base=None):
+        with initialize_config_dir(str(_verl_folder() / "trainer" / "config"), version_base=None):
             config = compose("ppo_trainer", overrides=[f"+recipe={recipe}", *overrides])
             OmegaConf.resolve(config.copy())
     except (HydraException, OmegaConfBaseException) as error:
@@ -43,6 +44,13 @@ def compose(recipe: str, overrides: Sequence[str] = ()) -> "DictConfig":
     if config.get("recipe") is not None:  # without the group on its path, Hydra takes +recipe for a plain key
         raise ConfigError(f"recipe {recipe}: not on Hydra's search path; `mixed-r1 doctor` says more")
     return config
+
+
+def _verl_folder() -> Path:
+    spec = find_spec("verl")
+    if spec is None or not spec.submodule_search_locations:
+        raise ConfigError("verl is not installed; `mixed-r1 doctor` says more")
+    return Path(spec.submodule_search_locations[0]).resolve()
 
 
 def select(config: Mapping[str, Any], key: str) -> Any:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from mixed_r1_verl.core.rows import DataError
 from mixed_r1_verl.plugin import device
 
 CPU_ENVIRONMENT = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
@@ -30,11 +31,18 @@ class Prompt(NamedTuple):
 
 
 def load_processors(model: Path | str) -> tuple[Any, Any]:
-    """The tokenizer of a Hugging Face directory or hub id, and its processor, which is None for a text model."""
+    """The tokenizer of a Hugging Face directory or hub id, and its processor, which is None for a text model.
+
+    Raises:
+        DataError: they cannot be loaded, for whatever reason.
+    """
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     from verl.utils import hf_processor, hf_tokenizer
 
-    return hf_tokenizer(str(model)), hf_processor(str(model))
+    try:
+        return hf_tokenizer(str(model)), hf_processor(str(model))
+    except Exception as error:  # libraries raise what they like over a file that they do not expect
+        raise DataError(f"{model}: no tokenizer or processor to load ({type(error).__name__}: {error})") from error
 
 
 class PromptBuilder:
