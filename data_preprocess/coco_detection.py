@@ -29,8 +29,6 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from mixed_r1_verl.data_preprocess.coco_captions import image_name
-
 from mixed_r1_verl.data import Box, Converter, DataError, Example, RawFolder, Row, RowError
 from mixed_r1_verl.data.fields import number_list, record, scalar_text, text_field
 
@@ -49,16 +47,13 @@ def rows(raw: RawFolder, split: str, *, labels: bool = False) -> Iterator[Row]:
         for _, value in raw.json_rows(name, key="categories")
         if isinstance(value, dict) and isinstance(value.get("id"), int)
     }
-    objects: dict[Any, dict[int, list[Any]]] = defaultdict(lambda: defaultdict(list))
-    for where, value in raw.json_rows(name, key="annotations"):
-        if not isinstance(value, dict) or not all(isinstance(value.get(k), int) for k in ("image_id", "category_id")):
-            raise DataError(f"{raw.root / where}: an annotation without image_id or category_id")
-        kept = {key: value.get(key) for key in ("bbox", "iscrowd", "id")}
-        kept["name"] = names.get(value["category_id"])
-        objects[value["image_id"]][value["category_id"]].append(kept)
+    objects = annotations_of(raw, name, "category_id")
     for where, value in raw.json_rows(name, key="images"):
         image_id = value.get("id") if isinstance(value, dict) else None
-        own = objects.get(image_id, {}) if isinstance(image_id, int) else {}
+        own: dict[int, list[Any]] = defaultdict(list)
+        for one in objects.get(image_id, ()) if isinstance(image_id, int) else ():
+            kept = {key: one.get(key) for key in ("bbox", "iscrowd", "id")}
+            own[one["category_id"]].append(kept | {"name": names.get(one["category_id"])})
         data = {"image": value, "file": image_name(raw, split, value)}
         if labels and own:
             found = [one for _, group in sorted(own.items()) for one in group]
@@ -87,6 +82,26 @@ def convert(row: Row) -> Example:
         boxes=tuple(_box(found) for found in objects),
         box_size=size if all(isinstance(side, int) for side in size) else None,  # type: ignore[arg-type]
     )
+
+
+def annotations_of(raw: RawFolder, name: str, *also: str) -> dict[Any, list[Any]]:
+    """The annotations of each picture of a file; every one must name it, and have the numbers `also`."""
+    found: dict[Any, list[Any]] = defaultdict(list)
+    for where, value in raw.json_rows(name, key="annotations"):
+        named = isinstance(value, dict) and isinstance(value.get("image_id"), int | str)
+        if not named or not all(isinstance(value.get(key), int) for key in also):
+            raise DataError(f"{raw.root / where}: an annotation without {' or '.join(('image_id', *also))}")
+        found[value["image_id"]].append(value)
+    return found
+
+
+def image_name(raw: RawFolder, split: str, image: Any) -> str:
+    """Where the picture of an entry of `images` lies; empty where the entry names none (LVIS names its URL only)."""
+    name = (image.get("file_name") or image.get("coco_url")) if isinstance(image, dict) else None
+    if not isinstance(name, str):
+        return ""
+    name = "/".join(name.split("/")[-2:]) if name.startswith("http") else name
+    return raw.locate(f"{split}/{name}", name, f"images/{name}", f"images/{split}/{name}")
 
 
 def _box(found: dict[str, Any]) -> Box:

@@ -153,8 +153,8 @@ def converter_code(converter: Converter, custom: Mapping[str, str] = MappingProx
         custom: the custom kinds of the reward block, name to `package.module:object`.
     """
     functions = (getattr(function, "func", function) for function in (converter.rows, converter.convert))
-    kinds = (target.partition(":")[0] for target in custom.values())
-    return code_digest(__name__, *(function.__module__ for function in functions), *kinds)
+    modules = {converter.home, *(function.__module__ for function in functions)} - {""}
+    return code_digest(__name__, *sorted(modules), *(target.partition(":")[0] for target in custom.values()))
 
 
 def _task(job: Job) -> dict[str, Any]:

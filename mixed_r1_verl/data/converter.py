@@ -76,6 +76,8 @@ class Converter:
         default_input: the raw folder when the user names none, for data that comes with a Python package.
         generic: reads records of any layout: the user may name columns and say what boxes mean, and `convert` is
             `(row, raw.told) -> Example`.
+        about: what it reads and makes of it; the docstring of its module where it is empty.
+        home: module of the table that `rows` and `convert` go by, where they are those of another module.
     """
 
     name: str
@@ -86,6 +88,8 @@ class Converter:
     source: str
     default_input: Callable[[], Path | None] | None = None
     generic: bool = False
+    about: str = ""
+    home: str = ""
 
     def check_split(self, split: str) -> None:
         """Refuses a split that the dataset does not have.

@@ -92,7 +92,7 @@ def get_converter(name: str) -> Converter:
 
 
 def documentation(name: str) -> str:
-    """What a converter reads and what it makes of it, as its file says.
+    """What a converter reads and what it makes of it, as it says itself, or its file.
 
     Raises:
         DataError: there is no such converter.
@@ -101,7 +101,8 @@ def documentation(name: str) -> str:
         >>> documentation("clevr").splitlines()[0]
         'CLEVR: questions on rendered solids, answered with yes/no, a count or one word.'
     """
-    return inspect.cleandoc(_find().converters[get_converter(name).name][1].__doc__ or "")
+    converter = get_converter(name)
+    return converter.about or inspect.cleandoc(_find().converters[name][1].__doc__ or "")
 
 
 def markdown_table() -> str:

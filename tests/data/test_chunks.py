@@ -237,7 +237,7 @@ def test_the_task_covers_all_code_that_a_conversion_loads(tmp_path):
     raw = make_easy_vqa(tmp_path / "raw", 4)
     code = SCRIPT + (
         "from mixed_r1_verl.core.code import imported_modules\n"
-        "known = imported_modules('mixed_r1_verl.data.convert', EASY_VQA.convert.__module__)\n"
+        "known = imported_modules('mixed_r1_verl.data.convert', EASY_VQA.home, EASY_VQA.convert.__module__)\n"
         "loaded = {name for name, module in sys.modules.items() if name.startswith('mixed_r1_verl.')}\n"
         "print(sorted(name for name in loaded - known if not name.startswith('mixed_r1_verl.plugin')))\n"
     )

@@ -30,6 +30,7 @@ NAMED = set(
         "docvqa",
         "coco_labels",
         "aokvqa",
+        "iconqa",
         "bccd",
         "chart_to_text",
         "chartqa",
@@ -181,6 +182,6 @@ def test_what_another_distribution_breaks_is_said_and_breaks_nothing_else(instal
     assert found.returncode == 0
     assert "Ours: questions of our own." in found.stdout and "ChartQA: " in found.stdout
     assert "our_converters_broken: ModuleNotFoundError No module named 'no_such_module'" in found.stderr
-    assert "mixed_r1_verl.data_preprocess.chartqa has a converter 'chartqa' already" in found.stderr
+    assert "mixed_r1_verl.data_preprocess.charts has a converter 'chartqa' already" in found.stderr
     assert "Ours: questions" not in installed("data", "list", "chartqa").stdout
     assert "not loaded: our_converters_broken" in installed("data", "list", "theirs").stderr

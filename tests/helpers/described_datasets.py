@@ -184,7 +184,7 @@ CASES = [
             "images/23.jpg": PICTURE,
         },
         [("02", "matching", "Is the sky dark?", [], "yes", "images/23.jpg")],
-        [("answer", "not_yes_no")],
+        [("answer", "unknown_answer")],
     ),
     Case(
         "vqav2_yes_no",
@@ -199,7 +199,7 @@ CASES = [
             "val2014/COCO_val2014_000000000009.jpg": PICTURE,
         },
         [("0", "matching", "Is it?", [], "no", "val2014/COCO_val2014_000000000009.jpg")],
-        [("answers", "disagreement"), ("answer", "not_yes_no"), ("answer", "missing")],
+        [("answers", "disagreement"), ("answer", "unknown_answer"), ("answer", "missing")],
     ),
     Case(
         "geometry3k",

@@ -128,6 +128,30 @@ FLAT_CASES = [
         [],
     ),
     Case(
+        "iconqa",
+        "val",
+        {
+            "iconqa/val/choose_txt/1/data.json": {"question": "Which?", "choices": ["slide", "turn"], "answer": 1},
+            "iconqa/val/choose_txt/1/image.png": PICTURE,
+            "iconqa/val/fill_in_blank/2/data.json": {"question": "How many?", "answer": "4"},
+            "iconqa/val/fill_in_blank/2/image.png": PICTURE,
+            "iconqa/val/choose_img/3/data.json": {
+                "question": "Which one?",
+                "choices": ["choice_0.png", "choice_1.png"],
+                "answer": 0,
+                "ques_type": "choose_img",
+            },
+            **{f"iconqa/val/choose_img/3/{name}.png": PICTURE for name in ("image", "choice_0", "choice_1")},
+            "iconqa/val/choose_txt/4/data.json": {"question": "Which?", "choices": ["slide", "turn"], "answer": 2},
+        },
+        [
+            ("3", "matching", "Which one?", ["picture 2", "picture 3"], "A", "iconqa/val/choose_img/3/image.png"),
+            ("1", "matching", "Which?", ["slide", "turn"], "B", "iconqa/val/choose_txt/1/image.png"),
+            ("2", "matching", "How many?", [], "4", "iconqa/val/fill_in_blank/2/image.png"),
+        ],
+        [("answer", "answer_not_in_choices")],
+    ),
+    Case(
         "visual_genome",
         "all",
         {
