@@ -148,7 +148,7 @@ class Records:
             answer=answer,
             choices=choices,
             images=(
-                *(tuple(filled(name, value) for name in names) for names in self.pictures),
+                *(_one_or_more([filled(name, value) for name in names]) for names in self.pictures),
                 *(value[self.more] if self.more else ()),
             ),
             boxes=boxes,
@@ -226,6 +226,10 @@ class Records:
     def names_in(self, split: str) -> list[str]:
         """The names or patterns of its files, for a split."""
         return [name.replace("{SPLIT}", split) for name in self.files]
+
+
+def _one_or_more(names: list[str]) -> str | tuple[str, ...]:
+    return tuple(names) if len(names) > 1 else names[0]
 
 
 @lru_cache(maxsize=1024)
