@@ -7,12 +7,13 @@ denial and doubt serves all types.
 """
 
 import re
-from collections.abc import Iterator
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 from mixed_r1_verl.rewards.answer.claims import ANNOUNCED, ASIDE, HARD, SAID, Claim, Claims, find_claims
 from mixed_r1_verl.rewards.answer.latex import BOX
-from mixed_r1_verl.rewards.answer.text import plain_text
+from mixed_r1_verl.rewards.answer.text import MAX_ANSWER_CHARS, plain_text
+from mixed_r1_verl.rewards.verdict import Verdict
 
 SEVERAL, NOTHING, UNSURE = "several_answers", "no_answer_found", "unsure"
 SAME, OTHER = "\u16a0", "\u16a2"
@@ -20,23 +21,30 @@ SAME, OTHER = "\u16a0", "\u16a2"
 they must be letters for regular expressions, and no answer is written in them."""
 
 
-class Reader(Protocol):
-    """What a type of answer knows of its values."""
+class Reader:
+    """What a type of answer knows of its values.
 
-    open: bool
-    """Whether values cannot be listed, so that what is said before an announcement is only on the way to it."""
+    Attributes:
+        open: whether values cannot be listed, so that what is said before an announcement is only on the way to it.
+    """
+
+    open = True
 
     def read(self, text: str) -> Any:
         """The value that a text is, and nothing else; None for any other text."""
+        raise NotImplementedError
 
     def mark(self, text: str, value: Any) -> str:
         """The text with mentions of the value as SAME and those of any other as OTHER."""
+        raise NotImplementedError
 
     def alien(self, claim: Claim) -> bool:
         """Whether a claim that is no value of this reader is one all the same, such as another label."""
+        return False
 
-    def glean(self, found: "Claims") -> Any:
+    def glean(self, found: Claims) -> Any:
         """The value of an answer that claims none, where it is the only one that is there; else None."""
+        return None
 
 
 _CUT = re.compile(
@@ -115,6 +123,39 @@ def settle(text: str, reader: Reader, *, plain: bool = True) -> tuple[Any, str]:
     troubles = filter(None, (residue(reader.mark(text, value), aside=text[:1] == "\n") for text in rest))
     trouble = next(troubles, "")
     return (None, trouble) if trouble else (value, "")
+
+
+def readable(answer: str) -> bool:
+    """Whether an answer is one: neither empty nor too long."""
+    return len(answer) <= MAX_ANSWER_CHARS and not (not answer or answer.isspace())
+
+
+class Typed(NamedTuple):
+    """A ground truth as a value of its type.
+
+    Attributes:
+        readers: what reads an answer; the second reads what the first finds nothing in.
+        same: whether a value that was read is the one that is right.
+    """
+
+    readers: tuple[Reader, ...]
+    same: Callable[[Any], bool]
+
+    def judge(self, answer: str) -> Verdict:
+        """1 when the one value that an answer commits itself to is the same, else 0."""
+        if not readable(answer):
+            return Verdict(0.0, "", "too_long" if len(answer) > MAX_ANSWER_CHARS else "empty")
+        reason = ""
+        for reader in self.readers:
+            value, trouble = settle(answer, reader)
+            if value is not None:
+                right = self.same(value)
+                shown = plain_text(answer) if isinstance(value, tuple) else str(value)
+                return Verdict(float(right), shown, "" if right else "wrong")
+            reason = reason or trouble
+            if trouble != NOTHING:
+                break
+        return Verdict(0.0, "", reason)
 
 
 def _head(claim: Claim, reader: Reader) -> tuple[Any, str]:

@@ -68,6 +68,10 @@ class Number:
     plain: bool = field(default=False, compare=False)
     exact: bool = field(default=False, compare=False)
 
+    def __str__(self) -> str:
+        unit = f" {self.unit}" if self.unit else ""
+        return f"{self.currency}{float(self.value):.12g}{'%' if self.percent else ''}{unit}"
+
     @property
     def measure(self) -> Measure | None:
         """What the unit measures; None without a unit or for a counted noun."""

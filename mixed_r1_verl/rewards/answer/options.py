@@ -7,8 +7,7 @@ from fractions import Fraction
 from functools import cached_property
 from string import ascii_uppercase
 
-from mixed_r1_verl.rewards.answer.claims import Claim, Claims
-from mixed_r1_verl.rewards.answer.commitment import OTHER, SAME, beginnings, rival
+from mixed_r1_verl.rewards.answer.commitment import OTHER, SAME, Reader, beginnings, rival
 from mixed_r1_verl.rewards.answer.dates import read_dates, read_times
 from mixed_r1_verl.rewards.answer.numbers import Number, parse_number
 from mixed_r1_verl.rewards.answer.text import plain_text, text_key
@@ -39,7 +38,7 @@ _UNDETERMINED = re.compile(
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(Reader):
     """The options of a multiple-choice question, as a reader of answers.
 
     Attributes:
@@ -209,13 +208,6 @@ class Options:
         marked = re.sub(rf"(?<!\w)(?:{pattern})(?!\w)", sign, text, flags=re.IGNORECASE)
         return marked if OTHER in marked else rival(marked)
 
-    def alien(self, claim: Claim) -> bool:
-        """No option is unknown."""
-        return False
-
-    def glean(self, found: Claims) -> None:
-        """An option that is only mentioned is not chosen."""
-
 
 _RESULTS = re.compile(
     r"(?:^[\s.,:;()=→-]*|[=→]\s*|\b(?:is|are|was|equals|be)\s+|\bor\s+)(?P<number>[-+$€£]?\d[\d.,/]*\s?(?:%|°|[a-zA-Z]{1,3}\b)?)(?!\s*[-+*/×=]\s*\d)"
@@ -299,15 +291,10 @@ def polarity_of(text: str) -> str:
     return POLARITIES.get(text.strip().rstrip(".!").lower(), "")
 
 
-class Polarity:
+class Polarity(Reader):
     """The reader of yes and no, which are also true and false, in English and Chinese."""
 
     open = False
-    _after = re.compile(
-        r"\s*(?:$|[.,;:!()\u2192-]|\b(?:because|since|as|it|its|it's|there|they|he|she|i|we|you|the|this|that|these|those|"
-        r"is|if|for|but|and|or|while|would|could|yes|no|true|false|not|maybe|perhaps|probably|two|both|all)\b)",
-        re.IGNORECASE,
-    )
 
     def __init__(self, labels: dict[str, str] | None = None):
         self.labels = labels or {"yes": "yes", "no": "no"}
@@ -324,13 +311,6 @@ class Polarity:
         return _POLAR_MENTION.sub(
             lambda match: SAME if self.labels[POLARITIES[" ".join(match[0].lower().split())]] == value else OTHER, text
         )
-
-    def alien(self, claim: Claim) -> bool:
-        """No third answer counts."""
-        return False
-
-    def glean(self, found: Claims) -> None:
-        """A yes that is only mentioned answers nothing."""
 
 
 POLARITY = Polarity()

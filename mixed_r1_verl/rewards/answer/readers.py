@@ -9,7 +9,7 @@ from math import prod
 from typing import Any
 
 from mixed_r1_verl.rewards.answer.claims import ANNOUNCED, SAID, Claim, Claims
-from mixed_r1_verl.rewards.answer.commitment import OTHER, SAME, residue, rival
+from mixed_r1_verl.rewards.answer.commitment import OTHER, SAME, Reader, residue, rival
 from mixed_r1_verl.rewards.answer.dates import MOMENT
 from mixed_r1_verl.rewards.answer.numbers import Number, find_numbers, parse_number
 from mixed_r1_verl.rewards.answer.text import SMALL_NUMBERS, TENS, text_key
@@ -17,10 +17,11 @@ from mixed_r1_verl.rewards.answer.text import SMALL_NUMBERS, TENS, text_key
 # --- numbers ----------------------------------------------------------------------------------------------------------
 
 _SIDE = re.compile(r"[^=]*[-+*/×÷−(][^=]*|[^\d=]{1,40}(?:\([^()=]{0,20}\))?\s*")
-_CONTEXT = re.compile(
-    r"\b(?:in|of|year|since|during|by|from|for|until)\s(?:the\s(?:year\s)?)?$",
-    re.IGNORECASE,
+_PREPOSITION = re.compile(
+    r"^(?:(?:in|on|at|during|by|around|about|of)\s+)?(?:the\s+)?(?:year\b\s*:?\s*)?(?=[\w'])", re.IGNORECASE
 )
+_IN_ALL = re.compile(r"^(?:共有|一共|总共|有|共)(?=[\d一二三四五六七八九十])")
+_CONTEXT = re.compile(r"\b(?:in|of|year|since|during|by|from|for|until)\s(?:the\s(?:year\s)?)?$", re.IGNORECASE)
 _RELATION = re.compile(
     r"\((?:followed|preceded|up|down|compared|versus|vs)\b[^()]{0,60}\)|\b(?:that|which|whose|with\s+\w+s?)\b[^,.;]{0,40}\b"
     r"(?:than|least|most|over|under|above|below)\s+\d+",
@@ -44,40 +45,25 @@ _WORKING = re.compile(r"\s*(?:[(:=]|,?\s*(?:because|since|as|for|from)\b)")
 
 
 @dataclass(frozen=True)
-class Quantities:
+class Quantities(Reader):
     """The reader of one number; with `years` of one year, to which other numbers are no rivals."""
 
     years: bool = False
-    open = True
 
     def read(self, text: str) -> Number | None:
         """The number that a text is, or that a calculation in it ends in."""
-        text = text.strip().strip("[]")
-        text = re.sub(r"^(?:共有|一共|总共|有|共)(?=[\d一二三四五六七八九十])", "", text)
-        if re.search("[<>≤≥]", text):
-            return None
-        if "=" in text:
-            *sides, text = text.split("=")
-            numbers = [parse_number(side) for side in sides]
-            if not all(number or _SIDE.fullmatch(side) for number, side in zip(numbers, sides, strict=True)):
-                return None
-            result = parse_number(text)
-            if result is None or any(number and number.value != result.value for number in numbers):
-                return None
-            return result
-        number = parse_number(
-            re.sub(r"^(?:the\s+|in\s+(?:the\s+)?)?year\s*:?\s*|\s*(?:年|AD|CE)$|^(?:in|on|at)\s+", "", text)
-            if self.years or text[:1] in "IiYytTaAoO"
-            else text
-        )
+        text = _IN_ALL.sub("", text.strip().strip("[]"))
+        *sides, text = text.split("=")
+        number = parse_number(_PREPOSITION.sub("", text).removesuffix("年" if self.years else ""))
         if number is None or (self.years and not is_a_year(number)):
             return None
-        return number
+        numbers = [parse_number(side) for side in sides]
+        working = all(one or _SIDE.fullmatch(side) for one, side in zip(numbers, sides, strict=True))
+        return number if working and all(one is None or one.value == number.value for one in numbers) else None
 
     def mark(self, text: str, value: Number) -> str:
         """Numbers in a running text; a year of a place in time, a calculation of the value and asides are none."""
-        text = _RELATION.sub(" ", text)
-        text = re.sub(r"(?<=[,;])(?=\d)", " ", text)
+        text = re.sub(r"(?<=[,;])(?=\d)", " ", _RELATION.sub(" ", text))
         if re.match(r"\s*[;|/&]", text):
             return rival(text)
         if self.years:
@@ -90,19 +76,16 @@ class Quantities:
                 return ""
         marked, position = "", 0
         for number, start, end in found:
-            if (
-                start >= position
-                and number.value != value.value
-                and text[start:end].lower() != "one"
-                and not self._context(number, text[:start])
-            ):
+            if start >= position and number.value != value.value and not self._context(number, text, start, end):
                 marked, position = marked + text[position:start] + OTHER, end
         marked += text[position:]
         return rival(marked) if _OR_MORE.match(marked) else marked
 
     @staticmethod
-    def _context(number: Number, before: str) -> bool:
-        return is_a_year(number) and bool(_CONTEXT.search(before[-16:]))
+    def _context(number: Number, text: str, start: int, end: int) -> bool:
+        """Whether a number is no quantity: the year of something, or the `one` of `the red one`."""
+        year = is_a_year(number) and _CONTEXT.search(text[max(0, start - 16) : start])
+        return bool(year) or text[start:end].lower() == "one"
 
     def alien(self, claim: Claim) -> bool:
         """Whether something else is announced or boxed, in a word or three."""
@@ -111,16 +94,15 @@ class Quantities:
     def glean(self, found: Claims) -> Number | None:
         """The only number of an answer that claims none: `The bar for Chile shows 42`."""
         text = found.whole
+        if "?" in text or ";" in text or _BOUND.search(text) or residue(text):
+            return None
         numbers = find_numbers(text) or _spoken(text)
-        main = [number for number, start, _ in numbers if not self._context(number, text[:start])]
+        main = [place[0] for place in numbers if not self._context(*place[:1], text, *place[1:])]
         main = main or [number for number, _, _ in numbers]
         if self.years:
-            if re.search(r"\d{4}[-/]\d", text):
-                return None
-            main = [number for match in _YEAR.finditer(text) if (number := parse_number(match[0]))]
-        if len({number.value for number in main}) != 1 or "?" in text or ";" in text or residue(text):
-            return None
-        return None if _BOUND.search(text) else main[0]
+            years = [] if re.search(r"\d{4}[-/]\d", text) else _YEAR.findall(text)
+            main = [number for year in years if (number := parse_number(year))]
+        return main[0] if len({number.value for number in main}) == 1 else None
 
 
 def _spoken(text: str) -> list[tuple[Number, int, int]]:
@@ -147,15 +129,13 @@ def _makes(numbers: Sequence[Fraction], value: Fraction) -> bool:
 # --- moments ----------------------------------------------------------------------------------------------------------
 
 _PERIOD = re.compile(r"^the\s+(?=\d{4}\s?[-/])|\s+(?:season|(?:school|fiscal)\s+year)$", re.IGNORECASE)
-_PREPOSITION = re.compile(r"^(?:in|on|at|during|by|around|about|of)\s+(?:the\s+)?(?:year\s+)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Moments:
+class Moments(Reader):
     """The reader of one date, time of day, decade or season."""
 
     parse: Callable[[str], Sequence[Any]]
-    open = True
 
     def read(self, text: str) -> tuple[Any, ...] | None:
         """The readings of a text that is one moment."""
@@ -168,9 +148,6 @@ class Moments:
     def alien(self, claim: Claim) -> bool:
         """Whether a short claim is a moment of another sort."""
         return bool(MOMENT.fullmatch(claim.text.strip(" .!,;")))
-
-    def glean(self, found: Claims) -> None:
-        """A moment that nobody claims is not said."""
 
 
 # --- labels -----------------------------------------------------------------------------------------------------------
@@ -200,7 +177,7 @@ _EXPLAINING_WORDS = 4
 
 
 @dataclass(frozen=True)
-class Labels:
+class Labels(Reader):
     """The reader of one label. What is a label nobody can list: only the one that is right, and what is none.
 
     Attributes:
@@ -210,7 +187,6 @@ class Labels:
 
     gold: str
     forms: bool = False
-    open = True
 
     @cached_property
     def _key(self) -> str:
@@ -219,13 +195,11 @@ class Labels:
     def read(self, text: str) -> str | None:
         """The label that is right, if a text is it."""
         key = text_key(text)
-        if key == self._key:
+        if key != self._key and (self.forms or text[:3].lower() in ("in ", "on ", "at ")):
+            key = text_key(_PLACE.sub("", text))
+        if key == self._key or (self.forms and same_word(key, self._key)):
             return self.gold
-        if not self.forms:
-            key = text_key(_PLACE.sub("", text)) if text[:3].lower() in ("in ", "on ", "at ") else key
-            return self.gold if key == self._key else None
-        key = text_key(_PLACE.sub("", text))
-        return self.gold if same_word(key, self._key) else None
+        return self.gold if "," in self.gold and "," in text and _parts(text) == _parts(self.gold) else None
 
     def mark(self, text: str, value: str) -> str:
         """Names in a running text, what something is said to be, and any short thing beside the label."""
@@ -254,8 +228,10 @@ class Labels:
             )
         return claim.strength > SAID or len(text.split()) < _EXPLAINING_WORDS
 
-    def glean(self, found: Claims) -> None:
-        """A label that nobody claims is not said."""
+
+def _parts(text: str) -> list[str]:
+    """Comma-separated parts in any order: `Other adults, Sandwich generation`."""
+    return sorted(map(text_key, text.split(",")))
 
 
 def same_word(one: str, other: str) -> bool:

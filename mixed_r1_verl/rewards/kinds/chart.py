@@ -11,15 +11,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache, partial
+from operator import eq
 from typing import Annotated, Any
 
 from mixed_r1_verl.core.config import Interval, check_bounds
 from mixed_r1_verl.rewards.answer.claims import ANNOUNCED, SAID, find_claims
-from mixed_r1_verl.rewards.answer.commitment import SEVERAL, settle
+from mixed_r1_verl.rewards.answer.commitment import UNSURE, Typed, readable
 from mixed_r1_verl.rewards.answer.dates import read_dates, read_decades, read_spans, read_times, same_date, same_time
 from mixed_r1_verl.rewards.answer.numbers import SCALES, Number, parse_number
 from mixed_r1_verl.rewards.answer.readers import Labels, Moments, Quantities
-from mixed_r1_verl.rewards.answer.text import MAX_ANSWER_CHARS, plain_text, text_key
+from mixed_r1_verl.rewards.answer.text import plain_text, text_key
 from mixed_r1_verl.rewards.answer.types import answer_type_of, guess_answer_type
 from mixed_r1_verl.rewards.cheats import CLOSED_CHEATS, LABEL_CHEAT, NUMBER_CHEATS, say
 from mixed_r1_verl.rewards.kind import Gold, RewardKind, letter_or
@@ -49,10 +50,6 @@ class ChartConfig:
 _DEFAULT = ChartConfig()
 
 
-Judge = Callable[[str, str, ChartConfig], Verdict]
-"""Reads an answer as the type of a ground truth and compares, given the question and the configuration."""
-
-
 def chart_reward(answer: str, ground_truth: str, *, question: str = "", config: ChartConfig = _DEFAULT) -> Verdict:
     """Score the answer to a question about a chart or table.
 
@@ -73,28 +70,66 @@ def chart_reward(answer: str, ground_truth: str, *, question: str = "", config: 
     >>> chart_reward("Turkey and Slovenia", "[Slovenia, Turkey]").acc, chart_reward("40 or 42", "42").acc
     (1.0, 0.0)
     """
-    return parse_ground_truth(ground_truth, question=question, config=config).score(answer)
+    return _parse(ground_truth, question, config, "").score(answer)
 
 
 @dataclass(frozen=True)
 class ChartGold(Gold):
-    """A ground truth of the chart reward, with the question and the configuration that it is compared under."""
+    """A ground truth of the chart reward.
 
-    judge: Judge
-    question: str
+    Attributes:
+        members: the answers that it lists, or the only one.
+        listed: whether it is a list, all of whose members are to be given.
+        ordered: whether they are to be given in their order.
+        config: the configuration that it is compared under.
+        honest, form: see `Gold`.
+    """
+
+    members: tuple[Typed, ...]
+    listed: bool
+    ordered: bool
     config: ChartConfig
-    honest: str = ""
+    honest: str
     form: str = ""
 
     def score(self, answer: str) -> Verdict:
         """The judgement by the type of the ground truth; the ground truth itself is always right."""
-        if len(answer) > MAX_ANSWER_CHARS:
-            return Verdict(0.0, "", "too_long")
-        if not answer or answer.isspace():
-            return Verdict(0.0, "", "empty")
         if answer.strip() == self.honest:
             return Verdict(1.0, plain_text(answer))
-        return self.judge(answer, self.question, self.config)
+        return self._judge_list(answer) if self.listed and readable(answer) else self._judge(self.members[0], answer)
+
+    def _judge(self, member: Typed, answer: str) -> Verdict:
+        """The verdict on one member; with `anls_threshold` the similarity of what was said to a label."""
+        verdict = member.judge(answer)
+        [reader, *_] = member.readers
+        if verdict.acc or self.config.anls_threshold is None or not isinstance(reader, Labels) or not readable(answer):
+            return verdict
+        claims = [claim.text for claim in find_claims(answer).claims if claim.strength >= SAID]
+        prediction = (claims[0] if len(claims) == 1 else plain_text(answer)).rstrip(". ")
+        similarity = anls(prediction, reader.gold, self.config.anls_threshold)
+        return Verdict(similarity, prediction, "" if similarity == 1.0 else "similar" if similarity else "wrong")
+
+    def _judge_list(self, answer: str) -> Verdict:
+        """The mean score of the members when each finds a partner of its own, else 0; in their order if that counts.
+
+        Every claim of the answer must be the list: several lists, announced or boxed one after another, are none.
+        """
+        found = find_claims(answer)
+        if found.asked or any(claim.doubted for claim in found.claims) or found.whole.endswith("?"):
+            return Verdict(0.0, "", UNSURE)
+        strong = [claim.text for claim in found.claims if claim.strength == ANNOUNCED]
+        said = strong or [claim.text for claim in found.claims if claim.strength == SAID and len(found.claims) == 1]
+        sources = [said] if strong else [[found.whole], said]
+        acc = max(min(map(self._list_score, texts), default=0.0) for texts in sources)
+        return Verdict(acc, plain_text(answer), "" if acc == 1.0 else "similar" if acc else "wrong")
+
+    def _list_score(self, text: str) -> float:
+        golds = [reader.gold for (reader, *_), _ in self.members if isinstance(reader, Labels)]
+        if len(golds) == len(self.members) and not self.ordered and _covers(golds, text):
+            return 1.0
+        ways = [way for way in map(tuple, _ways_to_split(text)) if len(way) == len(self.members)]
+        tables = [[[self._judge(member, item).acc for item in way] for member in self.members] for way in {*ways}]
+        return max(map(_mean_in_order if self.ordered else _mean_of_partners, tables), default=0.0)
 
 
 def parse_ground_truth(
@@ -108,73 +143,55 @@ def parse_ground_truth(
     >>> parse_ground_truth("Yes").form, parse_ground_truth("[2013, 2016]").score("2016 and 2013").acc
     ('polar', 1.0)
     """
-    honest = ground_truth.strip()
-    kind = answer_type or guess_answer_type(ground_truth, question)
-    return ChartGold(_judge_of(ground_truth, kind), question, config, honest, "polar" if kind == "yes_no" else "")
+    return _parse(ground_truth, question, config, answer_type)
 
 
 @lru_cache(maxsize=16384)
-def _judge_of(ground_truth: str, kind: str) -> Judge:
-    text = plain_text(ground_truth)
+def _parse(ground_truth: str, question: str, config: ChartConfig, answer_type: str) -> ChartGold:
+    text, kind = plain_text(ground_truth), answer_type or guess_answer_type(ground_truth, question)
     if not text_key(text):
         raise GroundTruthError(f"the chart reward cannot read ground truth {ground_truth!r}: it is empty")
     members = _listed(text) if kind != "label" else []
-    if len(members) == 1:
-        judge = _judge_of_one(members[0], "" if kind in ("list", "set") else kind)
-        return lambda answer, question, config: judge(answer.strip().strip("[]"), question, config)
-    if not members:
-        return _judge_of_one(text, kind)
-    judges = [_judge_of_one(member, "year" if kind == "year" else "") for member in members]
-    return partial(_judge_list, members, judges, kind == "list")
+    guessed = kind in ("list", "set") or (len(members) > 1 and kind != "year")
+    typed = tuple(_typed(member, "" if guessed else kind, question, config.tolerance) for member in members or [text])
+    form = "polar" if kind == "yes_no" else ""
+    return ChartGold(typed, len(members) > 1, kind == "list", config, ground_truth.strip(), form)
 
 
 _MOMENTS: tuple[tuple[Callable[[str], Sequence[Any]], Callable[[Any, Any], bool]], ...] = (
     (read_times, same_time),
     (read_dates, same_date),
-    (read_decades, lambda one, other: one == other),
-    (read_spans, lambda one, other: one == other),
+    (read_decades, eq),
+    (read_spans, eq),
 )
-
-
-def _judge_of_one(text: str, kind: str) -> Judge:
-    """The judge for one published answer that is no list."""
-    kind = kind if kind not in ("", "list", "set") else guess_answer_type(text, "")
-    if kind in ("yes_no", "choice"):
-        return lambda answer, question, config: matching.matching_reward(answer, text)
-    numbers = [number for part in text.split(" / ") if (number := parse_number(part))] if kind != "label" else []
-    if len(numbers) == 1 + text.count(" / ") == 2 and _one_in_two_scales(numbers[0].value, numbers[1].value):
-        return partial(_judge_number, numbers)
-    if kind in ("number", "year") and numbers:
-        return partial(_judge_year if kind == "year" else _judge_number, numbers[:1])
-    for parse, same in _MOMENTS if kind == "date" else ():
-        if moments := parse(text):
-            return partial(_judge_moment, Moments(parse), partial(same, moments[0]))
-    return partial(_judge_label, Labels(text))
-
-
-# --- numbers ----------------------------------------------------------------------------------------------------------
-
 _QUESTION_SCALE = re.compile(r"\b(thousand|million|billion|trillion)s?\b", re.IGNORECASE)
 
 
-def _judge_number(golds: Sequence[Number], answer: str, question: str, config: ChartConfig) -> Verdict:
-    """Relaxed accuracy of the one number that the answer commits itself to, against any of the golds."""
-    number, reason = settle(answer, Quantities())
-    if number is None:
-        return Verdict(0.0, "", reason if reason == SEVERAL else "no_number")
-    right = any(_same(number, gold, question, config.tolerance) for gold in golds)
-    return Verdict(float(right), matching.shown(number), "" if right else "wrong")
+def _typed(text: str, kind: str, question: str, tolerance: float) -> Typed:
+    """What reads and compares one published answer that is no list."""
+    kind = kind or guess_answer_type(text, "")
+    if kind in ("yes_no", "choice"):
+        return matching.parse_ground_truth(text).typed
+    numbers = [number for part in text.split(" / ") if (number := parse_number(part))] if kind != "label" else []
+    two = len(numbers) == 1 + text.count(" / ") == 2 and _one_in_two_scales(numbers[0].value, numbers[1].value)
+    if kind == "year" and numbers and not two:
+        return Typed((Quantities(years=True), Quantities()), partial(_same_year, numbers[0]))
+    if two or (kind == "number" and numbers):
+        scales = {SCALES[word.lower()] for word in _QUESTION_SCALE.findall(question)}
+        golds = numbers if two else numbers[:1]
+        return Typed((Quantities(),), lambda value: any(_same(value, gold, scales, tolerance) for gold in golds))
+    for parse, same in _MOMENTS if kind == "date" else ():
+        if moments := parse(text):
+            return Typed((Moments(parse),), partial(_any_same, same, moments[0]))
+    return Typed((Labels(text),), lambda value: True)
 
 
-def _judge_year(golds: Sequence[Number], answer: str, question: str, config: ChartConfig) -> Verdict:
-    """Equality with a year, beside which other numbers may stand."""
-    number, reason = settle(answer, Quantities(years=True))
-    if number is None:
-        number, _ = settle(answer, Quantities()) if reason != SEVERAL else (None, "")
-    if number is None:
-        return Verdict(0.0, "", reason if reason == SEVERAL else "no_number")
-    right = number.value == golds[0].value and not (number.percent or number.currency or number.unit)
-    return Verdict(float(right), matching.shown(number), "" if right else "wrong")
+def _any_same(same: Callable[[Any, Any], bool], gold: Any, values: Sequence[Any]) -> bool:
+    return any(same(gold, value) for value in values)
+
+
+def _same_year(gold: Number, answer: Number) -> bool:
+    return answer.value == gold.value and not (answer.percent or answer.currency or answer.unit)
 
 
 def _one_in_two_scales(one: Fraction, other: Fraction) -> bool:
@@ -183,7 +200,8 @@ def _one_in_two_scales(one: Fraction, other: Fraction) -> bool:
     return one * other > 0 and large / small in (10, 100, 10**3, 10**6, 10**9)
 
 
-def _same(answer: Number, gold: Number, question: str, tolerance: float) -> bool:
+def _same(answer: Number, gold: Number, scales: set[int], tolerance: float) -> bool:
+    """Whether a quantity is within the tolerance, in one unit; the question's own scale words need not be said."""
     converted = answer.in_one_unit(gold)
     if converted is None:
         return False
@@ -194,9 +212,8 @@ def _same(answer: Number, gold: Number, question: str, tolerance: float) -> bool
         pairs = [] if share and target else pairs
         pairs.append((value / 100, target) if answer.percent else (value, target / 100))
     if answer.scale != gold.scale:
-        for scale in (SCALES[word.lower()] for word in _QUESTION_SCALE.findall(question)):
-            pairs += [(value / scale, target)] if answer.scale == scale else []
-            pairs += [(value, target / scale)] if gold.scale == scale else []
+        pairs += [(value / answer.scale, target)] if answer.scale in scales else []
+        pairs += [(value, target / gold.scale)] if gold.scale in scales else []
     tolerance = 0.0 if gold.exact or answer.exact else tolerance
     return any(_close(value, target, tolerance) for value, target in pairs)
 
@@ -207,40 +224,6 @@ def _close(value: Fraction, target: Fraction, tolerance: float) -> bool:
     if over > 1.001 * under + 1e-300 or over < 0.999 * under:
         return over < under
     return abs(value - target) <= Fraction(str(tolerance)) * abs(target)
-
-
-# --- moments, labels --------------------------------------------------------------------------------------------------
-
-
-def _judge_moment(
-    reader: Moments, same: Callable[[Any], bool], answer: str, question: str, config: ChartConfig
-) -> Verdict:
-    """1 when the one time of day, date, decade or season of the answer is the same as the gold."""
-    moments, reason = settle(answer, reader)
-    if moments is None:
-        return Verdict(0.0, "", reason)
-    right = any(map(same, moments))
-    return Verdict(float(right), plain_text(answer), "" if right else "wrong")
-
-
-def _judge_label(reader: Labels, answer: str, question: str, config: ChartConfig) -> Verdict:
-    """1 for the same label, bare or announced; with `anls_threshold` the similarity of what was said."""
-    if "," in reader.gold and "," in answer and _parts(answer) == _parts(reader.gold):
-        return Verdict(1.0, plain_text(answer))
-    label, reason = settle(answer, reader)
-    if label is not None:
-        return Verdict(1.0, label)
-    if config.anls_threshold is None:
-        return Verdict(0.0, "", reason)
-    claims = [claim.text for claim in find_claims(answer).claims if claim.strength >= SAID]
-    prediction = (claims[0] if len(claims) == 1 else plain_text(answer)).rstrip(". ")
-    similarity = anls(prediction, reader.gold, config.anls_threshold)
-    return Verdict(similarity, prediction, "" if similarity == 1.0 else "similar" if similarity else "wrong")
-
-
-def _parts(text: str) -> list[str]:
-    """Comma-separated parts in any order: `Other adults, Sandwich generation`."""
-    return sorted(map(text_key, text.split(",")))
 
 
 def anls(prediction: str, target: str, threshold: float = 0.5) -> float:
@@ -289,44 +272,6 @@ def _split(text: str, separator: re.Pattern[str]) -> list[str]:
     return [part for part in parts if part]
 
 
-def _judge_list(
-    members: Sequence[str], judges: Sequence[Judge], ordered: bool, answer: str, question: str, config: ChartConfig
-) -> Verdict:
-    """The mean score of the members when each finds a partner of its own, else 0; in their order if that counts.
-
-    Every claim of the answer must be the list: several lists, announced or boxed one after another, are none.
-    """
-    found = find_claims(answer)
-    if found.asked or any(claim.doubted for claim in found.claims) or found.whole.endswith("?"):
-        return Verdict(0.0, "", "unsure")
-    strong = [claim.text for claim in found.claims if claim.strength == ANNOUNCED]
-    said = strong or [claim.text for claim in found.claims if claim.strength == SAID and len(found.claims) == 1]
-    sources = [[found.whole]] if not strong else []
-    best = Verdict(0.0, plain_text(answer), "wrong")
-    for texts in (*sources, said):
-        scores = [_list_score(members, judges, ordered, text, question, config) for text in texts]
-        if scores and min(scores) > best.acc:
-            best = Verdict(min(scores), texts[0])
-    return best
-
-
-def _list_score(
-    members: Sequence[str], judges: Sequence[Judge], ordered: bool, text: str, question: str, config: ChartConfig
-) -> float:
-    labels = all(isinstance(judge, partial) and judge.func is _judge_label for judge in judges)
-    if labels and not ordered and _covers(members, text):
-        return 1.0
-    best = 0.0
-    for items in dict.fromkeys(map(tuple, _ways_to_split(text))):
-        if len(items) == len(members):
-            if ordered:
-                scores = [judge(item, question, config).acc for judge, item in zip(judges, items, strict=True)]
-                best = max(best, sum(scores) / len(scores) if all(scores) else 0.0)
-            else:
-                best = max(best, _matched([[judge(item, question, config).acc for item in items] for judge in judges]))
-    return best
-
-
 def _covers(labels: Sequence[str], answer: str) -> bool:
     """Whether the answer is the labels and nothing but *and* between them; for labels that hold commas or *and*."""
     rest = f" {text_key(answer)} "
@@ -345,7 +290,12 @@ def _ways_to_split(source: str) -> Iterator[list[str]]:
         yield _split(source, separator)
 
 
-def _matched(scores: list[list[float]]) -> float:
+def _mean_in_order(scores: list[list[float]]) -> float:
+    own = [row[place] for place, row in enumerate(scores)]
+    return sum(own) / len(own) if all(own) else 0.0
+
+
+def _mean_of_partners(scores: list[list[float]]) -> float:
     """Mean score of the best one-to-one matching in which every member scores, else 0."""
     import numpy as np  # most answers do without these two, which take 0.1 s and more to import
     from scipy.optimize import linear_sum_assignment

@@ -11,11 +11,11 @@ from functools import lru_cache
 from string import ascii_uppercase
 from typing import Any
 
-from mixed_r1_verl.rewards.answer.commitment import NOTHING, Reader, settle
+from mixed_r1_verl.rewards.answer.commitment import Reader, Typed
 from mixed_r1_verl.rewards.answer.numbers import Number, parse_number
 from mixed_r1_verl.rewards.answer.options import POLARITY, Options, Polarity, polarity_of
 from mixed_r1_verl.rewards.answer.readers import Labels, Quantities
-from mixed_r1_verl.rewards.answer.text import MAX_ANSWER_CHARS, plain_text, text_key
+from mixed_r1_verl.rewards.answer.text import plain_text, text_key
 from mixed_r1_verl.rewards.answer.types import answer_type_of
 from mixed_r1_verl.rewards.cheats import CLOSED_CHEATS, LABEL_CHEAT, Target, say
 from mixed_r1_verl.rewards.kind import Gold, RewardKind, choices_of
@@ -66,30 +66,14 @@ class MatchingGold(Gold):
     honest: str
     form: str = ""
 
+    @property
+    def typed(self) -> Typed:
+        """The same as a value of its type."""
+        return Typed(self.readers, lambda value: bool(value == self.expected))
+
     def score(self, answer: str) -> Verdict:
         """1 when the answer says what is expected, else 0."""
-        if len(answer) > MAX_ANSWER_CHARS:
-            return Verdict(0.0, "", "too_long")
-        if not answer or answer.isspace():
-            return Verdict(0.0, "", "empty")
-        reason = ""
-        for reader in self.readers:
-            value, trouble = settle(answer, reader)
-            if value is not None:
-                right = value == self.expected
-                return Verdict(float(right), shown(value), "" if right else "wrong")
-            reason = reason or trouble
-            if trouble != NOTHING:
-                break
-        return Verdict(0.0, "", reason)
-
-
-def shown(value: Any) -> str:
-    """A value that was read, as text."""
-    if not isinstance(value, Number):
-        return str(value)
-    unit = f" {value.unit}" if value.unit else ""
-    return f"{value.currency}{float(value.value):.12g}{'%' if value.percent else ''}{unit}"
+        return self.typed.judge(answer)
 
 
 def parse_ground_truth(ground_truth: str, choices: Sequence[str] = (), answer_type: str = "") -> MatchingGold:

@@ -17,8 +17,8 @@ from queue import LifoQueue
 from typing import Annotated, Any
 
 from mixed_r1_verl.core.config import Interval, check_bounds
-from mixed_r1_verl.rewards.answer.claims import Claim, Claims
-from mixed_r1_verl.rewards.answer.commitment import OTHER, settle
+from mixed_r1_verl.rewards.answer.claims import Claim
+from mixed_r1_verl.rewards.answer.commitment import OTHER, Reader, settle
 from mixed_r1_verl.rewards.answer.expressions import (
     alike,
     bare,
@@ -198,10 +198,8 @@ def _read_by_verify(gold: str, config: MathConfig) -> str:
 _LETTER = re.compile(r"[A-Za-z]")
 
 
-class _Expressions:
+class _Expressions(Reader):
     """The reader of one expression."""
-
-    open = True
 
     def read(self, text: str) -> str | None:
         """The expression that a text is; None for prose."""
@@ -221,9 +219,6 @@ class _Expressions:
     def alien(self, claim: Claim) -> bool:
         """Whether something in words is announced or boxed."""
         return Quantities().alien(claim)
-
-    def glean(self, found: Claims) -> None:
-        """An expression that nobody claims is not said."""
 
 
 def read_expression(text: str) -> tuple[str, str]:
