@@ -1,28 +1,15 @@
 """Reading bounding boxes: those in the text of an answer, and those of a ground truth.
 
-**What is read as a box.** Corners in the order x1, y1, x2, y2, in one of these forms, anywhere in the answer:
+What is read as a box and what as an attempt at one is a table in `docs/rewards.md`. In full: a list of exactly four
+numbers in `[...]` or `(...)`; two pairs next to each other, `(x1,y1),(x2,y2)`, joined by a comma, white space, `to`, a
+dash or "bottom right", a longer chain two by two; else four named coordinates (x1/y1/x2/y2, xmin/…, left/…, in any
+order); else four bare numbers on each line and nothing else. The text is scanned, never parsed, so that a missing
+bracket elsewhere, a trailing comma or an apostrophe in a label cannot hide a box. A list under a key that names
+something else (`color`, `scores`, `center`) is no attempt.
 
-- a list of exactly four numbers in `[...]` or `(...)`; numbers are separated by commas, semicolons or white space and
-  may be quoted or carry `px`;
-- two pairs next to each other, `(x1,y1),(x2,y2)`, joined by a comma, white space, `to`, a dash or "bottom right";
-  a longer chain of pairs is taken two by two;
-- four named coordinates, `x1=… y1=… x2=… y2=…` (also xmin/ymin/xmax/ymax and left/top/right/bottom, in any order), if
-  the answer has none of the above;
-- four bare numbers on each line, if the answer has none of the above and nothing else.
-
-JSON, Python literals, fenced code, `<|box_start|>…<|box_end|>` and `<box>…</box>` are all covered by these, and so are
-full-width digits and brackets. The text is scanned, never parsed: a missing bracket elsewhere, a trailing comma or an
-apostrophe in a label cannot hide a box.
-
-**What is not.** One number in brackets is a reference mark and a single pair is a point: both are skipped. Any other
-list of only numbers (three, five, a flat list of eight, a chain of three pairs) is an attempt at a box: it comes
-back as a `Box` of NaN, so that it counts as a prediction and can never be paid. So does a list with `nan`, `inf` or a
-number beyond ±1e7 in it. A list under a key that names something else (`color`, `scores`, `center`, …) is no attempt.
-x, y, width, height cannot be told from corners and is read as corners.
-
-**Labels.** `Box.label` is the text of the key `label` of the same JSON object, else of the first key like it (`name`,
-`class`, `text`, ...), or of the `<|object_ref_start|>` or `<ref>` phrase before the box. `Box.caption` is looser: what
-stands on the same line before the box (`cat: [...]`).
+`Box.label` is the text of the key `label` of the same JSON object, else of the first key like it (`name`, `class`,
+`text`), or of the `<|object_ref_start|>` or `<ref>` phrase before the box; `Box.caption` what stands on the same line
+before it (`cat: [...]`).
 """
 
 import itertools
@@ -36,21 +23,11 @@ from typing import NamedTuple
 from mixed_r1_verl.core.boxes import Box
 from mixed_r1_verl.rewards.verdict import GroundTruthError
 
-MAX_COORDINATE = 1e7
-"""A coordinate beyond this is not one of a picture, and would overflow areas."""
-
-MAX_GROUP_CHARS = 256
-"""Four numbers fit in this many characters; a longer bracket is never a box."""
-
-MAX_LABEL_CHARS = 200
-"""A longer label is cut here."""
-
-MAX_BRACKETS = 20_000
-"""Brackets, braces and label keys of a text that are looked at; the rest of a longer text is not read."""
-
-MAX_GOLD_BOXES = 256
-"""More gold boxes than this are refused: pairing them would take longer than a reward may."""
-
+MAX_COORDINATE = 1e7  # beyond it areas would overflow
+MAX_GROUP_CHARS = 256  # four numbers fit; a longer bracket is never a box
+MAX_LABEL_CHARS = 200  # a longer label is cut
+MAX_BRACKETS = 20_000  # brackets, braces and label keys that are looked at
+MAX_GOLD_BOXES = 256  # pairing more would take longer than a reward may
 MALFORMED = Box(math.nan, math.nan, math.nan, math.nan)
 """Stands for a list of numbers that is no box."""
 
@@ -102,16 +79,8 @@ _WIDE: dict[int, str] = {0xFF01 + i: chr(0x21 + i) for i in range(94)} | {
 def find_boxes(text: str, limit: int = 64) -> list[Box]:
     """The boxes in a text, in the order in which they stand there.
 
-    Takes time linear in the length of the text, and stops after `limit + 1` boxes: a result longer than `limit` means
-    "too many".
-
-    Args:
-        text: an answer, in any of the forms that the module's docstring lists.
-        limit: the largest number of boxes that the caller is ready to look at.
-
-    Returns:
-        The boxes in the frame of the text, swapped or empty ones included; a list of numbers that is no box is a box
-        of NaN.
+    Linear in the length of the text. Stops after `limit + 1` boxes: a longer result means "too many". The boxes are in
+    the frame of the text, swapped or empty ones included; a list of numbers that is no box is a box of NaN.
 
     Example:
         >>> find_boxes("[10, 20, 30.5, 40]")
@@ -123,10 +92,8 @@ def find_boxes(text: str, limit: int = 64) -> list[Box]:
         >>> find_boxes("The dog is at (10, 20).")
         []
     """
-    common = _COMMON.fullmatch(text) if len(text) <= MAX_GROUP_CHARS else None
-    if common is not None:
-        x1, y1, x2, y2 = common.groups()
-        return [_box(float(x1), float(y1), float(x2), float(y2))]
+    if len(text) <= MAX_GROUP_CHARS and (common := _COMMON.fullmatch(text)):
+        return [_box(*map(float, common.groups()))]
     if not text.isascii():
         text = text.translate(_WIDE)
     if "\\left" in text:
@@ -219,15 +186,13 @@ def _numbers(content: str) -> list[float] | None:
     """The numbers of a bracket that holds nothing else, or None. A long list is cut: it is no box anyway."""
     numbers: list[float] = []
     for item in content[:MAX_GROUP_CHARS].translate(_SEPARATORS).split():
-        if item in ("px", "pixel", "pixels") and numbers:
-            continue
-        if _NUMBER.fullmatch(item) is None:
-            item = item.removesuffix("px")
-            if item.lower().lstrip("+-") in _NOT_FINITE:
-                item = "nan"
-            elif _NUMBER.fullmatch(item) is None:
-                return None
-        numbers.append(float(item))
+        item = item.removesuffix("px")
+        if _NUMBER.fullmatch(item):
+            numbers.append(float(item))
+        elif item.lower().lstrip("+-") in _NOT_FINITE:
+            numbers.append(math.nan)
+        elif item not in ("", "pixel", "pixels") or not numbers:
+            return None
     return [math.nan] * 5 if numbers and len(content) > MAX_GROUP_CHARS else numbers
 
 
@@ -291,10 +256,8 @@ class GoldBox(NamedTuple):
 def parse_ground_truth(ground_truth: str) -> list[GoldBox]:
     """The gold boxes of a row, in pixels of the original image.
 
-    Args:
-        ground_truth: JSON: a list of boxes `[[x1, y1, x2, y2], ...]`, or a list of objects
-            `[{"bbox_2d": [x1, y1, x2, y2], "label": "cat"}, ...]` in which `label` may be missing, a string, or a list
-            of names that are all right. One bare box `[x1, y1, x2, y2]` is read as a list of one.
+    It is JSON: a list of boxes `[[x1, y1, x2, y2], ...]`, one bare box, or a list of objects `[{"bbox_2d": [x1, y1, x2,
+    y2], "label": "cat"}, ...]` in which `label` may be missing, a string, or a list of names that are all right.
 
     Raises:
         GroundTruthError: if it is something else, is empty, mixes labelled and unlabelled boxes, or holds a box
@@ -357,6 +320,7 @@ def _short(value: object) -> str:
 
 _NOT_WORD = re.compile(r"[\W_]+")
 _ARTICLES = frozenset(("a", "an", "the"))
+_PLURAL = re.compile(r"(?<=..[^s])s$")
 
 
 @lru_cache(maxsize=4096)
@@ -368,8 +332,4 @@ def normalise_label(label: str) -> str:
         'traffic light'
     """
     words = _NOT_WORD.sub(" ", unicodedata.normalize("NFKC", label[:400]).casefold()).split()
-    return " ".join(_singular(word) for word in words if word not in _ARTICLES) or " ".join(words)
-
-
-def _singular(word: str) -> str:
-    return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
+    return " ".join(_PLURAL.sub("", word) for word in words if word not in _ARTICLES) or " ".join(words)

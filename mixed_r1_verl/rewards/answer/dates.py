@@ -4,24 +4,18 @@ import re
 
 from mixed_r1_verl.rewards.answer.text import TENS
 
-_MONTHS = {
-    spelling: index
-    for index, name in enumerate(
-        "january february march april may june july august september october november december".split(), start=1
-    )
-    for spelling in (name, name[:3])
-} | {"sept": 9}
-_WEEKDAYS = {
-    spelling: index
-    for index, name in enumerate("monday tuesday wednesday thursday friday saturday sunday".split(), start=1)
-    for spelling in (name, name[:3])
-} | {"tues": 2, "thur": 4, "thurs": 4}
+
+def _numbered(names: str, **more: int) -> dict[str, int]:
+    """Names and their first three letters, numbered from 1."""
+    return {word: place for place, name in enumerate(names.split(), 1) for word in (name, name[:3])} | more
 
 
 def _any_of(words: dict[str, int]) -> str:
     return rf"(?:{'|'.join(sorted(words, key=len, reverse=True))})"
 
 
+_MONTHS = _numbered("january february march april may june july august september october november december", sept=9)
+_WEEKDAYS = _numbered("monday tuesday wednesday thursday friday saturday sunday", tues=2, thur=4, thurs=4)
 _MONTH = rf"(?P<month>{_any_of(_MONTHS)})\.?"
 _DAY = r"(?P<day>\d{1,2})(?:st|nd|rd|th)?"
 _YEAR = r"(?P<year>\d{4}|'\d{2})"
@@ -34,10 +28,10 @@ _DATE_FORMS = tuple(
         rf"{_DAY}-{_MONTH}-{_YEAR}",
         rf"{_YEAR},?\s+{_MONTH}(?:\s+{_DAY})?",
         r"(?P<year>\d{4})[-/.](?P<month>\d{1,2})[-/.](?P<day>\d{1,2})",  # 2011-12 is a span of years
+        r"(?P<month>\d{1,2})[-/.](?P<day>\d{1,2})[-/.](?P<year>\d{4})(?P<either>)",
         r"(?:(?P<year>\d{4})年)?(?P<month>\d{1,2})月(?:(?P<day>\d{1,2})[日号])?",
     )
 )
-_SLASHED_DATE = re.compile(r"(?P<first>\d{1,2})[-/.](?P<second>\d{1,2})[-/.](?P<year>\d{4})")
 _WEEKDAY = re.compile(rf"(?P<weekday>{_any_of(_WEEKDAYS)})\.?(?:(?P<rest>[ ,].*)|)", re.IGNORECASE)
 _CLOCK = re.compile(r"(?P<hour>\d{1,2})(?::(?P<minute>\d{2}))?(?::00)?\s?(?P<meridiem>[ap]\.?\s?m\.?)?", re.IGNORECASE)
 _TENS = "|".join(word.removesuffix("y") for word in TENS)
@@ -65,38 +59,20 @@ def read_dates(text: str) -> list[Date]:
     >>> read_dates("Monday, 3 May 2021"), read_dates("04/10/2020"), read_dates("in May")
     ([(2021, 5, 3, 1)], [(2020, 4, 10, 0), (2020, 10, 4, 0)], [])
     """
-    text = text.strip().rstrip(".,")
-    if len(text) > 30:
-        return []
-    weekday = 0
+    text, weekday = text.strip().rstrip(".,"), 0
     match = _WEEKDAY.fullmatch(text)
     if match:
-        weekday = _WEEKDAYS[match["weekday"].lower()]
-        text = (match["rest"] or "").strip(" ,")
+        text, weekday = (match["rest"] or "").strip(" ,"), _WEEKDAYS[match["weekday"].lower()]
         if not text:
             return [(0, 0, 0, weekday)]
-    for match in filter(None, (form.fullmatch(text) for form in _DATE_FORMS)):
-        parts = match.groupdict()
-        month = parts["month"].lower()
-        return _valid(
-            [(_full_year(parts.get("year")), _MONTHS.get(month) or int(month), int(parts.get("day") or 0), weekday)]
-        )
-    match = _SLASHED_DATE.fullmatch(text)
-    if match:
-        first, second, year = int(match["first"]), int(match["second"]), int(match["year"])
-        return _valid([(year, first, second, weekday), (year, second, first, weekday)])
-    return []
-
-
-def _full_year(text: str | None) -> int:
-    if not text:
-        return 0
-    year = int(text.lstrip("'"))
-    return year if year >= 100 else year + (2000 if year < 70 else 1900)
-
-
-def _valid(dates: list[Date]) -> list[Date]:
-    return [date for date in dates if 1 <= date[1] <= 12 and date[2] <= 31]
+    parts = next((match.groupdict() for form in _DATE_FORMS if (match := form.fullmatch(text))), None)
+    if parts is None:
+        return []
+    written = (parts.get("year") or "").lstrip("'")
+    year = int(written or 0) + (0 if len(written) != 2 else 2000 if written < "70" else 1900)
+    month, day = _MONTHS.get(parts["month"].lower()) or int(parts["month"]), int(parts.get("day") or 0)
+    readings = [(year, month, day, weekday), *([(year, day, month, weekday)] if "either" in parts else [])]
+    return [date for date in readings if 1 <= date[1] <= 12 and date[2] <= 31]
 
 
 def same_date(one: Date, other: Date) -> bool:
@@ -116,7 +92,7 @@ def read_times(text: str) -> list[Time]:
     >>> read_times("1:15 P.M."), read_times("13:15"), read_times("13")
     ([(795, True)], [(795, False)], [])
     """
-    match = _CLOCK.fullmatch(text.strip().rstrip(",")) if len(text) <= 20 else None
+    match = _CLOCK.fullmatch(text.strip().rstrip(","))
     if match is None or not (match["minute"] or match["meridiem"]):
         return []
     hour, minute = int(match["hour"]), int(match["minute"] or 0)
@@ -133,10 +109,8 @@ def same_time(one: Time, other: Time) -> bool:
     >>> same_time((795, True), (75, False)), same_time((795, True), (75, True))
     (True, False)
     """
-    if one[0] == other[0]:
-        return True
     bare = other[0] if one[1] else one[0]
-    return one[1] != other[1] and 60 <= bare < 780 and (one[0] - other[0]) % 720 == 0
+    return one[0] == other[0] or (one[1] != other[1] and 60 <= bare < 780 and (one[0] - other[0]) % 720 == 0)
 
 
 def read_spans(text: str) -> list[tuple[int, int]]:
@@ -145,7 +119,7 @@ def read_spans(text: str) -> list[tuple[int, int]]:
     >>> read_spans("2019/20"), read_spans("2010-2015"), read_spans("2019")
     ([(2019, 2020)], [(2010, 2015)], [])
     """
-    match = _SPAN.fullmatch(text.strip().rstrip(".,")) if len(text) <= 20 else None
+    match = _SPAN.fullmatch(text.strip().rstrip(".,"))
     if match is None:
         return []
     first = int(match["first"])
@@ -159,7 +133,7 @@ def read_decades(text: str) -> list[int]:
     >>> read_decades("the 1990s"), read_decades("'20s"), read_decades("nineties"), read_decades("1995")
     ([1990], [2020, 1920], [1990, 2090], [])
     """
-    match = _DECADE.fullmatch(text.strip().rstrip(".,")) if len(text) <= 20 else None
+    match = _DECADE.fullmatch(text.strip().rstrip(".,"))
     if match is None:
         return []
     if match["year"]:

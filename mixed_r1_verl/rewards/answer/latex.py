@@ -9,15 +9,10 @@ from collections.abc import Iterator
 
 _TOKEN = re.compile(r"\\[A-Za-z]+\*?|\\.|[{}^_~]|[^\\{}^_~]+", re.DOTALL)
 _TEXT_COMMANDS = frozenset(
-    (
-        "text textbf textit textrm textsf texttt mathrm mathbf mathit mathsf mathtt mathbb mathcal boldsymbol bm mbox "
-        "hbox emph underline overline boxed fbox framebox operatorname ensuremath"
-    ).split()
+    "text textbf textit textrm textsf texttt mathrm mathbf mathit mathsf mathtt mathbb mathcal boldsymbol bm mbox hbox "
+    "emph underline overline boxed fbox framebox operatorname ensuremath".split()
 )
-_FRACTIONS = frozenset(("frac", "dfrac", "tfrac", "cfrac"))
-_IGNORED = (
-    "left right big Big bigg Bigg displaystyle textstyle limits nolimits rm bf it mathop bigl bigr Bigl Bigr ( ) [ ] !"
-)
+_IGNORED = "left right big Big bigg Bigg displaystyle textstyle limits nolimits rm bf it mathop bigl bigr Bigl Bigr"
 _SIGNS = (
     "times × cdot * div ÷ pi π degree ° circ ° le ≤ leq ≤ ge ≥ geq ≥ ne ≠ neq ≠ approx ≈ pm ± infty ∞ angle ∠ alpha α "
     "beta β gamma γ theta θ mu µ Omega Ω omega ω lambda λ Delta Δ triangle △ parallel ∥ perp ⊥ to → rightarrow → "
@@ -25,8 +20,8 @@ _SIGNS = (
 ).split()
 _WRITTEN = {  # command: what it stands for; any other command stands for its name
     **dict(zip(_SIGNS[::2], _SIGNS[1::2], strict=True)),
-    **dict.fromkeys(_IGNORED.split(), ""),
-    **dict.fromkeys([",", ";", ":", " ", "\n", "quad", "qquad"], " "),
+    **dict.fromkeys([*_IGNORED.split(), *"()[]!"], ""),
+    **dict.fromkeys([*",;: \n", "quad", "qquad"], " "),
     **dict.fromkeys(["\\", "newline"], "\n"),
 }
 _SIMPLE = re.compile(r"-?[\w.√π]+")
@@ -83,7 +78,7 @@ def _read(tokens: list[str], depth: int) -> str:
     command = token[1:].rstrip("*")
     if command in _TEXT_COMMANDS:
         return _argument(tokens, depth, strip=False)
-    if command in _FRACTIONS:
+    if command in ("frac", "dfrac", "tfrac", "cfrac"):
         return f"{_grouped(_argument(tokens, depth))}/{_grouped(_argument(tokens, depth))}"
     if command == "sqrt":
         return f"√{_grouped(_argument(tokens, depth))}"

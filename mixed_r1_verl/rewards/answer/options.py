@@ -14,18 +14,15 @@ from mixed_r1_verl.rewards.answer.text import plain_text, text_key
 
 _LABEL = re.compile(
     r"[\s\"'(\[<{]*(?:(?:the\s+)?(?:correct\s+)?(?:options?|choices?|letters?|answer(?!\s*\())\s*:?\s*|[选選][项項]\s*)?"
-    r"[\s\"'(\[<{$]*(?P<label>[A-Za-z])[\s\"')\].:,>}\\]*",
-    re.IGNORECASE,
+    r"[\s\"'(\[<{$]*(?P<label>[A-Za-z])(?P<close>[\s\"')\].:,>}\\=-]*)(?P<text>.*)",
+    re.IGNORECASE | re.DOTALL,
 )
 _LABEL_PREFIX = re.compile(r"\s*[(\[]?([A-Z])[)\].:]\s*(?=\S)")
-_LABELLED = re.compile(
-    r"(?P<open>[(\[]?)(?P<label>[A-Za-z])(?P<close>[)\]\"']?[.:)]?)\s*[-=,]?\s*(?P<text>\S.*)", re.DOTALL
-)
-_LABELLED_AFTER = re.compile(r"([^()\[\]]+?)\s*[(\[](?:option\s+|choice\s+)?([A-Za-z])[)\]]", re.IGNORECASE)
 _MENTION = re.compile(
-    r"(?<![A-Za-z0-9'])(?:(?i:options?|choices?|letters?|[选選][项項])\s*)?[(\[]?(?P<label>[A-Z])[)\]]?(?![A-Za-z0-9'+#]|-\w)"
+    r"(?<![A-Za-z0-9'])(?![AI]\s+(?!(?:is|was|and|or|are|isn|can|do|has|may|might|could|works|fits|shows|looks|seems|"
+    r"would|nor)\b)[a-z])(?:(?i:options?|choices?|letters?|[选選][项項])\s*)?[(\[]?(?P<label>[A-Z])[)\]]?"
+    r"(?![A-Za-z0-9'+#]|-\w)|(?<![A-Za-z0-9'])[(\[]?(?P<small>[b-hj-z])[)\]]?(?=\s*(?:$|[.,;:)/&|]|(?:and|or)\b))"
 )
-_SMALL_MENTION = re.compile(r"(?<![A-Za-z0-9'])[(\[]?(?P<label>[b-hj-z])[)\]]?(?=\s*(?:$|[.,;:)/&|]|(?:and|or)\b))")
 _FORMULA = re.compile(r"[\d√^=<>+*/π°≤≥]")
 _RATIO = re.compile(r"(\d{1,6})\s*(?::|to)\s*(\d)")
 _POWER = re.compile(r"(\d{1,4})\s*\^\s*\(?(-?\d{1,2})\)?")
@@ -82,10 +79,16 @@ class Options(Reader):
         return {label: number for label, number in numbers.items() if number is not None}
 
     @cached_property
-    def _text_keys(self) -> dict[str, str]:
-        """Keys of the texts that prose can mention, the longest first: no numbers and no single letters."""
-        keys = {label: text_key(text) for label, text in self.texts.items() if label not in self._numbers}
-        return {label: key for label, key in sorted(keys.items(), key=lambda item: -len(item[1])) if len(key) > 1}
+    def _prose(self) -> dict[str, str]:
+        """The labels of the texts that prose can mention, by their keys: no numbers and no single letters."""
+        keys = {text_key(text): self.labels[label] for label, text in self.texts.items() if label not in self._numbers}
+        return {key: label for key, label in keys.items() if len(key) > 1}
+
+    @cached_property
+    def _mention_of_a_text(self) -> re.Pattern[str]:
+        texts = sorted((text for text in self.texts.values() if text_key(text) in self._prose), key=len, reverse=True)
+        words = [r"\W+".join(map(re.escape, re.findall(r"\w+", text))) for text in texts]
+        return re.compile(rf"(?<!\w)(?:{'|'.join(words) or '(?!)'})(?!\w)", re.IGNORECASE)
 
     @cached_property
     def polar(self) -> dict[str, str]:
@@ -113,35 +116,25 @@ class Options(Reader):
 
     def read(self, text: str) -> str | None:
         """The label, or with `several` the labels, that a whole text names."""
-        label = self.labels.get(text.strip().upper())
-        if label and not self.several:  # the commonest answer, without the machinery
-            return label
         if self.several:
             return self._read_several(text)
-        bare = _LABEL.fullmatch(text)
-        if bare and bare["label"].upper() in self.labels:
-            return self.labels[bare["label"].upper()]
+        match = _LABEL.match(text)
+        label = self.labels.get(match["label"].upper()) if match and (match["close"] or not match["text"]) else None
+        if match and label and not match["text"]:
+            return label
         if "?" in text:
             return None
         named = self.named(text)
         if named is not None:
             return named
-        labelled, after = _LABELLED.fullmatch(text), _LABELLED_AFTER.fullmatch(text)
-        pairs = [(labelled["label"], labelled["text"])] if labelled and self._is_label(labelled) else []
-        pairs += [(after[2], after[1])] if after else []
-        for letter, said in pairs:
-            if self.labels.get(letter.upper()) == self.named(said.strip(" )]")) is not None:
-                return self.labels[letter.upper()]
+        if match and label and self.named(match["text"].strip(" )]")) == label:
+            return label
         working, equals, result = text.rpartition("=")
         if not equals or self.labels.get(working.strip().upper()):
             return None
         named = self.named(result)
         rivals = (self.named(match[0]) for match in re.finditer(r"(?<![\w.])\d[\d.]*", working)) if named else ()
         return None if any(rival not in (None, named) for rival in rivals) else named
-
-    @staticmethod
-    def _is_label(match: re.Match[str]) -> bool:
-        return match["label"].isupper() or bool(match["close"])
 
     def _read_several(self, text: str) -> str | None:
         letters = re.sub(r"(?i)\b(?:and|options?|choices?)\b|[^A-Za-z]", " ", text).split()
@@ -157,56 +150,20 @@ class Options(Reader):
         if start and self.texts and text[0] in " .,:;()=→-–":
             for beginning in beginnings(start):
                 named = self.named(beginning.strip(" .,;:()"))
-                if named is not None and named not in self._text_keys:
+                if named and (text[0] in ":.()=" or text_key(self.texts[named]) not in self._prose):
                     return rival(text) if named not in value else text[len(text) - len(start) + len(beginning) :]
-        text = self._mark_texts(text, value)
-        text = _MENTION.sub(lambda match: self._sign(match, text, value), text)
-        text = _SMALL_MENTION.sub(lambda match: self._sign(match, text, value), text)
+
+        def sign(label: str | None, match: re.Match[str]) -> str:
+            return match[0] if label is None else SAME if label in value else OTHER
+
+        text = self._mention_of_a_text.sub(lambda match: sign(self._prose.get(text_key(match[0])), match), text)
+        text = _MENTION.sub(lambda match: sign(self.labels.get((match[1] or match[2]).upper()), match), text)
         for place in _RESULTS.finditer(text) if self._numbers else ():
             number = parse_number(place["number"])
             found = [self.labels[label] for label, one in self._numbers.items() if number and _same(number, one)]
             if found and value not in found:
                 return rival(text)
         return text
-
-    def _sign(self, match: re.Match[str], text: str, value: str) -> str:
-        label = self.labels.get(match["label"].upper())
-        if label is None or (
-            match["label"] in "AI"
-            and re.match(r"\s+[a-z]", text[match.end() :])
-            and match[0] in "AI"
-            and not (
-                re.match(
-                    r"\s+(?:is|was|and|or|are|isn|can|do|has|may|might|could|works|fits|shows|looks|seems|would|nor)\b",
-                    text[match.end() :],
-                )
-            )
-        ):
-            return match[0]
-        return SAME if label in value else OTHER
-
-    def _mark_texts(self, text: str, value: str) -> str:
-        if not self._text_keys or not text:
-            return text
-        key = f" {text_key(text)} "
-        others = ""
-        for label, option in self._text_keys.items():
-            if f" {option} " in key:
-                key = key.replace(f" {option} ", "  ")
-                others += SAME if self.labels[label] in value else OTHER
-        if OTHER not in others:
-            return text
-        pattern = "|".join(
-            r"\W+".join(map(re.escape, self.texts[label].split())) for label in self._text_keys if self.texts[label]
-        )
-        lookup = {text_key(self.texts[label]): label for label in self._text_keys}
-
-        def sign(match: re.Match[str]) -> str:
-            label = lookup.get(text_key(match[0]))
-            return match[0] if label is None else SAME if self.labels[label] in value else OTHER
-
-        marked = re.sub(rf"(?<!\w)(?:{pattern})(?!\w)", sign, text, flags=re.IGNORECASE)
-        return marked if OTHER in marked else rival(marked)
 
 
 _RESULTS = re.compile(

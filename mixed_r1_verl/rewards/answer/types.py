@@ -15,14 +15,12 @@ ANSWER_TYPES = ("choice", "yes_no", "number", "year", "date", "label", "list", "
 _ASKED_WORD = (
     r"(?:which|what|name|identify|give|tell|state|find|mention|determine|specify|report|indicate|provide|list)"
 )
-_NO_HEAD = "|".join(
-    (
-        "of in for at on by from did does do has have had with between over per that this each "
-        "every both all across among during total sum average number difference value amount"
-    ).split()
+_NO_HEAD = (
+    r"(?:of|in|for|at|on|by|from|did|does|do|has|have|had|with|between|over|per|that|this|each|every|both|all|across|"
+    r"among|during|total|sum|average|number|difference|value|amount)\b"
 )
 _ASKS_YEAR = re.compile(
-    rf"\b{_ASKED_WORD}(?:'s|\(s\))?\s+(?:(?:me|us)\s+)?(?:(?:is|are|was|were)\s+)?(?:(?!(?:{_NO_HEAD})\b)[\w-]+\s+){{0,5}}"
+    rf"\b{_ASKED_WORD}(?:'s|\(s\))?\s+(?:(?:me|us)\s+)?(?:(?:is|are|was|were)\s+)?(?:(?!{_NO_HEAD})[\w-]+\s+){{0,5}}"
     r"(?:fiscal\s+)?years?\b(?!-)|^\W*(?:the\s+)?years?\b(?!-)|(?:^|[,.;?]\s*)(?:since\s+|until\s+)?when\b|\bwhen\W*$|\byear\(s\)",
     re.IGNORECASE,
 )

@@ -3,6 +3,7 @@
 import re
 from fractions import Fraction
 from functools import lru_cache
+from pathlib import Path
 from typing import NamedTuple
 
 
@@ -13,75 +14,15 @@ class Measure(NamedTuple):
     dimensions: tuple[tuple[str, int], ...]
 
 
-# Size, dimensions, spellings. One after `*` takes the prefixes of the SI; `~` is an English word that has a plural.
-_TABLE = """
-1 length | *m *~meter *~metre 米 公尺
-1/10 length | 分米
-1/100 length | 厘米 公分
-1/1000 length | 毫米
-1000 length | 公里 千米
-127/5000 length | in inch inches
-381/1250 length | ft foot feet 英尺
-1143/1250 length | ~yard yd yds
-201168/125 length | ~mile mi 英里
-1852 length | nmi 海里
-25146/125 length | ~furlong
-500 length | 里
-1/3 length | 尺
-1/30 length | 寸
-1 mass | *g *~gram *~gramme 克
-500 mass | 斤
-1000 mass | 千克 公斤 kilo kilos
-1/1000 mass | 毫克
-1000000 mass | t ~tonne 吨 ~ton
-45359237/100000 mass | lb lbs ~pound
-45359237/1600000 mass | oz ~ounce
-1 time | *s *~second ~sec 秒 秒钟
-60 time | min mins ~minute 分钟
-3600 time | h hr hrs ~hour 小时 个小时
-86400 time | ~day 天
-604800 time | ~week wk wks 周
-1 month | ~month 个月
-12 month | ~year yr yrs 年
-120 month | ~decade
-1 angle | ° ~degree deg 度
-1 celsius | °C C ℃ celsius centigrade
-1 fahrenheit | °F F ℉ fahrenheit
-1 kelvin | K ~kelvin
-1/1000 length3 | *L *l *~liter *~litre 升
-1/1000000 length3 | 毫升 cc
-10000 length2 | ha ~hectare 公顷
-2000/3 length2 | 亩
-316160658/78125 length2 | ~acre
-463/900 length/time | ~knot 节
-5/18 length/time | kmh kph 公里/小时
-1397/3125 length/time | mph
-1000 mass*length2/time2 | *J *~joule
-1000 mass*length2/time3 | *W *~watt
-3600000 mass*length2/time2 | *Wh
-1000 mass*length/time2 | *N *~newton
-1000 mass/length/time2 | *Pa *~pascal
-100000000 mass/length/time2 | *bar
-1 current | *A *~ampere *~amp
-1 voltage | *V *~volt
-1 resistance | *Ω *~ohm
-1 charge | *~coulomb
-1 /time | *Hz *~hertz
-1 substance | *mol *~mole
-1 energy of food | *cal ~calorie
-1 electronvolt | *eV
-1 data | *B *~byte
-1 unit | ~unit
-1/100 dollar | ~cent ¢
-"""
 _PREFIXES = {
     **{"n": (-9, "nano"), "μ": (-6, "micro"), "m": (-3, "milli"), "c": (-2, "centi"), "d": (-1, "deci")},
     **{"h": (2, "hecto"), "k": (3, "kilo"), "M": (6, "mega"), "G": (9, "giga"), "T": (12, "tera")},
 }
-_WORDS_BEFORE = {"square": 2, "sq": 2, "sq.": 2, "cubic": 3, "cu": 3, "平方": 2, "立方": 3}
-_WORDS_AFTER = {"squared": 2, "cubed": 3}
+_POWERS = {"square": 2, "sq": 2, "sq.": 2, "cubic": 3, "cu": 3, "平方": 2, "立方": 3}
+_POWERS_BEFORE = {"squared": 2, "cubed": 3}
 _FACTOR = re.compile(r"([^\W\d_]+|[°℃℉]\s?[A-Za-z]?|¢)\.?(?:\^?\(?(-?[1-4])\)?)?")
-_JOINED = re.compile(r"\s*/\s*|\s+per\s+|\s*[*·]\s*|\s+")
+_JOINED = re.compile(r"(\s*/\s*|\s+per\s+|\s*[*·]\s*|\s+|(?<=^平方)|(?<=^立方))")
+_TEMPERATURE = re.compile(r"(?:deg(?:ree)?s?\.?\s|°\s?)(c|f)(?:elsius|ahrenheit)?", re.IGNORECASE)
 
 
 def _dimensions(text: str) -> dict[str, int]:
@@ -93,7 +34,7 @@ def _dimensions(text: str) -> dict[str, int]:
 
 def _read_table() -> dict[str, tuple[Fraction, dict[str, int]]]:
     units: dict[str, tuple[Fraction, dict[str, int]]] = {}
-    for line in _TABLE.strip().splitlines():
+    for line in Path(__file__).with_name("units.txt").read_text(encoding="utf-8").splitlines()[1:]:
         head, _, spellings = line.partition("|")
         size, _, dimensions = head.strip().partition(" ")
         for spelling in spellings.split():
@@ -110,10 +51,6 @@ _UNITS = _read_table()
 _LOWERED = {name.lower(): unit for name, unit in reversed(_UNITS.items()) if len(name) > 2 or not name.isupper()}
 
 
-def _named(name: str) -> tuple[Fraction, dict[str, int]] | None:
-    return _UNITS.get(name) or _LOWERED.get(name.lower())
-
-
 @lru_cache(maxsize=4096)
 def measure(text: str) -> Measure | None:
     """What a unit measures; None for a text that is no unit.
@@ -123,28 +60,25 @@ def measure(text: str) -> Measure | None:
     >>> measure("apples"), measure("x"), measure("cm^2") == measure("cm^3")
     (None, None, False)
     """
-    text = re.sub(
-        r"^deg(?:ree)?s?\.? (?=[CF]\b|celsius|fahrenheit)",
-        "°",
-        text.strip(" .~-").removesuffix(" old"),
-        flags=re.IGNORECASE,
-    )
-    text = re.sub(r"°\s?(?:celsius|fahrenheit)", lambda match: f"°{match[0].strip('° ')[0].upper()}", text, flags=re.I)
+    text = text.strip(" .~-").removesuffix(" old")
+    if degrees := _TEMPERATURE.fullmatch(text):
+        text = f"°{degrees[1].upper()}"
     if not text or len(text) > 60:
         return None
     size, dimensions, sign, power = Fraction(1), dict[str, int](), 1, 1
-    for piece in re.split(rf"({_JOINED.pattern})", re.sub(r"^(平方|立方)", r"\1 ", text)):
+    for piece in _JOINED.split(text):
         word = piece.strip()
         if word in ("/", "per"):
             sign = -1
-        elif word.lower() in _WORDS_BEFORE:
-            power = _WORDS_BEFORE[word.lower()]
-        elif word in _WORDS_AFTER and dimensions:
+        elif word.lower() in _POWERS:
+            power = _POWERS[word.lower()]
+        elif word in _POWERS_BEFORE and dimensions:
             last = next(reversed(dimensions))
-            size, dimensions[last] = size ** _WORDS_AFTER[word], dimensions[last] * _WORDS_AFTER[word]
+            size, dimensions[last] = size ** _POWERS_BEFORE[word], dimensions[last] * _POWERS_BEFORE[word]
         elif word and word not in "*·":
             factor = _FACTOR.fullmatch(word)
-            unit = _named(factor[1].replace("° ", "°")) if factor else None
+            name = factor[1].replace("° ", "°") if factor else ""
+            unit = _UNITS.get(name) or _LOWERED.get(name.lower())
             if factor is None or unit is None:
                 return None
             exponent = sign * power * int(factor[2] or 1)

@@ -2,25 +2,8 @@
 
     acc = sum of v(p, g) over the matched pairs / max(number of predicted boxes, number of gold boxes)
 
-The pairs are the one-to-one assignment with the largest sum (Hungarian algorithm). v is the IoU itself (`raw`), 1 from
-a threshold up (`threshold`), the share of a ladder of thresholds that the IoU reaches (`stepped`), or the positive part
-of GIoU (`giou`; Rezatofighi et al. 2019, arXiv 1902.09630). A missing box and a surplus box cost the same; k guesses at
-one gold box can never earn more than one of the k guesses drawn at random is expected to earn.
-
-Coordinates are continuous: a box from 10 to 20 is 10 wide, not 11. IoU is therefore the same in every frame.
-
-Rules:
-
-- A predicted box with swapped or equal corners, a non-finite number or a list of numbers that is no box earns nothing
-  and still counts as predicted.
-- The same box given twice counts twice and earns once. Two predictions are "the same" from an IoU of 0.9, unless some
-  two gold boxes overlap as much as they do.
-- Boxes are not clipped to the image; what lies outside it costs.
-- Labels matter only if the ground truth has them. A pair whose labels differ earns nothing. A prediction without a
-  label fits every gold box if the ground truth has one label only (the question has then named it), and none otherwise;
-  the words before a box (`cat: [...]`) count as its label there. Labels are compared without case, punctuation,
-  articles and plural s. With one gold label, words that stand in the question are accepted too.
-- More predicted boxes than `max_boxes` and than twice the gold boxes earn nothing (flooding).
+The pairs are the one-to-one assignment with the largest sum (Hungarian algorithm); v depends on `IoUConfig.mode`. The
+rule of each ambiguous family stands in `docs/rewards.md`.
 """
 
 import json
@@ -28,7 +11,7 @@ import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import combinations
 from typing import Annotated, Any, Literal
 
@@ -39,11 +22,8 @@ from mixed_r1_verl.rewards.cheats import Target, say
 from mixed_r1_verl.rewards.kind import Gold, RewardKind, size_of
 from mixed_r1_verl.rewards.verdict import GroundTruthError, Verdict
 
-SAME_BOX_IOU = 0.9
-"""Two predictions that overlap this much are one prediction given twice."""
-
-FRAME_ROUNDING = 0.02
-"""What a change of frame may add to the overlap of two boxes; gold boxes can be as close to each other as copies."""
+SAME_BOX_IOU = 0.9  # two predictions that overlap this much are one prediction given twice
+FRAME_ROUNDING = 0.02  # what a change of frame may add to an overlap; gold boxes can be as close as copies
 
 
 @dataclass(frozen=True)
@@ -52,7 +32,7 @@ class IoUConfig:
 
     Attributes:
         mode: `raw` pays the IoU itself, `threshold` pays 1 from `threshold` up, `stepped` pays the share of
-            `steps` that the IoU reaches, `giou` pays max(0, GIoU).
+            `steps` that the IoU reaches, `giou` pays max(0, GIoU) (Rezatofighi et al. 2019, arXiv 1902.09630).
         threshold: IoU from which `threshold` mode pays.
         steps: IoU thresholds of `stepped` mode.
         box_frame: the frame in which the model answers, used when the row's extra_info names none.
@@ -162,8 +142,7 @@ def iou_reward(
     Args:
         answer: the text inside `<answer>`.
         ground_truth: JSON boxes in pixels of the original image; see `parse_ground_truth`.
-        width: width of the original image in pixels; only the frame `pixel` does without.
-        height: its height in pixels.
+        width, height: of the original image in pixels; only the frame `pixel` does without.
         box_frame: the frame in which the answer gives boxes; None takes the configuration's.
         question: read only if all gold boxes have the same label, to accept the question's own words for it.
         config: mode, thresholds and limits.
@@ -246,15 +225,11 @@ def _without_copies(boxes: Sequence[Box], gold: Sequence[GoldBox], ious: list[li
     order = sorted(range(len(boxes)), key=lambda i: (-max(ious[i]), boxes[i][:4], boxes[i].label or ""))
     overlaps = iou_matrix(boxes, boxes)
     kept: list[int] = []
-    closest_gold: float | None = None
+    closest_gold = cache(lambda: max((box_iou(a, b) for a, b in combinations(gold, 2)), default=0.0))
     for i in order:
         overlap = max((overlaps[i][k] for k in kept), default=0.0)
-        if overlap >= SAME_BOX_IOU:
-            if closest_gold is None:
-                closest_gold = max((box_iou(a, b) for a, b in combinations(gold, 2)), default=0.0)
-            if overlap > closest_gold + FRAME_ROUNDING:
-                continue
-        kept.append(i)
+        if overlap < SAME_BOX_IOU or overlap <= closest_gold() + FRAME_ROUNDING:
+            kept.append(i)
     return kept
 
 
