@@ -26,7 +26,7 @@ setup(
         "mixed_r1_verl.engine": ["*.j2"],
         "mixed_r1_verl.plan": ["*.yaml"],
         "mixed_r1_verl.audit": ["assets/*"],
-        "mixed_r1_verl.rewards.answer": ["units.txt"],
+        "mixed_r1_verl.rewards.answer": ["*.txt"],
         "mixed_r1_verl.rewards.similarity": ["english.json"],
         "mixed_r1_verl.report": ["assets/*"],
     },

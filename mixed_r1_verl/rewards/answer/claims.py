@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from mixed_r1_verl.rewards.answer.latex import BOX, BOX_END, mark_boxes
 from mixed_r1_verl.rewards.answer.text import plain_text
+from mixed_r1_verl.rewards.answer.words import grammar
 
 ASIDE, BARE, SAID, ANNOUNCED = range(4)
 
@@ -50,17 +51,9 @@ class Claims:
 
 # --- sentences --------------------------------------------------------------------------------------------------------
 
-_ABBREVIATIONS = (
-    "mr mrs ms dr st mt ft jr sr prof gen gov sen rev vs approx est dept inc corp co ltd capt sgt lt col univ assn "
-    "bros ave blvd etc ph.d jan feb mar apr jun jul aug sep sept oct nov dec"
-).split()
 _SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]?\s+|\s*\n\s*|(?<=\?)(?=\S)")
-_NO_END = re.compile(
-    rf"(?<!\w)(?:(?:{'|'.join(map(re.escape, _ABBREVIATIONS))}|[^\W\d_]|(?:[a-z]\.)+[a-z])\. |"
-    r"(?:nos?|figs?|eqs?)\. \d)$",
-    re.IGNORECASE,
-)
-_NUMBERING = re.compile(r"(?:\(?\d{1,2}[.)]\s+|[-*•]\s+)+(?=\D)")
+_NO_END = grammar(r"(?<!\w)(?:(?:<ABBREVIATION>|[^\W\d_]|(?:[a-z]\.)+[a-z])\.\s|(?:nos?|figs?|eqs?)\.\s\d)$")
+_NUMBERING = re.compile(r"^(?:\(?\d{1,2}[.)]\s+|[-*•]\s+)+(?=\D)")
 _LONGEST = 400
 
 
@@ -76,91 +69,51 @@ def _sentences(text: str) -> Iterator[str]:
 
 # --- claims -----------------------------------------------------------------------------------------------------------
 
-_SURE = (  # says nothing of another answer
-    r"(?:(?:therefore|thus|then|hence|clearly|(?:most\s+)?(?:probably|likely)|presumably|apparently|obviously|evidently|"
-    r"surely|certainly|definitely|absolutely|simply|exactly|indeed)\b[\s,:]*)"
-)
-_BE = r"(?:is|are|was|were|equals|(?:must|should|would|will|has\s+to|seems\s+to|appears\s+to)\s+be|'s)\b"
+_SURE = r"(?:<SURE>[\s,:]*)"
 _IT_IS = (
-    r"(?:(?:it|this|that|these|those|they|there|he|she)(?:\s+(?:is|are|was|were|(?:must|should|would|has\s+to|seems\s+to|"
-    r"appears\s+to)\s+be|looks\s+like)\b|'s\b|'re\b)|(?:looks\s+like|seems\s+to\s+be)\b|"
-    r"(?:I|we)(?:\s+can)?\s+(?:see|count|observe|spot|get)\b(?![^.]*\b(?:in|on)\s+the\s+(?:picture|image|photo))|"
-    rf"(?:this|the)\s+(?:image|picture|photo)\s+(?:shows|depicts|displays|contains)\b)\s*{_SURE}*"
+    rf"(?:<IT>(?: (?:<BE>|<MUST_BE>|looks like)\b|'s\b|'re\b)|(?:looks like|seems to be)\b|(?:I|we)(?: can)? <SEE>"
+    rf"(?![^.]*\b(?:in|on) the <PICTURE>)|(?:this|the) <PICTURE> (?:shows|depicts|displays|contains)\b)\s*{_SURE}*"
 )
-_NOUN = r"(?:answers?|option|choice|solution|result|conclusion|prediction|response|verdict|letter|statement)"
-_ANNOUNCEMENT = re.compile(
-    rf"""
-      \b{_NOUN}["']?\s*(?:\([^()]{{0,40}}\)\s*)?
-      (?:(?:to|of|for|in|on|from|that|shown|given|here)\b[^.:;=,?!]{{0,80}}?\s+)?
-      (?:\s*{_BE}\s*{_SURE}*(?:(?:option|choice|letter)(?=\s*[(A-Z]))?\s*:?\s*|\s*(?:[:=→]|-+>?(?=\s))\s*{_SURE}*)
-    | (?:\b(?:(?<!or\s)so|thus|therefore|hence|consequently)\b|∴)[\s,:]*(?:{_IT_IS}|{_SURE})?
-    | \b(?:I|we)(?:'d|'ll|'m|\s+am|\s+would|\s+will)?\s+
-        (?:choose|go(?:ing)?\s+with|pick|select|say|think|believe|answer|conclude|find)
-        (?:\s+(?:that|with))*\s*:?\s*(?:{_IT_IS}|the\s+answer\s+is\s*)?
-    | (?<!不)(?:答案|[选選][项項]|[结結][果论論])\s*(?:[应應][该該当當]?|就|[选選][项項])*\s*
-        (?:是|[为為]|[选選]|:|(?<=\s)(?=[A-Z(]))\s*:?\s*
-    | (?<!不)(?:只有|[应應][该該]?|[选選][择擇项項]?|故|因此|所以)\s*(?:[应應][该該]?)?\s*
-        (?:[选選][择擇项項]?|答案)?\s*:?\s*(?=[A-Z(])
-    """,
-    re.VERBOSE | re.IGNORECASE,
+_ANNOUNCEMENT = grammar(
+    r"\b<NOUN>[\"']?\s*(?:\([^()]{0,40}\)\s*)?(?:<OF>[^.:;=,?!]{0,80}? )?"
+    rf"(?:\s*(?:<BE>|equals\b|<MUST_BE>|(?:would|will) be\b|'s\b)\s*{_SURE}*"
+    rf"(?:(?:option|choice|letter)(?=\s*[(A-Z]))?\s*:?\s*|\s*(?:[:=→]|-+>?(?=\s))\s*{_SURE}*)"
+    rf"|(?<!or\s)<SO>[\s,:]*(?:{_IT_IS}|{_SURE})?"
+    rf"|\b(?:I|we)(?:'d|'ll|'m| am| would| will)? <THINK>(?: (?:with|that)\b)*\s*:?\s*(?:{_IT_IS}|the answer is\s*)?"
+    r"|(?<!不)(?:答案|[选選][项項]|[结結][果论論])\s*(?:[应應][该該当當]?|就|[选選][项項])*\s*(?:是|[为為]|[选選]|:|(?<=\s)(?=[A-Z(]))"
+    r"\s*:?\s*|(?<!不)(?:只有|[应應][该該]?|[选選][择擇项項]?|故|因此|所以)\s*(?:[应應][该該]?)?\s*(?:[选選][择擇项項]?|答案)?\s*:?\s*(?=[A-Z(])"
 )
-_SUBJECT = re.compile(rf"(?:(?:but|and|so|then)\s+)?{_IT_IS}", re.IGNORECASE)
-_SAID_LATER = re.compile(
-    r"[,;]\s*(?:(?:but|and)\s+)?(?:it|this|they|there)(?:\s+(?:is|are|was|were|must\s+be)\b|'s\b|'re\b)\s*|"
-    r"[,;]\s*(?=\d{1,9}\s+(?:in\s+(?:total|all)|altogether)\b)",
-    re.IGNORECASE,
+_SUBJECT = grammar(rf"(?:(?:but|and|so|then) )?{_IT_IS}")
+_SAID_LATER = grammar(
+    r"[,;]\s*(?:(?:but|and) )?(?:it|this|they|there)(?: (?:<BE>|must be\b)|'s\b|'re\b)\s*|"
+    r"[,;]\s*(?=\d{1,9} (?:in (?:total|all)|altogether)\b)"
 )
-_VERB = re.compile(
-    r"\b(?:is(?:\s+equal\s+to)?|are|was|were|equals|shows|depicts|reads|displays|indicates)\b\s*|的是|(?<=\w)(?<![不的])是",
-    re.IGNORECASE,
+_VERB = grammar(r"<VERB>\s*|的是|(?<=\w)(?<![不的])是")
+_POLAR_START = grammar(r"(?:yes|no)\b")
+_BROKEN = grammar(r"[,;]|<BROKEN>")
+_RELATIVE = grammar(r"<WHO>")
+_RELATIVE_CLAUSE = grammar(r"(?<=\w) (?:who|whom|whose|that|which|where|with|without)\b[\s\S]*")
+_DETERMINED = grammar(r"\W*(?:the|an?|this|my|our)\b")
+_COLON = grammar(r"(?=[^\W\d_]{2})[^:,.;=?!()\d]{2,40}: (?=\S)")
+_LISTING = grammar(r"(?:(?:the|all) )?(?:(?:possible|given|available|other) )?(?:options|choices)\b")
+_ASKED = grammar(r"(?:so )?<ASK>")
+_OPENERS = grammar(
+    rf"(?:<OPENER>[\s,:]*|[✅☑✔→]\s*|{_SURE})+"
+    r"|(?:since|because|as|given that)\b[^.;]{0,80}?\b(?:<BE>|has|have|can|cannot|can't|does|isn't|aren't)\b"
+    r"[^,.;]{0,80},\s*|<SEEN_IN>(?:[^,.\d]|(?:19|20)\d\d){0,80},\s*|在(?=\d)"
 )
-_POLAR_START = re.compile(r"(?:yes|no)\b", re.IGNORECASE)
-_BROKEN = re.compile(r"[,;]|\b(?:while|whereas|although|though|because|since|as)\b", re.IGNORECASE)
-_RELATIVE = re.compile(r"\b(?:who|whom|whose|that|which|where|when)\b", re.IGNORECASE)
-_RELATIVE_CLAUSE = re.compile(
-    r"(?<=\w)\s+(?:who|whom|whose|that|which|where|with|without)\b.*", re.IGNORECASE | re.DOTALL
+_NOT_BUT = grammar(
+    r"\Anot (?!only\b|just\b)[^.;]{1,60}?(?:,?\sbut (?:rather )?|,\s*(?:it|this|that)(?: is|'s) )(?!also\b|not\b)"
 )
-_DETERMINED = re.compile(r"\W*(?:the|an?|this|my|our)\b", re.IGNORECASE)
-_COLON = re.compile(r"(?=[^\W\d_]{2})[^:,.;=?!()\d]{2,40}:\s+(?=\S)")
-_LISTING = re.compile(
-    r"(?:the\s+|all\s+)?(?:possible\s+|given\s+|available\s+|other\s+)?(?:options|choices)\b", re.IGNORECASE
-)
-_ASKED = re.compile(
-    r"(?:so\s+)?(?:is|are|was|were|do|does|did|can|could|what|which|who|how|when|where|why|has|have|should|will)\b|哪|什么|谁|多少",
-    re.IGNORECASE,
-)
-_OPENERS = re.compile(
-    rf"(?:(?:so|well|ok|okay|actually|finally|in conclusion|overall|and|but|now|in total)\b[\s,:]*|[✅☑✔→]\s*|{_SURE})+"
-    r"|(?:since|because|as|given\s+that)\b[^.;]{0,80}?\b(?:is|are|was|were|has|have|can|cannot|can't|does|isn't|aren't)\b"
-    r"[^,.;]{0,80},\s*"
-    r"|(?:based on|from|according to|looking at|in|among|during)\b(?:[^,.\d]|(?:19|20)\d\d){0,80},\s*|在(?=\d)",
-    re.IGNORECASE,
-)
-_NOT_BUT = re.compile(
-    r"\Anot\s+(?!only\b|just\b)[^.;]{1,60}?(?:,?\s+but\s+(?:rather\s+)?|,\s*(?:it|this|that)(?:\s+is|'s)\s+)(?!also\b|not\b)",
-    re.IGNORECASE,
-)
-_IF = (
-    r"(?:if(?!\s+(?:we|you|one)\s+(?:look|count|compare|add|sum|read|check|subtract))|whether|unless|otherwise|"
-    r"suppos(?:e|ing)|assum(?:e|ing)|depend(?:s|ing)|provided)"
-)
-HARD = re.compile(
-    rf"\b(?:{_IF}|might|(?-i:may)|could|maybe|perhaps|possibly|possible|either|alternatively|alternative|(?:any|every)thing\s+(?:but|except)|all\s+but|unclear|"
-    r"unsure|not\s+(?:sure|certain)|uncertain|(?<!no\s)doubt\w*|guess)\b|可能|也许|如果|或者",
-    re.IGNORECASE,
-)
-_DENY = re.compile(
-    r"\b(?:not|never|cannot|no|neither|nor|none|wrong|incorrect|unlikely|impossible|hardly|another|rather|eliminated|"
-    r"excluded|rejected|ruled\s+out|an\s+(?:answer|option))\b|n't\b|不|非|别",
-    re.IGNORECASE,
-)
-_CLAUSE_END = re.compile(r"[,:;.!?]|\b(?:so|thus|therefore|hence|but|because|since|and|however)\b|∴", re.IGNORECASE)
-_CONCLUDES = re.compile(r"(?:so|thus|therefore|hence|consequently)\b|∴|因此|所以|故|只有", re.IGNORECASE)
-_LEAD_IN = re.compile(r"\W*(?:(?:the|my|our|final|correct|right|best|that|正[确確]|因此|所以|故)\W*)*", re.IGNORECASE)
-
-
+HARD = grammar(r"<HARD>")
+_DENY = grammar(r"<DENY>")
+_CLAUSE_END = grammar(r"[,:;.!?]|<SO>|\b(?:but|because|since|and|however)\b")
+_CONCLUDES = grammar(r"<SO>|因此|所以|故|只有")
+_LEAD_IN = grammar(r"\W*(?:(?:the|my|our|final|correct|right|best|that|正[确確]|因此|所以|故)\W*)*")
+_CONDITION = grammar(r"<IF>")
 _BROKEN_LINE = re.compile(
-    rf"(?:[:=]|\bis\b|^\W*(?:the\s+)?(?:final\s+|correct\s+)?{_NOUN}\b)[*\s]*\n\s*", re.IGNORECASE | re.M
+    r"(?:[:=]|\bis\b|^\W*(?:the\s+)?(?:(?:final|correct)\s+)?(?:answers?|solution|result|conclusion)\b)[*\s]*\n\s*",
+    re.I | re.M,
 )
 
 
@@ -188,8 +141,7 @@ def find_claims(text: str, *, plain: bool = True) -> Claims:
     claims: list[Claim] = []
     asked = False
     for sentence in _sentences(whole):
-        sentence = _NUMBERING.sub("", sentence[:_LONGEST], count=1) if _NUMBERING.match(sentence) else sentence
-        sentence = sentence[:_LONGEST]
+        sentence = _NUMBERING.sub("", sentence[:_LONGEST])
         if sentence.rstrip("\"') ").endswith("?"):
             asked = asked or not _ASKED.match(sentence)
         elif sentence:
@@ -214,7 +166,7 @@ def _claims_of(sentence: str) -> list[Claim]:
     subject = _SUBJECT.match(before)
     lead = "" if _LEAD_IN.fullmatch(before) else before[subject.end() if subject else 0 :]
     claims = [Claim(lead, SAID if subject or len(before.split()) > 3 else BARE)]
-    conditional = bool(re.match(rf"{_IF}\b", sentence, re.IGNORECASE))
+    conditional = _CONDITION.match(sentence) is not None
     for place, (start, end) in enumerate(places):
         until = places[place + 1][0] if place + 1 < len(places) else len(sentence)
         ends = [match.end() for match in _CLAUSE_END.finditer(sentence, 0, start)]

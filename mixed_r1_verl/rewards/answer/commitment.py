@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from mixed_r1_verl.rewards.answer.claims import ANNOUNCED, ASIDE, HARD, SAID, Claim, Claims, find_claims
 from mixed_r1_verl.rewards.answer.latex import BOX
 from mixed_r1_verl.rewards.answer.text import MAX_ANSWER_CHARS, plain_text
+from mixed_r1_verl.rewards.answer.words import grammar
 from mixed_r1_verl.rewards.verdict import Verdict
 
 SEVERAL, NOTHING, UNSURE = "several_answers", "no_answer_found", "unsure"
@@ -38,6 +39,10 @@ class Reader:
         """The text with mentions of the value as SAME and those of any other as OTHER."""
         raise NotImplementedError
 
+    def lists(self, text: str) -> bool:
+        """Whether a text before an announcement lists what there is to choose from."""
+        return False
+
     def alien(self, claim: Claim) -> bool:
         """Whether a claim that is no value of this reader is one all the same, such as another label."""
         return False
@@ -47,36 +52,25 @@ class Reader:
         return None
 
 
-_CUT = re.compile(
-    r"\s*[,;:(\[→<>|/\"](?!\d)|\s*[,;:(→<>|](?=\s*\d)|\s+[-—–]+\s+|[.!]\s+|\s*=\s*|\s+(?:because|since|as|which|that|who|due|given|"
-    r"based|rather|instead|not|while|whereas|although|though|for|with|at|in|on|of|during|is|was|are|were|would|has|had|"
-    r"have|shows?|showed|reached|recorded|but|so|and|or|if|when|where|from|by|per|among|only|probably|likely|vs|versus|"
-    r"plus|isn't|wasn't|cannot|can't|could|may|might|seems|looks|does|doesn't|works|itself|it|its|it's|there|they|he|she|we|"
-    r"you|these|this|no|yes|maybe|perhaps|possibly|both|all|would|leads|grew|rose|fell|increased|decreased|stands|saw|ranks|comes|remains)\b|(?<=[^\W\d_])(?=[是正对對，。、不])|(?<=[\w\"'])[)\]]\s+",
-    re.IGNORECASE,
+_CUT = grammar(
+    r"\s*[,;:(\[→<>|/\"](?!\d)|\s*[,;:(→<>|](?=\s*\d)| [-—–]+ |[.!] |\s*=\s*| <AFTER>|"
+    r"(?<=[^\W\d_])(?=[是正对對，。、不])|(?<=[\w\"'])[)\]] "
 )
 _MOST_CUTS = 12
-_WRONG = (
-    r"(?:wrong|incorrect|false|untrue|mistaken|unlikely|impossible|excluded|eliminated|ruled\s+out|out|absent|missing|"
-    r"invalid|inaccurate|not\s+(?:correct|right|true|valid|possible|likely|it|(?:the|an?)\s+(?:right|correct|answer)))"
+_RUN = grammar(rf"{OTHER}(?:(?:[\s,;/&()'\"]|\b(?:and|or|nor|the|an?|options?|choices?)\b)*{OTHER})+")
+_DENIED_OTHERS = grammar(
+    r"\b(?:(?:not|no|neither|nor|never|than|instead of|unlike|except)\b[\s(\"']*|(?:eliminat|exclud|reject|incorrect|"
+    rf"wrong)\w*\b\W*)(?:\b(?:the|an?|options?|choices?|because|that|it|is|are)\b\W*)*{OTHER}"
+    rf"|{OTHER}[\s)\"']*(?:\b(?:option|choice|both|all)\b\s*)?(?:<DOES>?\s*(?:n't|not\b|no\b|never\b)|cannot\b|"
+    rf"(?:<BE>|seems?|looks?) (?:\w+ )?<WRONG>|\s*不|[^。,]{{0,6}}[错錯])[^,.;]*"
 )
-_RUN = re.compile(rf"{OTHER}(?:(?:[\s,;/&()'\"]|\b(?:and|or|nor|the|an?|options?|choices?)\b)*{OTHER})+", re.IGNORECASE)
-_DENIED_OTHERS = re.compile(
-    rf"\b(?:(?:not|no|neither|nor|never|than|instead\s+of|unlike|except)\b[\s(\"']*|(?:eliminat|exclud|reject|incorrect|wrong)\w*"
-    rf"\b\W*)(?:\b(?:the|an?|options?|choices?|because|that|it|is|are)\b\W*)*{OTHER}"
-    rf"|{OTHER}[\s)\"']*(?:\b(?:option|choice|both|all)\b\s*)?(?:(?:is|are|was|were|do|does|did|can|could|has|have|would|will|"
-    rf"seems?|looks?)?\s*(?:n't|not\b|no\b|never\b)|cannot\b|(?:is|are|was|were|seems?|looks?)\s+(?:\w+\s+)?{_WRONG}\b|"
-    r"\s*不|[^。,]{0,6}[错錯])[^,.;]*",
-    re.IGNORECASE,
+_CLAIM_DENIED = grammar(
+    rf"\W*(?:{SAME}\W*)?(?:[都均]?[不错錯]|<BE> (?:what|not)\b|(?:isn't|wasn't|aren't|cannot|can't|do not|don't|"
+    r"does not|doesn't)\b|(?:(?:which|that|it|this)\W*)?(?:<BE>|would be|seems|'s) (?:\w+ly )?<WRONG>|<WRONG>\W*$)"
 )
-_CLAIM_DENIED = re.compile(
-    rf"\W*(?:{SAME}\W*)?(?:[都均]?[不错錯]|(?:is|was|are|were)\s+(?:what|not)\b|(?:isn't|wasn't|aren't|cannot|can't|do\s+not|don't|does\s+not|"
-    rf"doesn't)\b|(?:(?:which|that|it|this)\W*)?(?:is|was|are|were|would\s+be|seems|'s)\s+(?:\w+ly\s+)?{_WRONG}\b|{_WRONG}\W*$)",
-    re.IGNORECASE,
-)
-_LEADING_RUN = re.compile(
-    rf"(?:[\s,()]*{OTHER})*[\s,()]*(?:\b(?:and|or|nor)\b|[/&]|,(?=\s*{OTHER}\s*[都均]))[\s()]*(?:\b(?:the|an?|options?)\s+)*{OTHER}[\s)]*",
-    re.IGNORECASE,
+_LEADING_RUN = grammar(
+    rf"(?:[\s,()]*{OTHER})*[\s,()]*(?:\b(?:and|or|nor)\b|[/&]|,(?=\s*{OTHER}\s*[都均]))[\s()]*"
+    rf"(?:\b(?:the|an?|options?) )*{OTHER}[\s)]*"
 )
 
 
@@ -91,12 +85,14 @@ def settle(text: str, reader: Reader, *, plain: bool = True) -> tuple[Any, str]:
     if found.asked or (asked and not found.claims):
         return None, UNSURE if found.asked else NOTHING
     announced = next((place for place, claim in enumerate(found.claims) if claim.strength == ANNOUNCED), -1)
+    before = " ".join(claim.subject + claim.text for claim in found.claims[: max(announced, 0)])
+    listed = bool(before) and reader.lists(before)
     values: set[Any] = set()
     denied: set[Any] = set()
     rest: list[str] = []
     for place, claim in enumerate(found.claims):
         early = place < announced
-        if early and (claim.strength == ASIDE or (claim.strength == SAID and reader.open)):
+        if early and (listed or claim.strength == ASIDE or (claim.strength == SAID and reader.open)):
             continue
         value, tail = _head(claim, reader) if claim.strength != ASIDE else (None, claim.text)
         if claim.doubted and (value is not None or (reader.open and reader.alien(claim))):
@@ -125,9 +121,9 @@ def settle(text: str, reader: Reader, *, plain: bool = True) -> tuple[Any, str]:
     return (None, trouble) if trouble else (value, "")
 
 
-def readable(answer: str) -> bool:
-    """Whether an answer is one: neither empty nor too long."""
-    return len(answer) <= MAX_ANSWER_CHARS and not (not answer or answer.isspace())
+def unreadable(answer: str, most: int = MAX_ANSWER_CHARS) -> str:
+    """Why a text is no answer: `too_long` or `empty`; else nothing."""
+    return "too_long" if len(answer) > most else "empty" if not answer or answer.isspace() else ""
 
 
 class Typed(NamedTuple):
@@ -143,9 +139,8 @@ class Typed(NamedTuple):
 
     def judge(self, answer: str) -> Verdict:
         """1 when the one value that an answer commits itself to is the same, else 0."""
-        if not readable(answer):
-            return Verdict(0.0, "", "too_long" if len(answer) > MAX_ANSWER_CHARS else "empty")
-        reason = ""
+        if reason := unreadable(answer):
+            return Verdict(0.0, "", reason)
         for reader in self.readers:
             value, trouble = settle(answer, reader)
             if value is not None:

@@ -137,18 +137,9 @@ def number_of(expression: str) -> Number | None:
 
 
 def same_number(ours: Number, theirs: Number) -> bool:
-    """Equal in one unit; a percentage counts by its value and by its digits; a lone letter may be a variable."""
-    pair = ours.in_one_unit(theirs)
-    if pair is None or any(
-        one.unit and not other.unit and len(one.unit) == 1 and one.unit in "abcdefhijklnopqrstuvwxyz"
-        for one, other in ((ours, theirs), (theirs, ours))
-    ):
-        return False
-    value, target = pair
-    pairs = [pair]
-    if ours.percent != theirs.percent:
-        pairs.append((value / 100, target) if ours.percent else (value, target / 100))
-    return any(value == target for value, target in pairs)
+    """Equal in one unit; a lone letter that only one has may be a variable."""
+    units = {ours.unit, theirs.unit}
+    return not ("" in units and units & set("abcdefhijklnopqrstuvwxyz")) and ours.agrees(theirs)
 
 
 # --- what math-verify reads -------------------------------------------------------------------------------------------

@@ -5,12 +5,14 @@ judges: whether `41%` may stand for `0.41` is decided by the reward that compare
 """
 
 import re
+from collections.abc import Container
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import lru_cache
 
 from mixed_r1_verl.rewards.answer.text import SMALL_NUMBERS, TENS, plain_text
 from mixed_r1_verl.rewards.answer.units import Measure, in_one_unit, measure
+from mixed_r1_verl.rewards.answer.words import grammar
 
 
 def _table(*rows: tuple[str, object]) -> dict:
@@ -34,16 +36,7 @@ SCALES: dict[str, int] = _table(
 )
 _CAPITAL_SCALES = {"K": 10**3, "M": 10**6, "MM": 10**6, "B": 10**9, "T": 10**12}  # only on to the digits: `5M`
 _MONEY_SCALES = {"m": 10**6, "b": 10**9}  # `£1.2m` is money, `1.2m` is a length
-_CURRENCIES: dict[str, str] = _table(
-    ("$, us$, usd, dollar, dollars, us dollars, u.s. dollars, 美元", "$"),
-    ("€, eur, euro, euros, 欧元", "€"),
-    ("£, gbp, pound, pounds, 英镑", "£"),
-    ("¥, jpy, yen, 日元", "¥"),
-    ("cny, rmb, yuan, 元, 人民币", "cny"),
-    ("₹, inr, rupee, rupees, rs", "₹"),
-    ("₩, krw, won", "₩"),
-)
-_PERCENTS = frozenset(("%", "percent", "percents", "per cent", "pct", "percentage points", "percentage point", "pp"))
+_PERCENT = r"%|(?i:per\s?cent(?:s|age\ points?)?|pct|percentage\ points?|pp)"
 
 
 @dataclass(frozen=True)
@@ -54,8 +47,7 @@ class Number:
         value: its value with the scale word, without the percent sign (`2.5 million` is 2500000, `41%` is 41).
         scale: the power of ten of the scale word; 1 without one.
         percent: whether it is written as a percentage.
-        currency: canonical currency (`$`, `€`, …); empty without one.
-        unit: the unit or counted noun as it stands; empty without one.
+        unit: the unit, currency or counted noun as it stands; empty without one.
         plain: written as digits alone, so that it may be a year.
         exact: a clock-like composite (`2 hours and 45 minutes`) that admits no tolerance.
     """
@@ -63,14 +55,13 @@ class Number:
     value: Fraction
     scale: int = field(default=1, compare=False)
     percent: bool = False
-    currency: str = field(default="", compare=False)
     unit: str = field(default="", compare=False)
     plain: bool = field(default=False, compare=False)
     exact: bool = field(default=False, compare=False)
 
     def __str__(self) -> str:
         unit = f" {self.unit}" if self.unit else ""
-        return f"{self.currency}{float(self.value):.12g}{'%' if self.percent else ''}{unit}"
+        return f"{float(self.value):.12g}{'%' if self.percent else ''}{unit}"
 
     @property
     def measure(self) -> Measure | None:
@@ -84,27 +75,55 @@ class Number:
         >>> int(a), int(b), parse_number("$2").in_one_unit(parse_number("2%"))
         (2000, 500, None)
         """
-        if not (self.unit or self.currency or other.unit or other.currency):
+        if not (self.unit or other.unit):
             return self.value, other.value
-        ours, theirs = self._money(), other._money()
-        if ours and theirs:
-            return (self.value * ours[1], other.value * theirs[1]) if ours[0] == theirs[0] else None
         one, two = self.measure, other.measure
         if one and two:
             sizes = in_one_unit(one, two)
             return (self.value * sizes[0], other.value * sizes[1]) if sizes else None
-        if (self.percent and (theirs or other.unit)) or (other.percent and (ours or self.unit)):
+        if (self.percent and other.unit) or (other.percent and self.unit):
             return None
         nouns, others = ({word.rstrip("s") for word in number.unit.lower().split()} for number in (self, other))
         if nouns and others and not (nouns & others and one is two is None):
             return None
         return self.value, other.value
 
-    def _money(self) -> tuple[str, Fraction] | None:
-        if self.currency:
-            return self.currency, Fraction(1)
-        known = self.measure
-        return ("$", known.size) if known and known.dimensions == (("dollar", 1),) else None
+    def agrees(
+        self, gold: "Number", *, tolerance: float = 0.0, scales: Container[int] = (), one_scale: bool = False
+    ) -> bool:
+        """Whether a number is a ground truth within a relative tolerance, in one unit.
+
+        A composite (`2 hours and 45 minutes`) has no tolerance; `scales` are scale words that need not be said, as the
+        question says them; with `one_scale` a percentage is its digits and never a share.
+
+        >>> share = parse_number("0.41")
+        >>> parse_number("41%").agrees(share), parse_number("41%").agrees(share, one_scale=True)
+        (True, False)
+        """
+        converted = self.in_one_unit(gold)
+        if converted is None:
+            return False
+        value, target = converted
+        pairs = [converted]
+        if self.percent != gold.percent and not one_scale:  # 41% is 41 percent and 0.41
+            share = abs(target) < 1 and self.percent  # 50% answers 0.5, and 0.5% does not
+            pairs = [] if share and target else pairs
+            pairs.append((value / 100, target) if self.percent else (value, target / 100))
+        if self.scale != gold.scale:
+            pairs += [(value / self.scale, target)] if self.scale in scales else []
+            pairs += [(value, target / gold.scale)] if gold.scale in scales else []
+        tolerance = 0.0 if gold.exact or self.exact else tolerance
+        return any(_close(value, target, tolerance) for value, target in pairs)
+
+
+def _close(value: Fraction, target: Fraction, tolerance: float) -> bool:
+    """|value - target| <= tolerance * |target|, exactly; in floats where that decides it."""
+    if not tolerance:
+        return value == target
+    over, under = abs(float(value) - float(target)), tolerance * abs(float(target))
+    if over > 1.001 * under + 1e-300 or over < 0.999 * under:
+        return over < under
+    return abs(value - target) <= Fraction(str(tolerance)) * abs(target)
 
 
 _DIGITS = r"\d{1,3}(?:,\d{2,3}){0,8},\d{3}(?!\d)(?:\.\d{1,30})?|\d{1,40}(?:\.\d{1,30})?|\.\d{1,30}"
@@ -120,7 +139,7 @@ def _number_pattern(digits: str) -> str:
         rf"(?:(?P<whole>\d{{1,9}})(?:\ |\ (?i:and)\ )(?=\d{{1,9}}\s?/\s?\d))?(?P<digits>{digits})"
         rf"(?P<power>{_POWER})?(?:\s?/\s?(?P<under>\d{{1,15}}(?:\.\d{{1,15}})?)(?![\d/]))?"
         rf"(?:(?P<capital>(?:MM|[KMBT])(?![A-Za-z]))|\s?(?P<scale>(?i:{_SCALE_WORD})))?"
-        rf"(?:\s?(?P<percent>%|(?i:per\s?cent(?:s|age\ points?)?|pct|percentage\ points?|pp)(?![A-Za-z])))?"
+        rf"(?:\s?(?P<percent>(?:{_PERCENT})(?![A-Za-z])))?"
     )
 
 
@@ -136,17 +155,8 @@ _LEADS = re.compile(
     r"just(?! (?:over|under|below|above))|precisely|~|≈|=|:)\s*",
     re.IGNORECASE,
 )
-_NOUN = re.compile(r"[^\W\d_][^\W\d_'.\-]+(?:[ '.\-/][^\W\d_]+){0,5}")
-_NO_NOUN_WORDS = frozenset(
-    (
-        "st nd rd th or and to not but than is was are were be been because since as which so due given based rather "
-        "instead if vs versus though although however no yes maybe perhaps possibly about while whereas the then plus "
-        "minus times it they this that there i we you he she thousand million billion trillion hundred less more fewer "
-        "half halves third thirds quarter quarters fourth fourths fifth fifths tenth tenths dozen through until over "
-        "up down out also too above below under most least ago when alpha beta gamma delta theta lambda sigma omega "
-        "infinity sin cos tan log sqrt percent another other others either both ad bc minimum maximum max min"
-    ).split()
-)
+_NOUN = re.compile(r"(?!(?:in|of|on|at|by|for|from|with|per|pi)\b)[^\W\d_]{2}[^\W\d_'.\-]+(?:[ '.\-/][^\W\d_]+){0,5}")
+_NO_NOUN = grammar(r"(?:^|[\s-])<NO_NOUN>(?=[\s-]|$)")
 _COMPOSITE = re.compile(
     r"(?P<major>\d{1,6})\s?(?P<major_unit>[A-Za-z]{1,8}|')(?:,|\s)*(?:and\s+)?"
     r"(?P<minor>\d{1,6})\s?(?P<minor_unit>[A-Za-z]{1,8}|\"|)"
@@ -167,7 +177,7 @@ _NUMBER_STARTS = frozenset(
 def parse_number(text: str) -> Number | None:
     """Read a text that is one number with what belongs to it, or None.
 
-    >>> parse_number("-$1,200.50").currency, float(parse_number("-$1,200.50").value)
+    >>> parse_number("-$1,200.50").unit, float(parse_number("-$1,200.50").value)
     ('$', -1200.5)
     >>> [str(parse_number(text).value) for text in ("2.5 million people", "3/20", "twenty-one", "two thirds")]
     ['2500000', '3/20', '21', '2/3']
@@ -194,6 +204,19 @@ def parse_number(text: str) -> Number | None:
     if match is None:
         return _number_in_words(text)
     return _suffixed(_number(match), match["rest"])
+
+
+_RATIO = re.compile(r"(\d{1,6})\s*(?::|to)\s*(\d{1,6})")
+
+
+def parse_ratio(text: str) -> Number | None:
+    """Read a text that is one ratio of whole numbers, by its value.
+
+    >>> str(parse_ratio("4 : 6").value), parse_ratio("4:6:1")
+    ('2/3', None)
+    """
+    match = _RATIO.fullmatch(text.strip())
+    return Number(Fraction(int(match[1]), int(match[2]))) if match and int(match[2]) else None
 
 
 def find_numbers(text: str) -> list[tuple[Number, int, int]]:
@@ -230,9 +253,8 @@ def _number(match: re.Match[str]) -> Number | None:
         return None
     if (sign or inner)[:1].lower() in ("-", "m", "n"):  # minus, negative
         value = -value
-    currency = (match["currency"] or "").rstrip(".").lower()
     plain = match["digits"].isdigit() and match[0].strip() == match["digits"]
-    return Number(value, scale, bool(match["percent"]), _CURRENCIES.get(currency, currency), plain=plain)
+    return Number(value, scale, bool(match["percent"]), match["currency"] or "", plain=plain)
 
 
 _SHARE = re.compile(r"(?:of|from|in)\s[^\d]{1,50}|[^\W\d_]{1,20}(?:\s[^\W\d_]{1,20}){0,4}")
@@ -249,7 +271,7 @@ def _suffixed(number: Number | None, rest: str) -> Number | None:
         return number
     words = rest.lower().split()
     if number.percent:  # of what: `of adults`
-        return number if _SHARE.fullmatch(rest) and _NO_NOUN_WORDS.isdisjoint(words) else None
+        return number if _SHARE.fullmatch(rest) and not _NO_NOUN.search(rest) else None
     out_of = _OUT_OF.fullmatch(rest)
     if out_of:
         whole = parse_number(out_of[1])
@@ -258,26 +280,17 @@ def _suffixed(number: Number | None, rest: str) -> Number | None:
     if part:  # two and a half
         return _scaled(replace(number, value=number.value + part[0], plain=False), " ".join(words[part[1] :]))
     number = replace(number, plain=False)
-    lowered = rest.lower()
-    if lowered in _PERCENTS:
+    lowered, known = rest.lower(), measure(rest)
+    if re.fullmatch(_PERCENT, lowered):
         return replace(number, percent=True)
-    if lowered in _CURRENCIES and not (lowered.startswith("pound") and number.currency != "£"):
-        return replace(number, currency=_CURRENCIES[lowered]) if number.currency in ("", _CURRENCIES[lowered]) else None
-    if number.currency and lowered in _MONEY_SCALES and number.scale == 1:
+    if number.unit and lowered in _MONEY_SCALES and number.scale == 1:
         return replace(number, value=number.value * _MONEY_SCALES[lowered], scale=_MONEY_SCALES[lowered])
-    if measure(rest):
+    if known and number.unit:
+        return number if number.measure and in_one_unit(known, number.measure) else None
+    if known:
         return replace(number, unit="pounds" if lowered == "pound" else rest)
-    noun = _COUNTED.fullmatch(rest) or (not attached and _NOUN.fullmatch(rest) and _is_noun(words))
-    return replace(number, unit=lowered) if noun else None
-
-
-_PREPOSITIONS = frozenset(("in", "of", "on", "at", "by", "for", "from", "with", "per", "pi"))
-
-
-def _is_noun(words: list[str]) -> bool:
-    """Whether words are what is counted: no grammar, no variable, no Greek letter."""
-    parts = [part for word in words for part in word.split("-")]
-    return _NO_NOUN_WORDS.isdisjoint(parts) and parts[0] not in _PREPOSITIONS and len(parts[0]) > 2
+    noun = _COUNTED.fullmatch(rest) or (not attached and _NOUN.fullmatch(rest) and not _NO_NOUN.search(rest))
+    return replace(number, unit=number.unit or lowered) if noun else None
 
 
 def _scaled(number: Number, rest: str) -> Number | None:

@@ -1,16 +1,18 @@
 """Which option of a question a text names: letters and texts of options, several of them, yes or no."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from string import ascii_uppercase
 
+from mixed_r1_verl.rewards.answer.claims import Claims
 from mixed_r1_verl.rewards.answer.commitment import OTHER, SAME, Reader, beginnings, rival
 from mixed_r1_verl.rewards.answer.dates import read_dates, read_times
-from mixed_r1_verl.rewards.answer.numbers import Number, parse_number
+from mixed_r1_verl.rewards.answer.numbers import Number, parse_number, parse_ratio
 from mixed_r1_verl.rewards.answer.text import plain_text, text_key
+from mixed_r1_verl.rewards.answer.words import grammar
 
 _LABEL = re.compile(
     r"[\s\"'(\[<{]*(?:(?:the\s+)?(?:correct\s+)?(?:options?|choices?|letters?|answer(?!\s*\())\s*:?\s*|[选選][项項]\s*)?"
@@ -24,7 +26,6 @@ _MENTION = re.compile(
     r"(?![A-Za-z0-9'+#]|-\w)|(?<![A-Za-z0-9'])[(\[]?(?P<small>[b-hj-z])[)\]]?(?=\s*(?:$|[.,;:)/&|]|(?:and|or)\b))"
 )
 _FORMULA = re.compile(r"[\d√^=<>+*/π°≤≥]")
-_RATIO = re.compile(r"(\d{1,6})\s*(?::|to)\s*(\d)")
 _POWER = re.compile(r"(\d{1,4})\s*\^\s*\(?(-?\d{1,2})\)?")
 _UNDETERMINED = re.compile(
     r"(?:can\s?not|can't|unable\s+to|impossible\s+to|not\s+possible\s+to)\s+(?:be\s+)?(?:determined?|tell|told|answered|known?|"
@@ -52,26 +53,23 @@ class Options(Reader):
     open = False
 
     @staticmethod
-    def lettered(letters: str, *, several: bool = False) -> "Options":
+    def lettered(letters: Iterable[str]) -> "Options":
         """Options of which only the letters are known."""
-        return Options({letter: letter for letter in letters}, {}, {}, several)
+        return Options({letter: letter for letter in letters}, {}, {})
 
     @staticmethod
-    def of(choices: Sequence[str], *, several: bool = False) -> "Options":
+    def of(choices: Sequence[str]) -> "Options":
         """Options by their texts; a label written into every text (`A. cat`, `B. dog`) is taken off."""
         texts = dict(zip(ascii_uppercase, map(plain_text, choices), strict=False))
         if all((prefix := _LABEL_PREFIX.match(text)) and prefix[1] == label for label, text in texts.items()):
             texts = {label: _LABEL_PREFIX.sub("", text, count=1) for label, text in texts.items()}
-        first: dict[str, str] = {}
+        first = {text: label for label, text in reversed(texts.items())}
         keys: dict[str, set[str]] = {}
-        for label, text in texts.items():
-            same = first.setdefault(text, label)
+        for text, label in first.items():
             for key in _keys(text):
-                keys.setdefault(key, set()).add(same)
+                keys.setdefault(key, set()).add(label)
         labels = {label: first[text] for label, text in texts.items()}
-        return Options(
-            labels, texts, {key: next(iter(found)) for key, found in keys.items() if len(found) == 1}, several
-        )
+        return Options(labels, texts, {key: found.pop() for key, found in keys.items() if len(found) == 1})
 
     @cached_property
     def _numbers(self) -> dict[str, Number]:
@@ -138,11 +136,14 @@ class Options(Reader):
 
     def _read_several(self, text: str) -> str | None:
         letters = re.sub(r"(?i)\b(?:and|options?|choices?)\b|[^A-Za-z]", " ", text).split()
-        joined = "".join(letters)
-        if not joined or (len(letters) > 1 and len(joined) != len(letters)) or len(joined) > len(self.labels):
-            return None
-        named = {self.labels.get(letter.upper(), "") for letter in joined}
-        return "".join(sorted(named)) if "" not in named and len(named) == len(joined) else None
+        letters = list(letters[0]) if len(letters) == 1 else letters
+        named = {self.labels.get(letter.upper(), "") for letter in letters}
+        return "".join(sorted(named)) if letters and "" not in named and len(named) == len(letters) else None
+
+    def lists(self, text: str) -> bool:
+        """`A. cat B. dog C. bird`: every label in order, each with a bracket or point."""
+        found = re.findall(r"(?<![A-Za-z])[A-Z](?=[.):\]])", text)
+        return len(found) >= (len(self.texts) or 3) and found == [*self.labels][: len(found)]
 
     def mark(self, text: str, value: str) -> str:
         """Letters and texts of options in a running text; numbers only where they are said to be the answer."""
@@ -166,24 +167,23 @@ class Options(Reader):
         return text
 
 
-_RESULTS = re.compile(
-    r"(?:^[\s.,:;()=→-]*|[=→]\s*|\b(?:is|are|was|equals|be)\s+|\bor\s+)(?P<number>[-+$€£]?\d[\d.,/]*\s?(?:%|°|[a-zA-Z]{1,3}\b)?)(?!\s*[-+*/×=]\s*\d)"
+_RESULTS = grammar(
+    r"(?:^[\s.,:;()=→-]*|[=→]\s*|\b(?:is|are|was|equals|be|or) )(?P<number>[-+$€£]?\d[\d.,/]*\s?"
+    r"(?:%|°|[a-zA-Z]{1,3}\b)?)(?!\s*[-+*/×=]\s*\d)"
 )
 
 
 def _same(number: Number, option: Number) -> bool:
-    if number.percent != option.percent or (number.unit and not number.measure and option.unit != number.unit):
-        return False
-    pair = number.in_one_unit(option)
-    return pair is not None and pair[0] == pair[1]
+    counted = number.unit and not number.measure and option.unit != number.unit
+    return number.percent == option.percent and not counted and number.agrees(option)
 
 
 def _option_number(text: str) -> Number | None:
     """A number, also as a ratio (`3: 2`) or a power (`10^-2`)."""
-    ratio, power = _RATIO.fullmatch(text.strip()), _POWER.fullmatch(text.strip())
-    if ratio and int(ratio[2]):
-        return Number(Fraction(int(ratio[1]), int(ratio[2])))
-    return Number(Fraction(int(power[1])) ** int(power[2])) if power and int(power[1]) else parse_number(text)
+    power = _POWER.fullmatch(text.strip())
+    if power and int(power[1]):
+        return Number(Fraction(int(power[1])) ** int(power[2]))
+    return parse_ratio(text) or parse_number(text)
 
 
 _LISTED = re.compile(r"(?<=\d)\s*,\s*(?=\d)(?!\d{3}(?!\d))")
@@ -227,15 +227,13 @@ POLARITIES = {
     "not true": "no",
     "not false": "yes",
 }
-_POLAR = re.compile(
-    r"[\s\"'(\[]*(?:(?:an?\s+)?(?P<word>yes|no|(?:not\s+)?(?:true|false))(?![A-Za-z0-9-]|'[A-Za-z])|"
-    r"(?P<chinese>是的?|[对對]的?|正[确確]|真|有|否|不是的?|不[对對]|不正确|不|[错錯][误誤]?|假|[没沒]有)(?=$|[\s.,!;:)\"'\]]))[\"')\]!.\s]*",
-    re.IGNORECASE,
+_POLAR_MENTION = grammar(
+    r"(?<![\w-])(?:yes|true|(?:not )?false|not true|no(?=\s*(?:$|[.,;:!?)\]/|\"']|"
+    r"(?:for|otherwise|if|yes|as well|too|either)\b)))(?![\w-])|(?:^|(?<=[.,;:!\s]))(?:是的?|否|不是)(?=$|[.,;:!\s])"
 )
-_POLAR_MENTION = re.compile(
-    r"(?<![\w-])(?:yes|true|(?:not\s+)?false|not\s+true|no(?=\s*(?:$|[.,;:!?)\]/|\"']|for\b|otherwise\b|if\b|yes\b|as\s+well|too\b|either\b)))"
-    r"(?![\w-])|(?:^|(?<=[.,;:! ]))(?:是的?|否|不是)(?=$|[.,;:! ])",
-    re.IGNORECASE,
+_THERE_IS_NONE = grammar(
+    r"there (?:(?:is|are) (?:no|not an?|not any)|(?:isn't|aren't) (?:an?|any)) (?!answer|way|evidence|information|idea|"
+    r"doubt|indication|reason|question|(?:one|yes|no)\b)[\w\s'-]+[.!]?"
 )
 
 
@@ -245,7 +243,8 @@ def polarity_of(text: str) -> str:
     >>> polarity_of("True."), polarity_of("错误"), polarity_of("yes and no")
     ('yes', 'no', '')
     """
-    return POLARITIES.get(text.strip().rstrip(".!").lower(), "")
+    words = text[:40].lstrip(" \t\n\"'([").rstrip(" \t\n\"')]!.").lower().split()
+    return POLARITIES.get(" ".join(words).removeprefix("a "), "") if len(text) < 40 else ""
 
 
 class Polarity(Reader):
@@ -258,16 +257,15 @@ class Polarity(Reader):
 
     def read(self, text: str) -> str | None:
         """`yes` or `no`, or the label of the option that says it."""
-        match = _POLAR.fullmatch(text)
-        if match is None:
-            return None
-        return self.labels[POLARITIES[" ".join((match["word"] or match["chinese"]).lower().split())]]
+        return self.labels.get(polarity_of(text))
 
     def mark(self, text: str, value: str) -> str:
         """What answers yes or no in a running text; a *no* before a noun does not."""
-        return _POLAR_MENTION.sub(
-            lambda match: SAME if self.labels[POLARITIES[" ".join(match[0].lower().split())]] == value else OTHER, text
-        )
+        return _POLAR_MENTION.sub(lambda match: SAME if self.labels[polarity_of(match[0])] == value else OTHER, text)
+
+    def glean(self, found: Claims) -> str | None:
+        """`There is no dog.` says no, where it is all that is said."""
+        return self.labels["no"] if _THERE_IS_NONE.fullmatch(found.whole) else None
 
 
 POLARITY = Polarity()

@@ -11,8 +11,9 @@ from typing import Any
 from mixed_r1_verl.rewards.answer.claims import ANNOUNCED, SAID, Claim, Claims
 from mixed_r1_verl.rewards.answer.commitment import OTHER, SAME, Reader, residue, rival
 from mixed_r1_verl.rewards.answer.dates import MOMENT
-from mixed_r1_verl.rewards.answer.numbers import Number, find_numbers, parse_number
+from mixed_r1_verl.rewards.answer.numbers import Number, find_numbers, parse_number, parse_ratio
 from mixed_r1_verl.rewards.answer.text import SMALL_NUMBERS, TENS, text_key
+from mixed_r1_verl.rewards.answer.words import grammar
 
 # --- numbers ----------------------------------------------------------------------------------------------------------
 
@@ -21,22 +22,17 @@ _PREPOSITION = re.compile(
     r"^(?:(?:in|on|at|during|by|around|about|of)\s+)?(?:the\s+)?(?:year\b\s*:?\s*)?(?=[\w'])", re.IGNORECASE
 )
 _IN_ALL = re.compile(r"^(?:共有|一共|总共|有|共)(?=[\d一二三四五六七八九十])")
-_CONTEXT = re.compile(r"\b(?:in|of|year|since|during|by|from|for|until)\s(?:the\s(?:year\s)?)?$", re.IGNORECASE)
-_RELATION = re.compile(
-    r"\((?:followed|preceded|up|down|compared|versus|vs)\b[^()]{0,60}\)|\b(?:that|which|whose|with\s+\w+s?)\b[^,.;]{0,40}\b"
-    r"(?:than|least|most|over|under|above|below)\s+\d+",
-    re.IGNORECASE,
+_CONTEXT = grammar(r"\b(?:in|of|year|since|during|by|from|for|until)\s(?:the\s(?:year\s)?)?$")
+_RELATION = grammar(
+    r"\((?:followed|preceded|up|down|compared|versus|vs)\b[^()]{0,60}\)|\b(?:that|which|whose|with \w+s?)\b"
+    r"[^,.;]{0,40}\b(?:than|least|most|over|under|above|below) \d+"
 )
 _YEAR = re.compile(r"(?<![\d.,$€£])(?:1\d{3}|20\d{2}|2100)(?![\dA-Za-zα-ωΑ-Ω%]|[.,]\d)")
-_OR_MORE = re.compile(
-    r"\W*(?:\w+\s)?(?:and|or)\s+(?:so|more|less|over|under|above|below|up|beyond|\w+er)\b|\s*\+|\W*(?:at\s+(?:least|most)|or|as\s+well\s+as|tops)\b|\W*(?:and|&|plus)\s+[^\W\d]+\W*$",
-    re.IGNORECASE,
+_OR_MORE = grammar(
+    r"\W*(?:\w+\s)?(?:and|or) (?:so|more|less|over|under|above|below|up|beyond|\w+er)\b|\s*\+|"
+    r"\W*(?:at (?:least|most)|or|as well as|tops)\b|\W*(?:and|&|plus) [^\W\d]+\W*$"
 )
-_BOUND = re.compile(
-    r"[<>≤≥]|\d\s*\+(?!\s*\d)|\b(?:more|less|fewer|greater|higher|lower|larger|smaller)\s+than\b|\bas\s+\w+\s+as\b|\bupwards\b|\bdouble\b|\btriple\b|\btimes\b|sqrt|√|\b(?:after|before|max|min|plus|exceeds?)\b|\b(?:over|under|above|below|beyond|between|"
-    r"at\s+least|at\s+most|up\s+to|minimum|maximum\s+of|no\s+(?:more|less)|not|never|neither|nor|isn't|wrong|incorrect|or|cannot|can't)\b(?!\s+the\b)",
-    re.IGNORECASE,
-)
+_BOUND = grammar(r"[<>≤≥]|\d\s*\+(?!\s*\d)|<BOUND>|sqrt|√")
 _NUMBER_WORD = re.compile(
     rf"(?<![\w-])(?:{'|'.join((*SMALL_NUMBERS, *TENS))})(?:[ -](?:{'|'.join(list(SMALL_NUMBERS)[1:10])}))?(?![\w-])",
     re.IGNORECASE,
@@ -46,13 +42,21 @@ _WORKING = re.compile(r"\s*(?:[(:=]|,?\s*(?:because|since|as|for|from)\b)")
 
 @dataclass(frozen=True)
 class Quantities(Reader):
-    """The reader of one number; with `years` of one year, to which other numbers are no rivals."""
+    """The reader of one number.
+
+    Attributes:
+        years: of one year, to which other numbers are no rivals.
+        ratios: also as a ratio (`1:2`).
+    """
 
     years: bool = False
+    ratios: bool = False
 
     def read(self, text: str) -> Number | None:
         """The number that a text is, or that a calculation in it ends in."""
         text = _IN_ALL.sub("", text.strip().strip("[]"))
+        if self.ratios and (ratio := parse_ratio(text)):
+            return ratio
         *sides, text = text.split("=")
         number = parse_number(_PREPOSITION.sub("", text).removesuffix("年" if self.years else ""))
         if number is None or (self.years and not is_a_year(number)):
@@ -128,7 +132,7 @@ def _makes(numbers: Sequence[Fraction], value: Fraction) -> bool:
 
 # --- moments ----------------------------------------------------------------------------------------------------------
 
-_PERIOD = re.compile(r"^the\s+(?=\d{4}\s?[-/])|\s+(?:season|(?:school|fiscal)\s+year)$", re.IGNORECASE)
+_PERIOD = grammar(r"^the (?=\d{4}\s?[-/])| (?:season|(?:school|fiscal) year)$")
 
 
 @dataclass(frozen=True)
@@ -152,27 +156,17 @@ class Moments(Reader):
 
 # --- labels -----------------------------------------------------------------------------------------------------------
 
-_PLACE = re.compile(r"^(?:in|on|at|inside|near|under|by)\s+(?:the\s+|an?\s+)?", re.IGNORECASE)
-_NEUTRAL = re.compile(
-    r"\W*(?:(?:the|an?)\s+)?(?:(?:most|least|very|too|quite|much|more|less|so|clearly|only|also|by\s+far|second|next|correct)\b|"
-    r"\w+est\b|\w{3,}ing\b|(?:long|high|low|tall|bigg|small|larg|short|great|few|wid|old|young|heavi|dark|light|strong|weak|clos)e?r\b|\w{3,}ed\b|(?:in|on|at|above|below|between|near|next|from|of|to|about|not|no|longer|there|here|"
-    r"\w+\s+(?:with|that|which|whose|where|having)|shown|seen|drawn|long|short|high|low|tall|big|large|small|visible|clear|round|first|last|top|bottom|answer|right|true|"
-    r"right|one|because|what|where|\d+[\d.,]*%?)\b)",
-    re.IGNORECASE,
-)
-_IS = re.compile(r"(?:\b(?:is|are|was|were)|'s)\s+(?=\w)", re.IGNORECASE)
+_PLACE = grammar(r"^(?:in|on|at|inside|near|under|by) (?:(?:the|an?) )?")
+_OF_IT = grammar(r"(?<=\w)(?:'s|s'| ones?)$")  # Chile's; the red one
+_NEUTRAL = grammar(r"\W*(?:(?:the|an?) )?<NEUTRAL>")
+_IS = grammar(r"(?:\b(?:is|are|was|were)|'s) (?=\w)")
 _CAPITAL = re.compile(r"(?<=[\w,;:(\"' -])(?<![.!?] )(?<![.!?]\" )\b[A-Z][a-z]{2,}\b")
-_PLAIN_TAIL = re.compile(
-    r"[\s.!\"')]*$|\W*\(?\W*(?:with|at|by|of|about|around|in|has|had|having)?\s*(?:about\s+|around\s+|a\s+)?[$€£]?\d(?-i:[^A-Z]){0,40}$|"
-    r"[\s,.;:(—-]*(?:because|since|as\s+(?:it|its|the|there|an?|shown|seen|indicated)|which|that|with|at|in|on|due|given|based|for|from|where|"
-    r"when|not|rather|instead|is|are|was|were|has|had|have|shows?|showed|ranks|comes|remains|gained|recorded|reached|grew|rose|fell|leads|stands|saw|"
-    r"increased|decreased|itself|by|among|it|its|there|they|the|this|probably|likely|of|being|having|according)\b",
-    re.IGNORECASE,
+_PLAIN_TAIL = grammar(
+    r"[\s.!\"')]*$|\W*\(?\W*(?:with|at|by|of|about|around|in|has|had|having)?\s*(?:about |around |a )?"
+    r"[$€£]?\d(?-i:[^A-Z]){0,40}$|[\s,.;:(—-]*<AFTER_LABEL>"
 )
-_BESIDE = re.compile(
-    r"\b(?:also|as\s+well|too|both|or|besides|while|whereas|although|though)\b|^\W*(?:and|&|/)\W", re.IGNORECASE
-)
-_NO_CLAIM = re.compile(r"\W*(?:no|not|never|neither|there\s+(?:is|are)\s+no)\b", re.IGNORECASE)
+_BESIDE = grammar(r"\b(?:also|as well|too|both|or|besides|while|whereas|although|though)\b|^\W*(?:and|&|/)\W")
+_NO_CLAIM = grammar(r"\W*(?:no|not|never|neither|there (?:is|are) no)\b")
 _EXPLAINING_WORDS = 4
 
 
@@ -194,7 +188,7 @@ class Labels(Reader):
 
     def read(self, text: str) -> str | None:
         """The label that is right, if a text is it."""
-        key = text_key(text)
+        key = text_key(_OF_IT.sub("", text))
         if key != self._key and (self.forms or text[:3].lower() in ("in ", "on ", "at ")):
             key = text_key(_PLACE.sub("", text))
         if key == self._key or (self.forms and same_word(key, self._key)):

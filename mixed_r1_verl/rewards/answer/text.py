@@ -1,14 +1,8 @@
-"""Text normalisation shared by the rewards: what models write around a plain answer, and when two labels are the same.
+"""Text normalisation: what models write around a plain answer, and when two labels are the same.
 
-Two stages. `plain_text` turns LaTeX, markdown, code fences, full-width characters and typographic signs into plain text
-without judging any of it. `text_key` goes on to a key that is equal for two spellings of the same label.
-
-Rules of `text_key`:
-
-- case, punctuation and the articles *a*, *an*, *the* before a word do not count; word order and every other word do;
-- numbers are compared by value (`1,200` = `1200`, `0.10` = `0.1`), number words and ordinals are digits (`third` =
-  `3rd`);
-- British and American spellings of colours are the same (`grey` = `gray`); nothing else is a synonym.
+`plain_text` turns LaTeX, markdown, code fences, full-width characters and typographic signs into plain text without
+judging any of it; `text_key` goes on to a key that is equal for two spellings of one label: without case, punctuation,
+accents and the articles before a word, numbers by value, number words and ordinals as digits, colours in American.
 """
 
 import re
@@ -18,9 +12,7 @@ from itertools import pairwise
 
 from mixed_r1_verl.rewards.answer.latex import unlatex
 
-MAX_ANSWER_CHARS = 2000
-"""A longer text is not a short answer: the rewards that expect one do not read it."""
-
+MAX_ANSWER_CHARS = 2000  # a longer text is no short answer
 
 _SUPERSCRIPTS = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺]+")
 _FRACTION_SIGNS = str.maketrans({c: f" {unicodedata.normalize('NFKC', c)} " for c in "½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞"})
@@ -70,10 +62,9 @@ _LINE_MARK = re.compile(r"^[ \t]*(?:#{1,6}[ \t]+|>[ \t]+(?=\D)|[-*+•][ \t]+(?=
 
 def _strip_markdown(text: str) -> str:
     text = _FENCE.sub(" ", text)
-    text = _LINE_MARK.sub("", text)
-    text = _STRONG.sub("", text)
-    text = _EMPHASIS.sub("", text)
-    return _UNDERSCORES.sub("", text)
+    for mark in (_LINE_MARK, _STRONG, _EMPHASIS, _UNDERSCORES):
+        text = mark.sub("", text)
+    return text
 
 
 # --- keys -------------------------------------------------------------------------------------------------------------

@@ -9,8 +9,9 @@ from mixed_r1_verl.rewards.answer.numbers import parse_number
 from mixed_r1_verl.rewards.answer.text import plain_text
 from mixed_r1_verl.rewards.verdict import GroundTruthError
 
-ANSWER_TYPES = ("choice", "yes_no", "number", "year", "date", "label", "list", "set", "expression")
-"""The types of a row; `list` is in order, `set` in any; `date` is any moment: a time of day, a decade, a season."""
+ANSWER_TYPES = ("choice", "yes_no", "number", "percent", "year", "date", "label", "list", "set", "expression")
+"""The types of a row; `list` is in order, `set` in any; `date` is any moment: a time of day, a decade, a season; with
+`percent` a number counts percent, so that `41%` answers 41 and never 0.41."""
 
 _ASKED_WORD = (
     r"(?:which|what|name|identify|give|tell|state|find|mention|determine|specify|report|indicate|provide|list)"

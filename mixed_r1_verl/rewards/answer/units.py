@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class Measure(NamedTuple):
-    """Size in the base units, and the dimensions: sorted (base, exponent). `degree` stands for any sort of degree."""
+    """Size in the base units, and the dimensions: sorted (base, exponent)."""
 
     size: Fraction
     dimensions: tuple[tuple[str, int], ...]
@@ -20,7 +20,7 @@ _PREFIXES = {
 }
 _POWERS = {"square": 2, "sq": 2, "sq.": 2, "cubic": 3, "cu": 3, "平方": 2, "立方": 3}
 _POWERS_BEFORE = {"squared": 2, "cubed": 3}
-_FACTOR = re.compile(r"([^\W\d_]+|[°℃℉]\s?[A-Za-z]?|¢)\.?(?:\^?\(?(-?[1-4])\)?)?")
+_FACTOR = re.compile(r"([^\W\d_]+|[°℃℉]\s?[A-Za-z]?|[¢$€£¥₹₩])\.?(?:\^?\(?(-?[1-4])\)?)?")
 _JOINED = re.compile(r"(\s*/\s*|\s+per\s+|\s*[*·]\s*|\s+|(?<=^平方)|(?<=^立方))")
 _TEMPERATURE = re.compile(r"(?:deg(?:ree)?s?\.?\s|°\s?)(c|f)(?:elsius|ahrenheit)?", re.IGNORECASE)
 
@@ -38,7 +38,7 @@ def _read_table() -> dict[str, tuple[Fraction, dict[str, int]]]:
         head, _, spellings = line.partition("|")
         size, _, dimensions = head.strip().partition(" ")
         for spelling in spellings.split():
-            name = spelling.lstrip("*~")
+            name = spelling.lstrip("*~").replace("_", " ")
             for written in (name, f"{name}s") if "~" in spelling else (name,):
                 units[written] = Fraction(size), _dimensions(dimensions)
                 for symbol, (power, word) in _PREFIXES.items() if "*" in spelling else ():
@@ -66,7 +66,7 @@ def measure(text: str) -> Measure | None:
     if not text or len(text) > 60:
         return None
     size, dimensions, sign, power = Fraction(1), dict[str, int](), 1, 1
-    for piece in _JOINED.split(text):
+    for piece in [text] if text.lower() in _LOWERED else _JOINED.split(text):
         word = piece.strip()
         if word in ("/", "per"):
             sign = -1
@@ -77,11 +77,11 @@ def measure(text: str) -> Measure | None:
             size, dimensions[last] = size ** _POWERS_BEFORE[word], dimensions[last] * _POWERS_BEFORE[word]
         elif word and word not in "*·":
             factor = _FACTOR.fullmatch(word)
-            name = factor[1].replace("° ", "°") if factor else ""
+            name = word if word.lower() in _LOWERED else factor[1].replace("° ", "°") if factor else ""
             unit = _UNITS.get(name) or _LOWERED.get(name.lower())
-            if factor is None or unit is None:
+            if unit is None:
                 return None
-            exponent = sign * power * int(factor[2] or 1)
+            exponent = sign * power * int((factor and factor[2]) or 1)
             size, power = size * unit[0] ** exponent, 1
             for base, times in unit[1].items():
                 dimensions[base] = dimensions.get(base, 0) + exponent * times
@@ -89,11 +89,11 @@ def measure(text: str) -> Measure | None:
     return Measure(size, known) if dimensions else None
 
 
-_DEGREES = frozenset(("angle", "celsius", "fahrenheit"))
+_EITHER = {"angle": ("celsius", "fahrenheit"), "pound": ("mass", "sterling")}
 
 
 def in_one_unit(one: Measure, other: Measure) -> tuple[Fraction, Fraction] | None:
-    """The sizes of both where they measure the same; a bare degree is one of any sort.
+    """The sizes of both where they measure the same; a bare degree or pound is one of any sort.
 
     >>> km, m = measure("km"), measure("m")
     >>> in_one_unit(km, m), in_one_unit(km, measure("s"))
@@ -101,6 +101,6 @@ def in_one_unit(one: Measure, other: Measure) -> tuple[Fraction, Fraction] | Non
     """
     if one.dimensions == other.dimensions:
         return one.size, other.size
-    kinds = {base for base, _ in (*one.dimensions, *other.dimensions)}
-    degrees = len(one.dimensions) == len(other.dimensions) == 1 and kinds <= _DEGREES and "angle" in kinds
-    return (one.size, other.size) if degrees else None
+    names = [known.dimensions[0][0] for known in (one, other) if len(known.dimensions) == 1]
+    either = len(names) == 2 and (names[1] in _EITHER.get(names[0], ()) or names[0] in _EITHER.get(names[1], ()))
+    return (one.size, other.size) if either else None

@@ -16,9 +16,9 @@ from typing import Annotated, Any
 
 from mixed_r1_verl.core.config import Interval, check_bounds
 from mixed_r1_verl.rewards.answer.claims import ANNOUNCED, SAID, find_claims
-from mixed_r1_verl.rewards.answer.commitment import UNSURE, Typed, readable
+from mixed_r1_verl.rewards.answer.commitment import UNSURE, Typed, unreadable
 from mixed_r1_verl.rewards.answer.dates import read_dates, read_decades, read_spans, read_times, same_date, same_time
-from mixed_r1_verl.rewards.answer.numbers import SCALES, Number, parse_number
+from mixed_r1_verl.rewards.answer.numbers import SCALES, Number, parse_number, parse_ratio
 from mixed_r1_verl.rewards.answer.readers import Labels, Moments, Quantities
 from mixed_r1_verl.rewards.answer.text import plain_text, text_key
 from mixed_r1_verl.rewards.answer.types import answer_type_of, guess_answer_type
@@ -96,13 +96,14 @@ class ChartGold(Gold):
         """The judgement by the type of the ground truth; the ground truth itself is always right."""
         if answer.strip() == self.honest:
             return Verdict(1.0, plain_text(answer))
-        return self._judge_list(answer) if self.listed and readable(answer) else self._judge(self.members[0], answer)
+        one = not self.listed or unreadable(answer)
+        return self._judge(self.members[0], answer) if one else self._judge_list(answer)
 
     def _judge(self, member: Typed, answer: str) -> Verdict:
         """The verdict on one member; with `anls_threshold` the similarity of what was said to a label."""
         verdict = member.judge(answer)
         [reader, *_] = member.readers
-        if verdict.acc or self.config.anls_threshold is None or not isinstance(reader, Labels) or not readable(answer):
+        if verdict.acc or self.config.anls_threshold is None or not isinstance(reader, Labels) or unreadable(answer):
             return verdict
         claims = [claim.text for claim in find_claims(answer).claims if claim.strength >= SAID]
         prediction = (claims[0] if len(claims) == 1 else plain_text(answer)).rstrip(". ")
@@ -173,13 +174,16 @@ def _typed(text: str, kind: str, question: str, tolerance: float) -> Typed:
     if kind in ("yes_no", "choice"):
         return matching.parse_ground_truth(text).typed
     numbers = [number for part in text.split(" / ") if (number := parse_number(part))] if kind != "label" else []
+    if kind in ("number", "percent", "label") and (ratio := parse_ratio(text)):
+        return Typed((Quantities(ratios=True),), lambda value: bool(value == ratio))
     two = len(numbers) == 1 + text.count(" / ") == 2 and _one_in_two_scales(numbers[0].value, numbers[1].value)
     if kind == "year" and numbers and not two:
         return Typed((Quantities(years=True), Quantities()), partial(_same_year, numbers[0]))
-    if two or (kind == "number" and numbers):
+    if two or (kind in ("number", "percent") and numbers):
         scales = {SCALES[word.lower()] for word in _QUESTION_SCALE.findall(question)}
         golds = numbers if two else numbers[:1]
-        return Typed((Quantities(),), lambda value: any(_same(value, gold, scales, tolerance) for gold in golds))
+        agree = partial(Number.agrees, scales=scales, tolerance=tolerance, one_scale=kind == "percent")
+        return Typed((Quantities(),), lambda value: any(agree(value, gold) for gold in golds))
     for parse, same in _MOMENTS if kind == "date" else ():
         if moments := parse(text):
             return Typed((Moments(parse),), partial(_any_same, same, moments[0]))
@@ -191,39 +195,13 @@ def _any_same(same: Callable[[Any, Any], bool], gold: Any, values: Sequence[Any]
 
 
 def _same_year(gold: Number, answer: Number) -> bool:
-    return answer.value == gold.value and not (answer.percent or answer.currency or answer.unit)
+    return answer.value == gold.value and not (answer.percent or answer.unit)
 
 
 def _one_in_two_scales(one: Fraction, other: Fraction) -> bool:
     """`2.72 / 2720`: one value in two scales, either of which is right."""
     small, large = sorted((abs(one), abs(other)))
     return one * other > 0 and large / small in (10, 100, 10**3, 10**6, 10**9)
-
-
-def _same(answer: Number, gold: Number, scales: set[int], tolerance: float) -> bool:
-    """Whether a quantity is within the tolerance, in one unit; the question's own scale words need not be said."""
-    converted = answer.in_one_unit(gold)
-    if converted is None:
-        return False
-    value, target = converted
-    pairs = [converted]
-    if answer.percent != gold.percent:  # one of the two is written as a percentage: 41% is 41 percent and 0.41
-        share = abs(target) < 1 and answer.percent  # 50% answers 0.5, and 0.5% does not
-        pairs = [] if share and target else pairs
-        pairs.append((value / 100, target) if answer.percent else (value, target / 100))
-    if answer.scale != gold.scale:
-        pairs += [(value / answer.scale, target)] if answer.scale in scales else []
-        pairs += [(value, target / gold.scale)] if gold.scale in scales else []
-    tolerance = 0.0 if gold.exact or answer.exact else tolerance
-    return any(_close(value, target, tolerance) for value, target in pairs)
-
-
-def _close(value: Fraction, target: Fraction, tolerance: float) -> bool:
-    """|value - target| <= tolerance * |target|, exactly; in floats where that decides it."""
-    over, under = abs(float(value) - float(target)), tolerance * abs(float(target))
-    if over > 1.001 * under + 1e-300 or over < 0.999 * under:
-        return over < under
-    return abs(value - target) <= Fraction(str(tolerance)) * abs(target)
 
 
 def anls(prediction: str, target: str, threshold: float = 0.5) -> float:

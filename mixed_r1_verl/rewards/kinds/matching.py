@@ -6,13 +6,13 @@ ambiguous family stands in `docs/rewards.md`.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from string import ascii_uppercase
 from typing import Any
 
 from mixed_r1_verl.rewards.answer.commitment import Reader, Typed
-from mixed_r1_verl.rewards.answer.numbers import Number, parse_number
+from mixed_r1_verl.rewards.answer.numbers import Number, parse_number, parse_ratio
 from mixed_r1_verl.rewards.answer.options import POLARITY, Options, Polarity, polarity_of
 from mixed_r1_verl.rewards.answer.readers import Labels, Quantities
 from mixed_r1_verl.rewards.answer.text import plain_text, text_key
@@ -107,15 +107,12 @@ def _parse_ground_truth(ground_truth: str, choices: tuple[str, ...], answer_type
     letter = bare.upper() if len(bare) == 1 and bare.isascii() and bare.isalpha() else ""
     lettered = answer_type in ("", "choice", "set") and _LETTERS.fullmatch(bare)
     if choices or ((letter or lettered) and answer_type not in ("label", "expression")):
-        letters = "".join(
-            sorted({*ascii_uppercase[:8], *re.sub(r"(?i)and|[^a-z]", "", bare if lettered else letter).upper()})
-        )
-        options = Options.of(choices) if choices else Options.lettered(letters)
+        letters = re.sub(r"(?i)and|[^a-z]", "", bare if lettered else letter).upper()
+        options = Options.of(choices) if choices else Options.lettered(sorted({*ascii_uppercase[:8], *letters}))
         named = options.labels.get(letter) or options.named(text)
-        if named is None:
-            several = Options.of(choices, several=True) if choices else Options.lettered(letters, several=True)
-            named = several.read(text) if lettered or (bare.isupper() and bare.isalpha()) else None
-            options = several
+        if named is None and (lettered or (bare.isupper() and bare.isalpha())):
+            options = replace(options, several=True)
+            named = options.read(text)
         if named is None:
             raise GroundTruthError(f"ground truth {ground_truth!r} is none of the {len(choices)} choices {choices!r}")
         readers: tuple[Reader, ...] = (options, Polarity(options.polar)) if options.polar else (options,)
@@ -127,12 +124,10 @@ def _parse_ground_truth(ground_truth: str, choices: tuple[str, ...], answer_type
         raise GroundTruthError(
             f"the matching reward cannot read ground truth {ground_truth!r}: it expects a letter, yes/no or a word"
         )
-    number = parse_number(text) if answer_type in ("", "number", "year") else None
-    return (
-        MatchingGold(number, (Quantities(),), honest)
-        if number
-        else MatchingGold(text, (Labels(text, forms=True),), honest)
-    )
+    ratio = parse_ratio(text) if answer_type != "label" else None
+    number = ratio or (parse_number(text) if answer_type in ("", "number", "percent", "year") else None)
+    reader = Quantities(ratios=ratio is not None) if number else Labels(text, forms=True)
+    return MatchingGold(number or text, (reader,), honest)
 
 
 def _instruction(ground_truth: str, choices: Sequence[str]) -> str:

@@ -13,12 +13,13 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, lru_cache, partial
+from itertools import accumulate
 from queue import LifoQueue
 from typing import Annotated, Any
 
 from mixed_r1_verl.core.config import Interval, check_bounds
 from mixed_r1_verl.rewards.answer.claims import Claim
-from mixed_r1_verl.rewards.answer.commitment import OTHER, Reader, settle
+from mixed_r1_verl.rewards.answer.commitment import OTHER, Reader, settle, unreadable
 from mixed_r1_verl.rewards.answer.expressions import (
     alike,
     bare,
@@ -100,10 +101,8 @@ class MathGold(Gold):
     def score(self, answer: str) -> Verdict:
         """See `math_reward`."""
         gold, config = self.expression, self.config
-        if len(answer) > config.max_chars:
-            return Verdict(0.0, "", "too_long")
-        if not answer or answer.isspace():
-            return Verdict(0.0, "", "empty")
+        if reason := unreadable(answer, config.max_chars):
+            return Verdict(0.0, "", reason)
         if _LETTER.fullmatch(gold):
             return matching.matching_reward(answer, gold)
         expression, reason = read_expression(answer)
@@ -122,16 +121,11 @@ def _differ(gold: str, answer: str, config: MathConfig) -> str:
         theirs, ours = [gold], [answer]  # two equations of one curve
     if len(theirs) != len(ours) or len(theirs) > _MOST_ITEMS:
         return "wrong"
-    left = list(ours)
-    reason = ""
     for one in theirs:
-        for other in left:
-            reason = _differ_in_one(one, other, config)
-            if reason in ("", _UNREADABLE):
-                break
-        if reason:
-            return reason
-        left.remove(other)
+        reasons = [_differ_in_one(one, other, config) for other in ours]
+        if "" not in reasons:
+            return _UNREADABLE if _UNREADABLE in reasons else reasons[-1]
+        del ours[reasons.index("")]
     return ""
 
 
@@ -178,24 +172,21 @@ def _read_ground_truth(ground_truth: str, config: MathConfig) -> tuple[str, str]
         return gold, "it is in words; matching or chart can"
     if too_complex(gold, config):
         return gold, "it is too large to compare"
-    known = number_of(gold) is not None or _LETTER.fullmatch(gold)
-    reason = "" if known else next(filter(None, (_read_by_verify(item, config) for item in items(gold))), "")
-    if reason == "timeout":
-        return gold, f"reading it took more than math.timeout_s = {config.timeout_s} s of processor time"
-    return gold, f"math-verify finds no expression in {gold!r}" if reason == _UNREADABLE else ""
-
-
-def _read_by_verify(gold: str, config: MathConfig) -> str:
-    if number_of(gold) is not None or "dots" in gold:
-        return ""
-    pair = to_latex(gold, gold)
-    reason = _compare(pair[0], "0", config) if pair else _UNREADABLE
-    return reason if reason in ("timeout", _UNREADABLE) else ""
+    for item in [] if _LETTER.fullmatch(gold) else items(gold):
+        pair = to_latex(item, item)
+        known = number_of(item) is not None or "dots" in item
+        reason = "" if known else _compare(pair[0], "0", config) if pair else _UNREADABLE
+        if reason == "timeout":
+            return gold, f"reading it took more than math.timeout_s = {config.timeout_s} s of processor time"
+        if reason == _UNREADABLE:
+            return gold, f"math-verify finds no expression in {gold!r}"
+    return gold, ""
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
 
 _LETTER = re.compile(r"[A-Za-z]")
+_APPROXIMATE = re.compile(r"(?:~|(?:about|approx\w*|around|roughly|nearly|almost|circa)\b)", re.IGNORECASE)
 
 
 class _Expressions(Reader):
@@ -204,6 +195,8 @@ class _Expressions(Reader):
     def read(self, text: str) -> str | None:
         """The expression that a text is; None for prose."""
         expression = bare(text)
+        if _APPROXIMATE.match(expression):
+            return None
         return None if not expression or (has_words(expression) and parse_number(expression) is None) else expression
 
     def mark(self, text: str, value: str) -> str:
@@ -249,11 +242,8 @@ def too_complex(expression: str, config: MathConfig = _DEFAULT) -> bool:
     """
     if len(expression) > config.max_expression_chars or _HUGE.search(expression) or _TALL_TOWER.search(expression):
         return True
-    depth = deepest = 0
-    for bracket in re.findall(r"[({\[\])}]", expression):
-        depth = depth + 1 if bracket in "({[" else max(depth - 1, 0)
-        deepest = max(deepest, depth)
-    if deepest > config.max_depth:
+    steps = (1 if bracket in "({[" else -1 for bracket in re.findall(r"[({\[\])}]", expression))
+    if max(accumulate(steps, lambda depth, step: max(depth + step, 0), initial=0)) > config.max_depth:
         return True
     powers = ((digits, config.max_exponent) for pair in _EXPONENT.findall(expression) for digits in pair)
     sums = _OF_A_SUM.findall(expression) if _VARIABLE.search(expression) else ()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mixed_r1_verl.rewards.kinds.chart import anls, chart_reward
+from mixed_r1_verl.rewards.kinds.chart import anls, chart_reward, parse_ground_truth
 
 Case = tuple[str, str, int]  # answer, gold, acc
 
@@ -170,6 +170,20 @@ NUMBER_FORMS: list[Case] = [
     ("5,5", "5.5", 0),
     ("1.234,5", "1234.5", 0),
 ]
+RATIOS: list[Case] = [
+    ("1:2", "1:2", 1),
+    ("1/2", "1:2", 1),
+    ("1 to 2", "1:2", 1),
+    ("2:4", "1:2", 1),
+    ("The ratio is 1:2.", "1:2", 1),
+    ("2:1", "1:2", 0),
+    ("1:3", "1:2", 0),
+    ("1:2:3", "1:2", 0),
+    ("12", "1:2", 0),
+    ("1:2 or 2:1", "1:2", 0),
+    ("1:2?", "1:2", 0),
+    ("not 1:2", "1:2", 0),
+]
 # One committed number in prose counts, by the rules of the docstring.
 PROSE: list[Case] = [
     ("The answer is 42.", "42", 1),
@@ -241,9 +255,18 @@ TABLES = {
     "percent_and_scale": PERCENT_AND_SCALE,
     "units": UNITS,
     "number_forms": NUMBER_FORMS,
+    "ratios": RATIOS,
     "prose": PROSE,
     "several_numbers": SEVERAL_NUMBERS,
 }
+
+
+@pytest.mark.parametrize(
+    ("answer", "gold", "acc"),
+    [("41%", "41", 1), ("41", "41%", 1), ("41%", "0.41", 0), ("0.41", "41", 0), ("0.41%", "0.41", 1)],
+)
+def test_a_row_may_say_that_its_numbers_are_percent(answer: str, gold: str, acc: int) -> None:
+    assert parse_ground_truth(gold, answer_type="percent").score(answer).acc == acc
 
 
 @pytest.mark.parametrize(
