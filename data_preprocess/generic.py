@@ -90,7 +90,7 @@ def _parquet_rows(raw: RawFolder, name: str) -> Iterator[tuple[str, dict[str, An
     stat = path.stat()
     try:
         metadata, columns = pq.read_metadata(path), pq.read_schema(path).names
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         raise DataError(f"{path} is not a readable parquet file: {str(error).splitlines()[0]}") from None
     for field, column in raw.told.columns:
         if column.partition(".")[0] not in columns:

@@ -7,6 +7,7 @@ text, although `str.splitlines` cuts there.
 
 import json
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -23,6 +24,7 @@ __all__ = [
     "RowError",
     "count_records",
     "leaf",
+    "opened_parquet",
     "read_records",
     "read_rows",
     "row_of",
@@ -127,20 +129,33 @@ def read_records(path: Path, columns: Collection[str] | None = None) -> Records:
 
 
 def _parquet(path: Path, columns: Collection[str] | None) -> Records:
+    row = 0
+    with opened_parquet(path) as file:
+        names = set(file.schema_arrow.names)
+        wanted = None if columns is None else [name for name in columns if name.partition(".")[0] in names]
+        for batch in file.iter_batches(BATCH_ROWS, columns=wanted):
+            for record in rows_of(batch):
+                yield row, record
+                row += 1
+
+
+@contextmanager
+def opened_parquet(path: Path) -> Iterator["pq.ParquetFile"]:
+    """A parquet file, to be read within.
+
+    Raises:
+        DataError: it is not there, or damaged where it is read.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    row = 0
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
     try:
         with pq.ParquetFile(path) as file:
-            names = set(file.schema_arrow.names)
-            wanted = None if columns is None else [name for name in columns if name.partition(".")[0] in names]
-            for batch in file.iter_batches(BATCH_ROWS, columns=wanted):
-                for record in rows_of(batch):
-                    yield row, record
-                    row += 1
-    except (OSError, pa.ArrowException) as error:
-        raise DataError(f"{path}: cannot be read as parquet from row {row} on: {shown(error)}") from error
+            yield file
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:  # names of columns may be any bytes
+        raise DataError(f"{path}: cannot be read as parquet: {shown(error)}") from error
 
 
 def rows_of(batch: "pa.RecordBatch") -> Iterator[dict[str, Any] | BadRecord]:
@@ -189,12 +204,10 @@ def count_records(path: Path) -> int:
     if path.suffix != ".parquet":
         with path.open("rb") as file:
             return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     try:
-        return int(pq.read_metadata(path).num_rows)
-    except (OSError, pa.ArrowException):  # said by whoever reads it
+        with opened_parquet(path) as parquet:
+            return int(parquet.metadata.num_rows)
+    except DataError:  # said by whoever reads it
         return 0
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mixed_r1_verl.core.rows import BadRecord, leaf, rows_of, shown
+from mixed_r1_verl.core.rows import BadRecord, DataError, leaf, opened_parquet, rows_of, shown
 from mixed_r1_verl.data.prompt import IMAGE_MARKER, count_markers
 from mixed_r1_verl.data.schema import IMAGE_TYPES, OPTIONAL, image_form, row_schema, same_type
 
@@ -130,9 +130,10 @@ def kind_of(row: Mapping[str, Any], routes: Mapping[str, str]) -> str:
 def read_schema(path: Path) -> pa.Schema | Problem:
     """The schema of a parquet file, or why there is none."""
     try:
-        return pq.read_schema(path)
-    except (OSError, pa.ArrowException) as error:
-        return Problem(str(path), None, "file", f"not a readable parquet file: {shown(error)}")
+        with opened_parquet(path) as file:
+            return file.schema_arrow
+    except DataError as error:
+        return Problem(str(path), None, "file", str(error).removeprefix(f"{path}: "))
 
 
 def quick_check(

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mixed_r1_verl.core.rows import DataRow, RowError
+from mixed_r1_verl.core.rows import BadRecord, DataRow, RowError, opened_parquet, rows_of
 from mixed_r1_verl.data.images import cell_bytes, opened
 
 LONGEST_SIDE = 640
@@ -92,19 +92,19 @@ class Pictures:
 
 def _read_images(file: Path, wanted: Container[int]) -> Iterator[tuple[int, list[Any]]]:
     """The cells of the `images` column of some rows of a file; row groups without such a row are not read."""
-    import pyarrow.parquet as pq
-
-    parquet = pq.ParquetFile(file)
-    if "images" not in parquet.schema_arrow.names:
-        return
-    first = 0
-    for group in range(parquet.num_row_groups):
-        size = parquet.metadata.row_group(group).num_rows
-        here = [index for index in range(first, first + size) if index in wanted]
-        if here:
-            column = parquet.read_row_group(group, columns=["images"]).column(0)
-            yield from ((index, column[index - first].as_py() or []) for index in here)
-        first += size
+    with opened_parquet(file) as parquet:
+        if "images" not in parquet.schema_arrow.names:
+            return
+        first = 0
+        for group in range(parquet.num_row_groups):
+            size = parquet.metadata.row_group(group).num_rows
+            if here := [index for index in range(first, first + size) if index in wanted]:
+                batch = parquet.read_row_group(group, columns=["images"]).combine_chunks().to_batches()[0]
+                for index in here:
+                    (record,) = rows_of(batch.slice(index - first, 1))
+                    cells = record if isinstance(record, BadRecord) else record["images"] or []
+                    yield index, cells if isinstance(cells, list) else [cells]
+            first += size
 
 
 def _encode(source: bytes) -> bytes:

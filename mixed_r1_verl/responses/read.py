@@ -26,6 +26,7 @@ from mixed_r1_verl.core.rows import (
     DataRow,
     Reject,
     RowError,
+    opened_parquet,
     read_records,
     read_rows,
     row_of,
@@ -184,12 +185,5 @@ def parquet_columns(path: Path) -> list[str]:
     Raises:
         DataError: it is not there, or no parquet file.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    if not path.is_file():
-        raise DataError(f"{path}: no such file")
-    try:
-        return list(pq.read_schema(path).names)
-    except (OSError, pa.ArrowException) as error:
-        raise DataError(f"{path}: not a parquet file that can be read ({error})") from error
+    with opened_parquet(path) as file:
+        return list(file.schema_arrow.names)

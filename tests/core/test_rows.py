@@ -125,3 +125,13 @@ def test_a_field_at_fault_is_named(change: dict[str, Any], field: str) -> None:
 def test_further_columns_of_extra_info_are_kept() -> None:
     record = {**RECORD, "difficulty": 3, "extra_info": {"reward": "mine", "steps": [1, 2]}}
     assert row_of("f", 0, record).extra_info == {"difficulty": 3, "reward": "mine", "steps": [1, 2]}
+
+
+def test_a_column_whose_name_is_no_text(tmp_path: Path) -> None:
+    """Found by tests/test_hostile_files.py: pyarrow raises UnicodeDecodeError when such a file is opened."""
+    path = tmp_path / "rows.parquet"
+    pq.write_table(pa.table({"data_source": ["toy"], "wrong": [{"name": 1}]}), path)
+    path.write_bytes(path.read_bytes().replace(b"name", b"n\xf3me"))
+    assert count_records(path) == 0
+    with pytest.raises(DataError, match="cannot be read as parquet"):
+        list(read_records(path))

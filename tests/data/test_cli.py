@@ -153,7 +153,7 @@ def test_check_bad_usage(run, arguments, message):
 
 def test_check_of_a_file_that_is_no_parquet(run):
     code, output = run("check", __file__)
-    assert code == 1 and "not a readable parquet file" in output
+    assert code == 1 and "cannot be read as parquet" in output
 
 
 def test_full_disk(run, raw, tmp_path, monkeypatch):

@@ -77,3 +77,11 @@ def test_members_of_lists_may_have_any_name(tmp_path: Path, compliant: bool) -> 
     pictures = Pictures(100_000)
     pictures.add([DataRow(str(tmp_path / "a.parquet"), 0, "s", "t", {})], [0])
     assert pictures.places == {0: [0]}
+
+
+@pytest.mark.parametrize("cells", [[7], [1.5], ["a.png"], [{"a": 1}], [[7]], [None]])
+def test_a_column_that_holds_no_lists_of_pictures(tmp_path: Path, cells: list[object]) -> None:
+    pq.write_table(pa.table({"images": cells}), tmp_path / "a.parquet")
+    pictures = Pictures(100_000)
+    pictures.add([DataRow(str(tmp_path / "a.parquet"), 0, "s", "t", {})], [0])
+    assert (pictures.places, pictures.broken) == ({0: []}, int(cells != [None]))

@@ -40,7 +40,7 @@ def run(*arguments: object) -> Result:
         ),
         (["{model}", "{file}", "--output", "/no/such/folder/eval.jsonl"], "does not exist"),
         (["{model}", "other.parquet"], "no column data_source, extra_info, reward_model"),
-        (["{model}", "bad.parquet"], "bad.parquet: not a parquet file that can be read"),
+        (["{model}", "bad.parquet"], "bad.parquet: cannot be read as parquet"),
     ],
 )
 def test_bad_usage_is_one_clear_line(

@@ -222,7 +222,7 @@ def test_rejects_file(tmp_path: Path) -> None:
     [
         (["nowhere.jsonl"], "nowhere.jsonl: no such file"),
         (["good.jsonl", "--response-column", "text"], "no column text; it has response, ground_truth, reward"),
-        (["good.parquet"], "good.parquet: not a parquet file"),
+        (["good.parquet"], "good.parquet: cannot be read as parquet"),
         (["good.jsonl", "--set", "fromat_weight=0.2"], "did you mean 'format_weight'"),
         (["good.jsonl", "--set", "x"], "is not KEY=VALUE"),
         (["good.jsonl", "--output", "good.jsonl"], "would overwrite a file that is to be scored"),
