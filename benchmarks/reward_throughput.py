@@ -93,7 +93,7 @@ def open_ended_memory(seconds: float, folder: Path) -> Iterable[Row]:
         "table = EmbeddingTable.load(sys.argv[1], sys.argv[2])\n"
         "for variant in (o.robust, o.bmas):\n"
         "    for start in range(0, 40000, 80):\n"
-        "        words = ' '.join(table._source._tokenizer.id_to_token(i) for i in range(start + 1, start + 161))\n"
+        "        words = ' '.join(table._tokenizer.id_to_token(i) for i in range(start + 1, start + 161))\n"
         "        variant(words, 'a man on a horse ' + words[:400], table, 1024)\n"
         "print(own() - before, peak[0] - before)\n"
     )

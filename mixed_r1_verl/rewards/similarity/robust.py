@@ -3,12 +3,10 @@
 All constants are ours, chosen on COCO and Multi30k captions (docs/rewards-open-ended.md).
 """
 
-import operator
 import threading
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from scipy.special import ndtri
@@ -19,7 +17,7 @@ from mixed_r1_verl.rewards.similarity.words import (
     FUNCTION_WORDS,
     GENERIC_CAPTIONS,
     NEGATIONS,
-    exclusive_groups,
+    exclusive_group,
     modes,
     split_words,
     stem,
@@ -27,7 +25,7 @@ from mixed_r1_verl.rewards.similarity.words import (
 )
 
 if TYPE_CHECKING:
-    from mixed_r1_verl.rewards.similarity.table import EmbeddingTable, Source
+    from mixed_r1_verl.rewards.similarity.table import EmbeddingTable
 
 # Similarity of two words of one stem, whatever the table says.
 STEM_SIMILARITY = 0.9
@@ -56,8 +54,10 @@ LEAST_RHYTHM = 0.25
 CAPTION_CONTENT = 32
 # Around the score of a generic caption the reward bends over this width, so that it never falls below 0.
 BEND = 0.05
-# References, and bytes of word vectors, that a process keeps at hand.
-REMEMBERED_REFERENCES, REMEMBERED_BYTES = 8, 32 << 20
+# References, numbers for each of them, and bytes of word vectors, that a process keeps at hand.
+REMEMBERED_REFERENCES, REMEMBERED_NUMBERS, REMEMBERED_BYTES = 8, 1 << 19, 32 << 20
+
+SUBJECT, ATTRIBUTE, GRAMMAR = 0, 1, 2
 
 
 class WordFeatures(NamedTuple):
@@ -70,7 +70,8 @@ class WordFeatures(NamedTuple):
         generic: share of the word that a generic caption matches on average, float32 [n], in [0, 1].
         names: int64 [n], equal for equal words.
         stems: int64 [n], equal for words of one stem.
-        groups: int64 [n, 3], groups of words that exclude each other; see `words.exclusive_groups`.
+        groups: int64 [n], see `words.exclusive_group`.
+        kinds: int8 [n], `GRAMMAR`, `ATTRIBUTE` or, what may be the subject of a caption, `SUBJECT`.
     """
 
     vectors: np.ndarray
@@ -81,120 +82,130 @@ class WordFeatures(NamedTuple):
     names: np.ndarray
     stems: np.ndarray
     groups: np.ndarray
+    kinds: np.ndarray
 
 
 def robust(answer: str, reference: str, table: "EmbeddingTable", limit: int) -> float:
     """Matching of words in both directions that pays for content only, and for content in order; the default.
 
-    It keeps the idea of BMAS and closes its holes; docs/rewards-open-ended.md shows what each term is worth. For
-    distinct words a of the answer and b of the reference:
-
-    - similarity s(a, b): cosine of the prepared word vectors; 1 for the same word, at least `STEM_SIMILARITY` for
-      words of one stem, at most 0 for words that exclude each other (two colours, numbers, sexes), 0 for words of which
-      one is negated or left open by "or" and the other is not;
-    - weight w: rarity by the vocabulary's own order, lowered for words that every description holds, near 0 for words
-      of grammar; a match is worth only as much as the partner weighs: s(a, b) * min(1, w_b / w_a + 0.5);
-    - chance c_a: the best cosine that word a would reach with as many everyday words as the other text has content,
-      mean_a + 1.4 spread_a z(n); a match counts by what it exceeds that: m_a = max(0, (max_b s - c_a) / (1 - c_a));
-    - repetition: of n occurrences of a word only as many are paid as its partner has, k = min(n_a, n_b).
-
-    P = sum_a w_a k_a m_a / sum_a w_a n_a, and R likewise over the reference. Their power mean leans to the smaller of
-    the two. It is lowered where neighbouring words of content are not matched by neighbours in the same order
-    (`_order_factor`), and where grammar and content do not alternate (`_rhythm_factor`). Last, what generic captions
-    would earn is taken off (`beyond_generic`). A text scores 1 against itself.
+    It keeps the idea of BMAS and closes its holes. docs/rewards-open-ended.md defines its terms and shows what each is
+    worth; a text scores 1 against itself.
     """
-    ours, theirs = _read(answer, table, limit), _read_reference(reference, table, limit)
-    if ours is None or theirs is None:
+    words, theirs = split_words(answer, limit), _read_reference(reference, table, limit)
+    if not words or theirs is None:
         return 0.0
-    similarity = word_similarity(ours.features, theirs.features)
-    if ours.modes.any() or theirs.modes.any():
-        similarity[ours.modes[:, None] != theirs.modes[None, :]] = 0.0
-    forward = similarity * partner_value(ours.features.weights, theirs.features.weights)
-    backward = similarity.T * partner_value(theirs.features.weights, ours.features.weights)
-    precision = _matched_share(forward, ours, theirs)
-    recall = _matched_share(backward, theirs, ours)
+    ours = _Side(words, table)
+    matches, rows = theirs.matches.look_up(ours.keys)
+    backward = matches.backward[rows]
+    partner = backward.argmax(axis=0)
+    best = backward[partner, np.arange(len(partner))]
+    precision = _matched_share(matches.best[rows], matches.partner[rows], ours, theirs)
+    recall = _matched_share(beyond_chance(best, theirs.features, ours.content), partner, theirs, ours)
     # What was cut off was not matched either.
     precision *= min(1.0, limit * CHARS_PER_WORD / max(1, len(answer)))
     if precision <= EPSILON or recall <= EPSILON:
         return 0.0
-    matched = _leaning_mean(precision, recall) * _order_factor(similarity, ours, theirs) * _rhythm_factor(ours, theirs)
+    matched = ((1 - RECALL_SHARE) * precision**MEAN_EXPONENT + RECALL_SHARE * recall**MEAN_EXPONENT) ** (
+        1 / MEAN_EXPONENT
+    )
+    matched *= _order_factor(matches.in_order[rows[ours.sequence]], ours, theirs) * _rhythm_factor(ours, theirs)
     return beyond_generic(matched, (_generic_share(ours, theirs) + _generic_share(theirs, ours)) / 2)
 
 
-class _Side(NamedTuple):
+class _Side:
     """One text as this variant sees it.
 
     Attributes:
-        features: its distinct words; what is negated is a word of its own. `counts`, how often each occurs, `modes`
-            (see `words.modes`) and `mass` (weight times count, more for the subject) belong to them.
-        content: sum of the distinct words' weights.
+        keys: its distinct words, each with how it is meant (`words.modes`): what is negated is a word of its own.
+        weights, generic, counts, mass: of these words: see `WordFeatures`, how often each occurs, and weight times
+            count, more for the subject.
+        content: sum of the weights.
         sequence: the words of content in their order, as places among the distinct ones.
         rhythm: share of neighbouring words of which one is grammar and the other content.
     """
 
-    features: WordFeatures
-    counts: np.ndarray
-    modes: np.ndarray
-    mass: np.ndarray
-    content: float
-    sequence: np.ndarray
-    rhythm: float
+    def __init__(self, words: list[str], table: "EmbeddingTable") -> None:
+        meant = list(zip(words, modes(words), strict=True))
+        self.keys = list(dict.fromkeys(meant))
+        places = {key: place for place, key in enumerate(self.keys)}
+        sequence = np.fromiter(map(places.__getitem__, meant), np.intp, len(meant))
+        known, rows = table.vocabulary.look_up([word for word, _ in self.keys])
+        self.weights, self.generic, kinds = known.weights[rows], known.generic[rows], known.kinds[rows]
+        self.counts = np.bincount(sequence)
+        self.mass = self.weights * self.counts
+        subjects = np.flatnonzero(kinds == SUBJECT)[:SUBJECT_WORDS]
+        self.mass[subjects] *= 1 + SUBJECT_BONUS * SUBJECT_DECAY ** np.arange(len(subjects))
+        self.content = float(self.weights.sum())
+        grammar = kinds[sequence] == GRAMMAR
+        self.sequence = sequence[~grammar]
+        self.rhythm = float((grammar[1:] != grammar[:-1]).sum()) / max(1, len(words) - 1)
 
 
-def _read(text: str, table: "EmbeddingTable", limit: int) -> _Side | None:
+class _Matches(NamedTuple):
+    """What n words of answers match of a reference with m distinct words and k words of content in order."""
+
+    best: np.ndarray  # of each word, beyond chance, [n]
+    partner: np.ndarray  # the word of the reference that this is with, [n]
+    backward: np.ndarray  # what each is worth for the words of the reference, [n, m]
+    in_order: np.ndarray  # how far each matches the words of content beyond chance, [n, k]
+
+
+class _Reference(_Side):
+    """A reference: the responses of one prompt share it, and many of the words that they match with it.
+
+    Attributes:
+        features: of its distinct words.
+        matches: `_Matches` of the words of answers.
+        neighbours: sum over its neighbouring words of content, see `_order_factor`.
+    """
+
+    def __init__(self, words: list[str], table: "EmbeddingTable") -> None:
+        super().__init__(words, table)
+        self.features = table.words([word for word, _ in self.keys])
+        own_modes = np.array([mode for _, mode in self.keys])
+        steps = range(1, min(NEIGHBOURS, len(self.sequence) - 1) + 1)
+        weights = self.weights[self.sequence]
+        self.neighbours = sum(float(weights[:-step] @ weights[step:]) / step for step in steps)
+
+        def match(keys: Sequence[tuple[str, int]]) -> _Matches:
+            theirs = table.words([word for word, _ in keys])
+            similarity = word_similarity(theirs, self.features)
+            similarity[np.array([mode for _, mode in keys])[:, None] != own_modes] = 0.0
+            forward = similarity * partner_value(theirs.weights, self.weights)
+            partner = forward.argmax(axis=1)
+            return _Matches(
+                best=beyond_chance(forward[np.arange(len(keys)), partner], theirs, self.content),
+                partner=partner,
+                backward=similarity * partner_value(self.weights, theirs.weights).T,
+                in_order=beyond_chance(similarity, theirs, self.content)[:, self.sequence],
+            )
+
+        self.matches = Remembered(match, REMEMBERED_NUMBERS // (len(self.keys) + len(self.sequence)))
+
+
+@lru_cache(REMEMBERED_REFERENCES)
+def _read_reference(text: str, table: "EmbeddingTable", limit: int) -> _Reference | None:
     words = split_words(text, limit)
-    if not words:
-        return None
-    meant = list(zip(words, modes(words), strict=True))
-    counted = Counter(meant)
-    distinct = {key: place for place, key in enumerate(counted)}
-    features = table.words([word for word, _ in counted])
-    counts = np.fromiter(counted.values(), np.float32, len(counted))
-    mass = features.weights * counts
-    is_grammar = [word in FUNCTION_WORDS for word in words]
-    content = [distinct[key] for key, grammar in zip(meant, is_grammar, strict=True) if not grammar]
-    subjects = [place for key, place in distinct.items() if not (key[0] in FUNCTION_WORDS or key[0] in ATTRIBUTES)]
-    subjects = subjects[:SUBJECT_WORDS]
-    mass[subjects] *= 1 + SUBJECT_BONUS * SUBJECT_DECAY ** np.arange(len(subjects))
-    return _Side(
-        features,
-        counts,
-        np.fromiter((mode for _, mode in counted), np.int8, len(counted)),
-        mass,
-        float(features.weights.sum()),
-        np.array(content, np.intp),
-        sum(map(operator.ne, is_grammar, is_grammar[1:])) / max(1, len(words) - 1),
-    )
+    return _Reference(words, table) if words else None
 
 
-# The responses of one prompt share their reference.
-_read_reference = lru_cache(REMEMBERED_REFERENCES)(_read)
-
-
-def _matched_share(similarity: np.ndarray, side: _Side, other: _Side) -> float:
-    """Share of one text's content that is matched in the other; `similarity` is [words of side, words of other]."""
-    partner = similarity.argmax(axis=1)
-    best = similarity[np.arange(len(partner)), partner]
+def _matched_share(best: np.ndarray, partner: np.ndarray, side: _Side, other: _Side) -> float:
+    """Share of one text's content that is matched in the other, of the best match of each word and its partner."""
     paid = np.minimum(1, other.counts[partner] / side.counts)
-    return float((side.mass * paid) @ beyond_chance(best, side.features, other.content) / side.mass.sum())
+    return float((side.mass * paid) @ best / side.mass.sum())
 
 
-def _leaning_mean(precision: float, recall: float) -> float:
-    terms = (1 - RECALL_SHARE) * precision**MEAN_EXPONENT + RECALL_SHARE * recall**MEAN_EXPONENT
-    return float(terms ** (1 / MEAN_EXPONENT))
-
-
-def _order_factor(similarity: np.ndarray, ours: _Side, theirs: _Side) -> float:
+def _order_factor(matched: np.ndarray, ours: _Side, theirs: _Reference) -> float:
     """How far neighbouring words of content are matched by neighbours, in order: who does what, which colour is whose.
 
     For words i and i + q of the answer's content, q up to `NEIGHBOURS`, the best that two words p < p' <= p + q + SLACK
     of the reference do together is max min(m_ip, m_(i+q)p'); what they could do in any place is the smaller of their
     best matches. The factor is the ratio of both, summed with weights w_i w_(i+q) / q, to some power below 1.
+    `matched` is m, [words of content of the answer, of the reference].
     """
-    if not (len(ours.sequence) and len(theirs.sequence)):
+    if not matched.size:
         return 1.0
-    matched = beyond_chance(similarity, ours.features, theirs.content)[ours.sequence][:, theirs.sequence]
-    weights, best = ours.features.weights[ours.sequence], matched.max(axis=1)
+    weights, best = ours.weights[ours.sequence], matched.max(axis=1)
     ahead, reach = np.zeros_like(matched), 0
     found = possible = 0.0
     for step in range(1, min(NEIGHBOURS, len(best) - 1) + 1):
@@ -204,10 +215,7 @@ def _order_factor(similarity: np.ndarray, ours: _Side, theirs: _Side) -> float:
         pair = weights[:-step] * weights[step:] / step
         found += float(pair @ np.minimum(matched[:-step], ahead[step:]).max(axis=1))
         possible += float(pair @ np.minimum(best[:-step], best[step:]))
-    weights = theirs.features.weights[theirs.sequence]
-    steps = range(1, min(NEIGHBOURS, len(weights) - 1) + 1)
-    whole = sum(float(weights[:-step] @ weights[step:]) / step for step in steps)
-    prior = USUAL_ORDER * EVIDENCE
+    whole, prior = theirs.neighbours, USUAL_ORDER * EVIDENCE
     ratio = (found + prior) / (possible + EVIDENCE) * (whole + EVIDENCE) / (whole + prior)
     return float(min(1.0, ratio) ** (ORDER_POWER * whole / (whole + LONG_ORDER)))
 
@@ -224,7 +232,7 @@ def _rhythm_factor(ours: _Side, theirs: _Side) -> float:
 
 def _generic_share(side: _Side, other: _Side) -> float:
     """Share of a text's content that generic captions as long as the other text match."""
-    share = side.features.generic
+    share = side.generic
     if other.content > CAPTION_CONTENT:
         share = 1 - (1 - share) ** (other.content / CAPTION_CONTENT)
     return float(side.mass @ share / side.mass.sum())
@@ -259,18 +267,16 @@ def word_similarity(left: WordFeatures, right: WordFeatures) -> np.ndarray:
     words that exclude each other.
     """
     similarity = left.vectors @ right.vectors.T
-    np.maximum(similarity, STEM_SIMILARITY, out=similarity, where=left.stems[:, None] == right.stems[None, :])
-    for family in range(left.groups.shape[1]):
-        rows, columns = left.groups[:, family], right.groups[:, family]
-        if rows.max() >= 0 and columns.max() >= 0:
-            differ = (rows[:, None] >= 0) & (columns[None, :] >= 0) & (rows[:, None] != columns[None, :])
-            np.minimum(similarity, 0.0, out=similarity, where=differ)
-    similarity[left.names[:, None] == right.names[None, :]] = 1.0
+    np.maximum(similarity, STEM_SIMILARITY, out=similarity, where=left.stems[:, None] == right.stems)
+    groups = left.groups[:, None]
+    excluded = (groups >> 32 == right.groups >> 32) & (groups != right.groups)
+    np.minimum(similarity, 0.0, out=similarity, where=excluded)
+    similarity[left.names[:, None] == right.names] = 1.0
     return similarity
 
 
 def partner_value(own_weights: np.ndarray, partner_weights: np.ndarray) -> np.ndarray:
-    """What share of a word of weight w_a a partner of weight w_b can match: min(1, w_b / w_a + allowance), [n, m]."""
+    """What share of a word of weight w_a a partner of weight w_b can match, [n, m]."""
     return np.minimum(1.0, partner_weights[None, :] / own_weights[:, None] + PARTNER_ALLOWANCE)
 
 
@@ -295,63 +301,75 @@ def expected_maximum(count: float | np.ndarray) -> np.ndarray:
 # --- what is known of words -------------------------------------------------------------------------------------------
 
 
-class WordMemory:
+class Remembered:
+    """What was computed for keys: a row for each in the arrays of a named tuple, forgotten when they become too many.
+
+    Args:
+        compute: the rows of some keys that are not known yet.
+        capacity: of how many keys rows are kept, beside those that are asked for at once.
+    """
+
+    def __init__(self, compute: Callable[[Sequence[Any]], Any], capacity: int) -> None:
+        self._compute, self._capacity, self._lock = compute, capacity, threading.Lock()
+        self._places: dict[Hashable, int] = {}
+        self._arrays: Any = compute([])
+
+    def look_up(self, keys: Sequence[Hashable]) -> tuple[Any, np.ndarray]:
+        """The arrays, and in which of their rows the keys are."""
+        with self._lock:
+            if not all(map(self._places.__contains__, keys)):
+                self._learn(keys)
+            return self._arrays, np.fromiter(map(self._places.__getitem__, keys), np.intp, len(keys))
+
+    def _learn(self, keys: Sequence[Hashable]) -> None:
+        new = [key for key in dict.fromkeys(keys) if key not in self._places]
+        if len(self._places) + len(new) > self._capacity:
+            self._places, new = {}, list(dict.fromkeys(keys))
+        first, rows = len(self._places), len(self._places) + len(new)
+        found = self._compute(new)
+        if rows > len(self._arrays[0]) or not first:
+            # What was handed out stays as it is.
+            room = 2 * rows - first
+            self._arrays = found._make(
+                np.concatenate([old[:first], np.zeros((room, *old.shape[1:]), old.dtype)]) for old in self._arrays
+            )
+        for array, computed in zip(self._arrays, found, strict=True):
+            array[first:rows] = computed
+        self._places.update(zip(new, range(first, rows), strict=True))
+
+
+class Vocabulary(Remembered):
     """Features of the words seen last, so that the tokenizer runs only for new words.
 
     Args:
-        source: where vectors and rarities come from.
+        describe: vector of a word, and its rarity.
+        background: vectors of everyday words.
     """
 
-    def __init__(self, source: "Source") -> None:
-        self._source = source
-        self._lock = threading.Lock()
-        background = unit_rows(source.background())
+    def __init__(self, describe: Callable[[str], tuple[np.ndarray, float | None]], background: np.ndarray) -> None:
+        self._describe_word = describe
+        background = unit_rows(background)
         self._mean = background.mean(axis=0)
         self._second_moment = background.T @ background / len(background)
         captions = [self._describe(split_words(caption, 64)) for caption in GENERIC_CAPTIONS]
         self._captions = WordFeatures(*map(np.concatenate, zip(*captions, strict=True)))
         self._caption_starts = np.cumsum([0, *(len(caption.weights) for caption in captions[:-1])])
         self._caption_content = np.array([caption.weights.sum() for caption in captions])
-        self._capacity = REMEMBERED_BYTES // (4 * len(self._mean))
-        self._clear()
+        super().__init__(self._describe_fully, REMEMBERED_BYTES // (4 * len(self._mean)))
 
-    def look_up(self, words: Sequence[str]) -> WordFeatures:
-        """Features of words, in their order."""
-        with self._lock:
-            if not all(map(self._places.__contains__, words)):
-                self._learn(words)
-            places = [self._places[word] for word in words]
-            return WordFeatures(*(array[places] for array in self._features))
-
-    def _clear(self) -> None:
-        self._places: dict[str, int] = {}
-        empty = self._describe([])
-        self._features = WordFeatures(*(_grown(array, 1024) for array in empty))
-
-    def _learn(self, words: Sequence[str]) -> None:
-        if len(self._places) + len(words) > self._capacity:
-            self._clear()
-        new = [word for word in dict.fromkeys(words) if word not in self._places]
-        features = self._describe(new)
-        features.generic[:] = self._share_matched_by_captions(features)
-        first = len(self._places)
-        while first + len(new) > len(self._features.weights):
-            self._features = WordFeatures(*(_grown(array, 2 * len(array)) for array in self._features))
-        for array, rows in zip(self._features, features, strict=True):
-            array[first : first + len(new)] = rows
-        self._places.update(zip(new, range(first, first + len(new)), strict=True))
-
-    def _share_matched_by_captions(self, words: WordFeatures) -> np.ndarray:
-        similarity = word_similarity(words, self._captions) * partner_value(words.weights, self._captions.weights)
+    def _describe_fully(self, words: Sequence[str]) -> WordFeatures:
+        features = self._describe(words)
+        similarity = word_similarity(features, self._captions)
+        similarity *= partner_value(features.weights, self._captions.weights)
         best = np.maximum.reduceat(similarity, self._caption_starts, axis=1)
-        return beyond_chance(best, words, self._caption_content).mean(axis=1)
+        return features._replace(generic=beyond_chance(best, features, self._caption_content).mean(axis=1))
 
     def _describe(self, words: Sequence[str]) -> WordFeatures:
         """All features but `generic`, which is 0."""
         vectors = np.zeros((len(words), len(self._mean)), np.float32)
         weights = np.zeros(len(words), np.float32)
         for place, word in enumerate(words):
-            vector, rarity = self._source.describe(word)
+            vector, rarity = self._describe_word(word)
             weights[place] = word_weight(word, rarity)
             # Negations are like each other only.
             if word not in NEGATIONS:
@@ -359,6 +377,7 @@ class WordMemory:
         vectors = unit_rows(vectors)
         mean = vectors @ self._mean
         variance = np.einsum("ij,ij->i", vectors @ self._second_moment, vectors) - mean * mean
+        kinds = [GRAMMAR if word in FUNCTION_WORDS else ATTRIBUTE if word in ATTRIBUTES else SUBJECT for word in words]
         return WordFeatures(
             vectors=vectors,
             weights=weights,
@@ -367,12 +386,9 @@ class WordMemory:
             generic=np.zeros(len(words), np.float32),
             names=np.array([hash(word) for word in words], np.int64),
             stems=np.array([hash(stem(word)) for word in words], np.int64),
-            groups=np.array([exclusive_groups(word) for word in words], np.int64).reshape(len(words), 3),
+            groups=np.array([exclusive_group(word) for word in words], np.int64),
+            kinds=np.array(kinds, np.int8),
         )
-
-
-def _grown(array: np.ndarray, rows: int) -> np.ndarray:
-    return np.concatenate([array, np.zeros((rows - len(array), *array.shape[1:]), array.dtype)])
 
 
 def unit_rows(rows: np.ndarray) -> np.ndarray:

@@ -1,37 +1,54 @@
-"""Frozen embeddings of tokens and words for the open-ended reward: of a model's input table, or hashed from letters."""
+"""Frozen embeddings of tokens and words for the open-ended reward: of a model's input table, or hashed from letters.
+
+A model's table is prepared once for a machine, into files that all its processes map.
+"""
 
 import hashlib
-import threading
-from collections import Counter, OrderedDict
-from collections.abc import Hashable, Sequence
-from functools import cached_property
+import json
+import os
+from collections.abc import Callable, Hashable, Sequence
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mixed_r1_verl.core.code import code_digest
+from mixed_r1_verl.core.files import lock, sha256_of, write_text
 from mixed_r1_verl.rewards.similarity.checkpoint import (
-    Forms,
+    TensorOnDisk,
     find_input_embeddings,
     load_tokenizer,
-    prepared_table,
     resolve_model,
-    to_float32_apart,
+    to_float32,
 )
-from mixed_r1_verl.rewards.similarity.robust import WordFeatures, WordMemory
+from mixed_r1_verl.rewards.similarity.robust import Vocabulary, WordFeatures
 from mixed_r1_verl.rewards.similarity.words import COMMONPLACE_WORDS, FUNCTION_WORDS, split_words, stem
 
 Token = Hashable
 
 DEFAULT_CACHE_DIR = "~/.cache/mixed_r1_verl"
-# References whose embeddings a process keeps at hand: the responses of one prompt come one after another.
-REMEMBERED_REFERENCES = 4
-# Tokens whose cosines with one reference are kept.
-REMEMBERED_TOKENS = 4_096
 
 # --- hashed letters ---
 HASHED_DIM = 256
 NGRAM_LENGTHS = (2, 3, 4, 5)
+
+# --- preparation; all values are ours ---
+# Directions of largest variance that are removed: they carry frequency and script, not meaning (all-but-the-top,
+# Mu & Viswanath, arXiv 1702.01417).
+REMOVED_DIRECTIONS = 3
+# How the next directions are used: how many at most, and by which power of their spread they are divided. A table that
+# was trained for meaning keeps it in few directions; a language model's keeps it in many that are small (whitening).
+SPECTRA = ((100, 0.0), (640, 0.5), (640, 1.0))
+# What decides is the table itself: forms of one word ("jump", "jumping") must be each other's neighbours.
+LEAST_FORMS = 100
+NEIGHBOUR_RANK = 0.001
+ROUNDING = 1e-5
+# Words of a vocabulary among which forms of one word are looked for, pairs of them, words that they are held against.
+FORM_WORDS, FORM_PAIRS, FORM_NEIGHBOURS = 20_000, 1_500, 3_000
+# Rows from which mean and directions are estimated: the frequent end of a vocabulary that is sorted by frequency,
+# after its special tokens, single bytes and letters. A smaller table is read whole.
+SAMPLED_ROWS = slice(1_000, 33_768)
 
 # --- the words of a vocabulary ---
 # Characters of a text that are given to the tokenizer for each token that is asked for.
@@ -42,10 +59,12 @@ COMMON_SHARE = 0.005
 BACKGROUND_RANKS = range(0, 6_000, 4)
 # How vocabularies mark the space before a word (byte-level BPE, SentencePiece).
 SPACE_MARKS = "\u0120\u2581"
-# Words of a vocabulary among which forms of one word are looked for, pairs of them, words that they are held against.
-FORM_WORDS, FORM_PAIRS, FORM_NEIGHBOURS = 20_000, 1_500, 3_000
 # The commonest English words. They locate the frequent end of a vocabulary that is sorted by frequency.
 FREQUENCY_PROBES = tuple("the of and to in is for on with that by at from as it are".split())
+
+
+class CacheError(RuntimeError):
+    """The cache directory cannot be used."""
 
 
 class EmbeddingTable:
@@ -65,12 +84,7 @@ class EmbeddingTable:
         0.6
     """
 
-    def __init__(self, source: "Source", loaded_from: tuple[str | None, str | None]) -> None:
-        self._source = source
-        self._loaded_from = loaded_from
-        self._memory = WordMemory(source)
-        self._references: OrderedDict[tuple[str, int], _Reference] = OrderedDict()
-        self._lock = threading.Lock()
+    loaded_from: tuple[str | None, str | None] = (None, None)
 
     @staticmethod
     def load(model: str | None, cache_dir: str | None = None) -> "EmbeddingTable":
@@ -87,81 +101,60 @@ class EmbeddingTable:
             CacheError: the prepared table cannot be written.
         """
         cache = Path(cache_dir or DEFAULT_CACHE_DIR).expanduser()
-        source = HashedLetters() if model is None else ModelTable(resolve_model(model), cache)
-        return EmbeddingTable(source, (model, cache_dir))
+        table = HashedLetters() if model is None else ModelTable(resolve_model(model), cache)
+        table.loaded_from = (model, cache_dir)
+        return table
 
     def __reduce__(self) -> tuple[Any, tuple[str | None, str | None]]:
-        return EmbeddingTable.load, self._loaded_from
+        return EmbeddingTable.load, self.loaded_from
 
     def tokens(self, text: str, limit: int) -> Sequence[Token]:
         """At most `limit` tokens of a text, without special tokens around them; cost is bounded by `limit`."""
-        return self._source.tokens(text, limit)
+        raise NotImplementedError
+
+    def rows(self, tokens: Sequence[Token]) -> tuple[np.ndarray, np.ndarray]:
+        """Embeddings of tokens, float32 [n, dim], and the inverse of their lengths [n], 0 for a row of zeros."""
+        raise NotImplementedError
+
+    def describe(self, word: str) -> tuple[np.ndarray, float | None]:
+        """Prepared embedding of a word, float32 [width], of any length, zero for one that the table does not know; and
+        how rare it is, in [0, 1], None where the vocabulary does not say."""
+        raise NotImplementedError
+
+    def background(self) -> np.ndarray:
+        """Prepared embeddings of everyday words, float32 [many, width]."""
+        raise NotImplementedError
 
     def unit_rows(self, tokens: Sequence[Token]) -> np.ndarray:
-        """Embeddings of tokens divided by their length, float32 [len(tokens), dim]; zero rows stay zero."""
-        rows, inverse_lengths = self._source.rows(tokens)
+        """Embeddings of tokens divided by their length, float32 [n, dim]; zero rows stay zero."""
+        rows, inverse_lengths = self.rows(tokens)
         return rows * inverse_lengths[:, None]
 
-    def cosines(self, tokens: Sequence[Token], reference: str, limit: int) -> tuple[np.ndarray, np.ndarray]:
-        """Cosines of n distinct tokens with the m distinct tokens of a reference, float32 [n, m], and the share that
-        each of those m has in the reference's tokens, float32 [m].
-
-        The responses of a group share their reference and many of their tokens: what was computed for the last
-        references is remembered.
-        """
-        with self._lock:
-            known = self._references.pop((reference, limit), None)
-            if known is None:
-                known = _Reference(self._source, self._source.tokens(reference, limit))
-            cosines = known.cosines(tokens)
-            self._references[reference, limit] = known
-            if len(self._references) > REMEMBERED_REFERENCES:
-                self._references.popitem(last=False)
-            return cosines, known.weights
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """What is known of the words met so far."""
+        return Vocabulary(self.describe, self.background())
 
     def words(self, words: Sequence[str]) -> WordFeatures:
-        """Vectors and properties of words.
+        """Vectors and properties of n words.
 
         The vector of a word is the mean of its tokens' embeddings after the table was centred, rid of its largest
-        directions and projected to the next ones (`checkpoint.prepare_reduced`).
+        directions and projected to the next ones.
         """
-        return self._memory.look_up(words)
+        features, places = self.vocabulary.look_up(words)
+        return WordFeatures(*(array[places] for array in features))
 
 
-class _Reference:
-    """The unit rows of a reference's distinct tokens, and their cosines with the tokens met so far."""
-
-    def __init__(self, source: "Source", tokens: Sequence[Token]) -> None:
-        counted = Counter(tokens)
-        self._source = source
-        self.weights = np.fromiter(counted.values(), np.float32, len(counted)) / max(1, len(tokens))
-        rows, inverse_lengths = source.rows(list(counted))
-        self._tokens = list(counted)
-        rows *= inverse_lengths[:, None]
-        self._unit_rows = rows
-        self._remember_own()
-
-    def _remember_own(self) -> None:
-        # The product of a matrix with itself costs half of any other.
-        self._places = {token: place for place, token in enumerate(self._tokens)}
-        self._cosines = self._unit_rows @ self._unit_rows.T
-
-    def cosines(self, tokens: Sequence[Token]) -> np.ndarray:
-        if len(self._places) > REMEMBERED_TOKENS:
-            self._remember_own()
-        known = len(self._places)
-        places = [self._places.setdefault(token, len(self._places)) for token in tokens]
-        new = list(self._places)[known:]
-        if new:
-            rows, inverse_lengths = self._source.rows(new)
-            # The few new rows stand on the right: the product takes three quarters of the time that it takes the other
-            # way round. It is divided by their lengths, not the rows themselves, which are wider.
-            cosines = (self._unit_rows @ rows.T) * inverse_lengths
-            self._cosines = np.concatenate([self._cosines, cosines.T])
-        return self._cosines.take(places, axis=0)
+def with_inverse_lengths(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The rows, damaged ones set to zero, and the inverse of their lengths, 0 for a row of zeros."""
+    squares = np.einsum("ij,ij->i", rows, rows)
+    good = (squares > 0) & (squares < np.inf)
+    if not good.all():
+        rows[~good] = 0
+    return rows, np.divide(1, np.sqrt(squares), out=np.zeros_like(squares), where=good)
 
 
-class ModelTable:
+class ModelTable(EmbeddingTable):
     """The input-embedding table of a checkpoint and its tokenizer."""
 
     def __init__(self, model_dir: Path, cache: Path) -> None:
@@ -170,16 +163,15 @@ class ModelTable:
         unknown = getattr(self._tokenizer.model, "unk_token", None)
         self._unknown = self._tokenizer.token_to_id(unknown) if unknown else None
         self._cache = cache
-        folder = prepared_table(self._tensor, "reduced", cache, self._find_forms)
-        self._reduced = np.load(folder / "rows.npy", mmap_mode="r")
+        self._inverse_lengths = np.zeros(self._tensor.rows, np.float32)  # of rows that were looked up
+        self._reduced = prepared(
+            self._tensor, "reduced", cache, lambda path: prepare(self._tensor, path, self._forms())
+        )
         self._first_rank = self._find_first_rank()
 
     @cached_property
-    def _exact(self) -> tuple[np.ndarray, np.ndarray]:
-        folder = prepared_table(self._tensor, "exact", self._cache)
-        # Plain views of the mapped files: indexing a memmap costs several times as much.
-        rows, inverse = (np.load(folder / name, mmap_mode="r") for name in ("rows.npy", "inverse_lengths.npy"))
-        return rows.view(np.ndarray), inverse.view(np.ndarray)
+    def _exact(self) -> np.ndarray:
+        return prepared(self._tensor, "exact", self._cache, partial(copy_rows, self._tensor))
 
     def tokens(self, text: str, limit: int) -> Sequence[Token]:
         cut = text[: limit * CHARS_PER_TOKEN]
@@ -190,14 +182,14 @@ class ModelTable:
         return ids if max(ids, default=0) < self._tensor.rows else [i for i in ids if i < self._tensor.rows]
 
     def rows(self, tokens: Sequence[Token]) -> tuple[np.ndarray, np.ndarray]:
-        """Embeddings as stored, float32 [len(tokens), dim], and the inverse of their lengths, 0 for a row of zeros."""
-        rows, inverse_lengths = self._exact
         ids = np.asarray(tokens, np.intp)
-        return to_float32_apart(rows[ids]), inverse_lengths[ids]
+        rows, inverse_lengths = to_float32(self._exact[ids]), self._inverse_lengths[ids]
+        if not inverse_lengths.all():
+            rows, inverse_lengths = with_inverse_lengths(rows)
+            self._inverse_lengths[ids] = inverse_lengths
+        return rows, inverse_lengths
 
     def describe(self, word: str) -> tuple[np.ndarray, float | None]:
-        """Prepared embedding of a word, float32 [width], of any length, zero for one that the table does not know; and
-        how rare it is, in [0, 1], None where the vocabulary does not say."""
         ids, entries = self._word_ids(word), self._tensor.rows
         vector = self._reduced[ids].astype(np.float32).mean(axis=0) if ids else np.zeros(self._reduced.shape[1], "f4")
         if self._first_rank is None:
@@ -207,7 +199,6 @@ class ModelTable:
         return vector, rank / (rank + COMMON_SHARE * entries)
 
     def background(self) -> np.ndarray:
-        """Prepared embeddings of everyday words, float32 [many, width]."""
         first = self._first_rank or 0
         ids = [first + rank for rank in BACKGROUND_RANKS if first + rank < self._tensor.rows]
         return self._reduced[ids].astype(np.float32)
@@ -223,8 +214,9 @@ class ModelTable:
         )
         return spaced if len(spaced) <= len(bare) else bare
 
-    def _find_forms(self) -> Forms:
-        """Forms of one word among the whole words of the vocabulary, by their stems, and some of its words."""
+    def _forms(self) -> tuple[np.ndarray, np.ndarray]:
+        """Rows of forms of one word among the whole words of the vocabulary, by their stems [n, 2], and some of its
+        words [m]."""
         entries = sorted((row, entry) for entry, row in self._tokenizer.get_vocab().items() if row < self._tensor.rows)
         spaced = [(row, entry[1:]) for row, entry in entries if entry[0] in SPACE_MARKS]
         # Without marks of spaces, it is the pieces inside of words that are marked.
@@ -246,7 +238,7 @@ class ModelTable:
         return min(found)
 
 
-class HashedLetters:
+class HashedLetters(EmbeddingTable):
     """Vectors of words made of their letters: each character n-gram of `<word>` adds a random sign vector.
 
     Words that share a stem are near, all others are near-orthogonal; there is no knowledge of meaning. The vectors
@@ -257,21 +249,17 @@ class HashedLetters:
         return split_words(text, limit)
 
     def rows(self, tokens: Sequence[Token]) -> tuple[np.ndarray, np.ndarray]:
-        rows = np.array([self._vector(str(token)) for token in tokens], np.float32).reshape(-1, HASHED_DIM)
-        lengths = np.linalg.norm(rows, axis=1)
-        return rows, np.divide(1, lengths, out=np.zeros_like(lengths), where=lengths > 0)
+        rows = np.array([self.describe(str(token))[0] for token in tokens], np.float32).reshape(-1, HASHED_DIM)
+        return with_inverse_lengths(rows)
 
     def describe(self, word: str) -> tuple[np.ndarray, None]:
-        return self._vector(word), None
-
-    def background(self) -> np.ndarray:
-        return np.stack([self._vector(word) for word in sorted(COMMONPLACE_WORDS)])
-
-    def _vector(self, word: str) -> np.ndarray:
         marked = f"<{word}>"
         grams = {marked[i : i + n] for n in NGRAM_LENGTHS for i in range(len(marked) - n + 1)} | {marked}
         # sorted: float addition must not depend on the order of a set.
-        return np.stack([_sign_vector(gram) for gram in sorted(grams)]).sum(axis=0)
+        return np.stack([_sign_vector(gram) for gram in sorted(grams)]).sum(axis=0), None
+
+    def background(self) -> np.ndarray:
+        return np.stack([self.describe(word)[0] for word in sorted(COMMONPLACE_WORDS)])
 
 
 def _sign_vector(gram: str) -> np.ndarray:
@@ -279,5 +267,128 @@ def _sign_vector(gram: str) -> np.ndarray:
     return np.unpackbits(np.frombuffer(bits, np.uint8)).astype(np.float32) * 2 - 1
 
 
-# Where vectors come from.
-Source = ModelTable | HashedLetters
+# --- prepared forms ---------------------------------------------------------------------------------------------------
+
+
+def prepared(tensor: TensorOnDisk, form: str, cache: Path, build: Callable[[Path], None]) -> np.ndarray:
+    """One prepared form of a table, mapped; `build` writes it first where the cache has none or a damaged one.
+
+    Any number of processes may ask at once: one builds under a file lock, the others wait for it. A file is sealed with
+    its SHA-256 sum and gets its name in one step; what a process leaves that dies while it builds, the next overwrites.
+
+    Args:
+        tensor: the table.
+        form: `reduced`, centred and projected, for words (float16, at most 195 MB for 152,064 rows), or `exact`, the
+            rows as stored, for plain BMAS (a copy, because the checkpoint may be overwritten while a run lasts).
+        cache: where prepared tables are kept.
+        build: writes the file.
+
+    Raises:
+        CacheError: the cache cannot be written, for want of room or permission.
+    """
+    source = tensor.path.resolve()
+    stat = source.stat()
+    # The name changes with the checkpoint and with the code that prepares it.
+    place = [str(source), stat.st_size, stat.st_mtime_ns, tensor.name, tensor.dtype, tensor.rows, tensor.dim]
+    key = hashlib.sha256(json.dumps([*place, code_digest(__name__)]).encode()).hexdigest()[:16]
+    path = cache / f"{source.parent.name[:40]}-{key}-{form}.npy"
+    try:
+        if not is_intact(path):
+            cache.mkdir(parents=True, exist_ok=True)
+            with lock(path.with_suffix(".lock")):
+                if not is_intact(path):
+                    building = path.with_suffix(".building")
+                    try:
+                        build(building)
+                        write_text(path.with_suffix(".sha256"), sha256_of(building))
+                        building.replace(path)  # a process that has mapped a damaged file keeps it until it lets go
+                    finally:
+                        building.unlink(missing_ok=True)
+        # A plain view of the mapped file: indexing a memmap costs several times as much.
+        return np.load(path, mmap_mode="r").view(np.ndarray)  # type: ignore[no-any-return]
+    except OSError as error:
+        raise CacheError(f"cannot prepare {path}: {error}; set cache_dir to a place with room") from error
+
+
+def is_intact(path: Path) -> bool:
+    """Whether a prepared file is there with its sum."""
+    seal = path.with_suffix(".sha256")
+    return path.is_file() and seal.is_file() and seal.read_bytes() == sha256_of(path).encode()
+
+
+def copy_rows(
+    tensor: TensorOnDisk, path: Path, width: int = 0, convert: Callable[[np.ndarray], np.ndarray] | None = None
+) -> None:
+    """Writes the rows of a table, as stored or converted to float16 of so many columns, block by block."""
+    dtype, shape = (np.float16, (tensor.rows, width)) if convert else (tensor.map().dtype, (tensor.rows, tensor.dim))
+    written = np.lib.format.open_memmap(path, "w+", dtype, shape)
+    # The file gets its room first: on a full disk, writing through a map would end us with SIGBUS.
+    with path.open("rb+") as file:
+        os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    for place, block in tensor.blocks():
+        written[place] = convert(block) if convert else block
+    written.flush()
+
+
+def prepare(tensor: TensorOnDisk, path: Path, forms: tuple[np.ndarray, np.ndarray]) -> None:
+    """Writes the reduced form: float16 [rows, width], centred, top directions removed, projected by the best of
+    `SPECTRA`.
+
+    Reads the table twice, block by block; what it owns beyond a block is one dim x dim matrix of float32.
+    """
+    mean, directions, spread = principal_directions(tensor)
+    if len(spread) > REMOVED_DIRECTIONS:
+        directions, spread = directions[:, REMOVED_DIRECTIONS:], spread[REMOVED_DIRECTIONS:]
+
+    def project(stored: np.ndarray) -> np.ndarray:
+        return (_finite(stored) - mean) @ directions  # type: ignore[no-any-return]
+
+    def found(spectrum: tuple[int, float]) -> float:
+        """Share of pairs of which one is nearer to the other than all but one in a thousand words are."""
+        kept, power = spectrum
+        scaled = [side[:, :kept] / spread[:kept] ** power for side in sides]
+        one, other, rest = (rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9) for rows in scaled)
+        # The other may be among them and is no nearer than itself, by whatever way its cosine is rounded.
+        nearer = one @ rest.T > np.sum(one * other, axis=1, keepdims=True) + ROUNDING
+        return float((nearer.mean(axis=1) < NEIGHBOUR_RANK).mean())
+
+    pairs, words = forms
+    kept, power = SPECTRA[1]
+    if len(pairs) >= LEAST_FORMS:
+        sides = [project(tensor.map()[ids]) for ids in (pairs[:, 0], pairs[:, 1], words)]
+        kept, power = max(SPECTRA, key=found)
+    directions = directions[:, :kept] / spread[:kept] ** power
+    copy_rows(tensor, path, directions.shape[1], project)
+
+
+def principal_directions(tensor: TensorOnDisk) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean row [dim], the directions [dim, k] of largest variance around it, largest first, and their standard
+    deviations [k], float32; of the covariance of `SAMPLED_ROWS`, as many as any of `SPECTRA` needs."""
+    # Takes a while to import, and only who prepares a table needs it.
+    from scipy.linalg import blas, eigh
+
+    total = np.zeros(tensor.dim, np.float64)
+    # Upper triangle of the sum of outer products, in place: a second matrix of this size would be 50 MB for dim 3,584.
+    products = np.zeros((tensor.dim, tensor.dim), np.float32, order="F")
+    sampled = SAMPLED_ROWS if tensor.rows > 2 * SAMPLED_ROWS.start else slice(0, tensor.rows)
+    count = 0
+    for place, block in tensor.blocks():
+        rows = _finite(block[max(0, sampled.start - place.start) : max(0, sampled.stop - place.start)])
+        if len(rows):
+            total += rows.sum(axis=0, dtype=np.float64)
+            products = blas.ssyrk(1.0, rows.T, beta=1.0, c=products, overwrite_c=True)
+            count += len(rows)
+    mean = (total / count).astype(np.float32)
+    products /= count
+    products = blas.ssyr(-1.0, mean, a=products, overwrite_a=True)
+    first = max(0, tensor.dim - REMOVED_DIRECTIONS - max(kept for kept, _ in SPECTRA))
+    variances, directions = eigh(
+        products, lower=False, subset_by_index=(first, tensor.dim - 1), overwrite_a=True, check_finite=False
+    )
+    # A direction without variance is noise of rounding, and must not be blown up.
+    spread = np.sqrt(np.maximum(variances[::-1], 1e-6 * max(float(variances[-1]), 1e-12)))
+    return mean, directions[:, ::-1], spread.astype(np.float32)
+
+
+def _finite(stored: np.ndarray) -> np.ndarray:
+    return np.nan_to_num(to_float32(stored), copy=False, nan=0.0, posinf=0.0, neginf=0.0)

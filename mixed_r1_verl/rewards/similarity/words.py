@@ -23,6 +23,7 @@ _IDEOGRAPHS = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _MARKS = "\u0300-\u036f\u0591-\u05bd\u064b-\u065f\u0900-\u0903\u093a-\u094f\u0981-\u0dff\u0e31-\u0e4e\u0eb1-\u0ece"
 _LETTERS = rf"[^\W_{_IDEOGRAPHS}]"
 _WORD = re.compile(rf"\d+(?:[.,:/]\d+)*|{_LETTERS}+(?:['{_MARKS}]+{_LETTERS}+)*[{_MARKS}]*|[{_IDEOGRAPHS}]")
+_ASCII_WORD = re.compile(r"\d+(?:[.,:/]\d+)*|[^\W_]+(?:'+[^\W_]+)*", re.ASCII)
 # Soft hyphens, joiners, direction marks: invisible, and would split a word or hide it from its twin.
 _INVISIBLE = re.compile("[\u00ad\u034f\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufe00-\ufe0f\ufeff]")
 
@@ -38,11 +39,12 @@ def split_words(text: str, limit: int) -> list[str]:
     ['a', "dog's", '2.5', 'km', 'run', '20', 'trees', '两', '只', '狗']
     """
     text = text[: limit * CHARS_PER_WORD]
-    if not text.isascii():
-        text = unicodedata.normalize("NFKC", _INVISIBLE.sub("", text)).replace("\u2019", "'").casefold()
+    if text.isascii():
+        found = _ASCII_WORD.findall(text.lower())
     else:
-        text = text.lower()
-    return [word[:MAX_WORD_CHARS] for word in _WORD.findall(text)[:limit]]
+        text = unicodedata.normalize("NFKC", _INVISIBLE.sub("", text)).replace("\u2019", "'").casefold()
+        found = _WORD.findall(text)
+    return [word[:MAX_WORD_CHARS] for word in found[:limit]]
 
 
 # --- English ----------------------------------------------------------------------------------------------------------
@@ -104,20 +106,20 @@ def word_weight(word: str, rarity: float | None) -> float:
     return max(FUNCTION_WEIGHT, rarity * _WEIGHTS.get(word, 1.0))
 
 
-def exclusive_groups(word: str) -> tuple[int, int, int]:
-    """Numbers of a word's group among colours, sexes and numbers, -1 where it has none.
+def exclusive_group(word: str) -> int:
+    """A word's group among colours, sexes or numbers, the family in the upper 32 bits; -1 where it has none.
 
     Two words of different groups of one family cannot both be right.
 
-    >>> exclusive_groups("grey"), exclusive_groups("women"), exclusive_groups("dog")
-    ((7, -1, -1), (-1, 1, -1), (-1, -1, -1))
-    >>> exclusive_groups("two") == exclusive_groups("2") != exclusive_groups("45")
+    >>> exclusive_group("grey"), exclusive_group("women") == 1 << 32 | 1, exclusive_group("dog")
+    (7, True, -1)
+    >>> exclusive_group("two") == exclusive_group("2") != exclusive_group("45")
     True
     """
     number = NUMBER_OF.get(word, word)
-    # A group is a name only; equal numbers have equal ones.
-    value = hash(number) & 0x7FFFFFFF if number[:1].isdigit() else -1
-    return COLOUR_OF.get(word, -1), SEX_OF.get(word, -1), value
+    if number[:1].isdigit():
+        return 2 << 32 | hash(number) & 0xFFFFFFFF  # a group is a name only; equal numbers have equal ones
+    return COLOUR_OF[word] if word in COLOUR_OF else 1 << 32 | SEX_OF[word] if word in SEX_OF else -1
 
 
 def modes(words: list[str]) -> list[int]:

@@ -1,31 +1,25 @@
 """Checkpoints: names, number types, shards, broken files, tokenizers; prepared tables: the cache, directions."""
 
-import ast
-import inspect
 import json
 import subprocess
 import sys
 import threading
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 from embedding_models import WORDS, bfloat16_bits, table_rows, write_model, write_safetensors, write_tokenizer
 
-from mixed_r1_verl.rewards.similarity import checkpoint, words
+from mixed_r1_verl.core.code import imported_modules
+from mixed_r1_verl.rewards.similarity import table as prepared_tables
 from mixed_r1_verl.rewards.similarity.checkpoint import (
-    CHECKSUMS,
-    CacheError,
     CheckpointError,
     find_input_embeddings,
-    is_intact,
     load_tokenizer,
-    prepared_directory,
     resolve_model,
     to_float32,
 )
-from mixed_r1_verl.rewards.similarity.table import EmbeddingTable
+from mixed_r1_verl.rewards.similarity.table import CacheError, EmbeddingTable, is_intact, prepare, prepared
 
 
 @pytest.mark.parametrize(
@@ -67,7 +61,7 @@ def test_sharded_checkpoint(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
     tensor = find_input_embeddings(tmp_path)
     np.testing.assert_array_equal(to_float32(np.array(tensor.map())), table_rows())
-    np.testing.assert_array_equal(np.concatenate(list(tensor.blocks())), tensor.map())
+    np.testing.assert_array_equal(np.concatenate([block for _, block in tensor.blocks()]), tensor.map())
 
 
 BROKEN_CHECKPOINTS = {
@@ -129,19 +123,18 @@ def test_tokenizer_of_vocab_and_merges(tmp_path: Path) -> None:
 
 
 def damage_flip(path: Path) -> None:
-    content = bytearray((path / "rows.npy").read_bytes())
+    content = bytearray(path.read_bytes())
     content[-1] ^= 0xFF
-    (path / "rows.npy").write_bytes(content)
+    path.write_bytes(content)
 
 
 DAMAGES = {
     "one bit flipped": damage_flip,
-    "cut short": lambda path: (path / "rows.npy").write_bytes((path / "rows.npy").read_bytes()[:-8]),
-    "a file is missing": lambda path: (path / "rows.npy").unlink(),
-    "no seal": lambda path: (path / CHECKSUMS).unlink(),
-    "empty seal": lambda path: (path / CHECKSUMS).write_text("{}"),
-    "seal is no JSON": lambda path: (path / CHECKSUMS).write_text('{"rows.npy": {"by'),
-    "seal is a list": lambda path: (path / CHECKSUMS).write_text("[1]"),
+    "cut short": lambda path: path.write_bytes(path.read_bytes()[:-8]),
+    "the file is missing": lambda path: path.unlink(),
+    "no seal": lambda path: path.with_suffix(".sha256").unlink(),
+    "empty seal": lambda path: path.with_suffix(".sha256").write_text(""),
+    "another's seal": lambda path: path.with_suffix(".sha256").write_text("0" * 64),
 }
 
 
@@ -155,42 +148,44 @@ def test_damaged_cache_is_rebuilt(tmp_path: Path, damage: str, kind: str) -> Non
         return np.concatenate([table.unit_rows([17, 20]).ravel(), table.words(["dog", "puppy"]).vectors.ravel()])
 
     expected = read()
-    (directory,) = cache.glob(f"*-{kind}")
-    DAMAGES[damage](directory)
-    assert not is_intact(directory)
+    (path,) = cache.glob(f"*-{kind}.npy")
+    DAMAGES[damage](path)
+    assert not is_intact(path)
     np.testing.assert_array_equal(read(), expected)
-    assert is_intact(directory)
+    assert is_intact(path)
+
+
+def save(path: Path) -> None:
+    with path.open("wb") as file:
+        np.save(file, np.ones(3))
 
 
 def test_a_process_that_died_while_building_leaves_nothing_behind(tmp_path: Path) -> None:
-    target = tmp_path / "table"
+    tensor, cache = find_input_embeddings(write_model(tmp_path / "m")), tmp_path / "cache"
 
-    def die(folder: Path) -> None:
-        (folder / "rows.npy").write_bytes(b"half")
+    def die(path: Path) -> None:
+        path.write_bytes(b"half")
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        prepared_directory(target, die)
-    assert not target.exists()
+        prepared(tensor, "exact", cache, die)
+    (name,) = (path.stem for path in cache.iterdir())  # the lock
     # Killed outright, it cannot even clean up.
-    remains = tmp_path / "table.building"
-    remains.mkdir()
-    (remains / "rows.npy").write_bytes(b"half")
-    prepared_directory(target, lambda folder: (folder / "rows.npy").write_bytes(b"whole"))
-    assert (target / "rows.npy").read_bytes() == b"whole"
-    assert not remains.exists()
+    (cache / f"{name}.building").write_bytes(b"half")
+    np.testing.assert_array_equal(prepared(tensor, "exact", cache, save), np.ones(3))
+    assert sorted(path.suffix for path in cache.iterdir()) == [".lock", ".npy", ".sha256"]
 
 
 def test_many_at_once_build_once(tmp_path: Path) -> None:
-    built, barrier = [], threading.Barrier(8)
+    tensor, built, barrier = find_input_embeddings(write_model(tmp_path)), [], threading.Barrier(8)
 
-    def build(folder: Path) -> None:
+    def build(path: Path) -> None:
         built.append(1)
-        (folder / "rows.npy").write_bytes(b"rows")
+        save(path)
 
     def ask() -> None:
         barrier.wait()
-        prepared_directory(tmp_path / "table", build)
+        prepared(tensor, "exact", tmp_path, build)
 
     threads = [threading.Thread(target=ask) for _ in range(8)]
     for thread in threads:
@@ -211,7 +206,7 @@ def test_processes_share_one_prepared_table(tmp_path: Path) -> None:
     outputs = {process.communicate(timeout=120)[0] for process in processes}
     assert [process.returncode for process in processes] == [0, 0, 0]
     assert len(outputs) == 1
-    assert len([path for path in Path(cache).iterdir() if path.is_dir()]) == 2
+    assert len(list(Path(cache).glob("*.npy"))) == 2
 
 
 def test_cache_that_cannot_be_written_says_so(tmp_path: Path) -> None:
@@ -220,21 +215,21 @@ def test_cache_that_cannot_be_written_says_so(tmp_path: Path) -> None:
         EmbeddingTable.load(str(write_model(tmp_path / "m")), str(tmp_path / "file" / "cache"))
 
 
-@pytest.mark.parametrize("form", ["exact", "reduced"])
-def test_a_full_disk_is_an_error_that_leaves_nothing_behind(tmp_path: Path, form: str) -> None:
+def test_a_full_disk_is_an_error_that_leaves_nothing_behind(tmp_path: Path) -> None:
     """On a file system of its own, which is too small; written through a map, the table would end it with SIGBUS."""
+    write_tokenizer(tmp_path)
     rows = np.random.default_rng(0).integers(-8, 9, (20_000, 64)).astype(np.float32)
     write_safetensors(tmp_path / "model.safetensors", {"model.embed_tokens.weight": ("F32", rows)})
     program = (
-        "import sys; from pathlib import Path; from mixed_r1_verl.rewards.similarity import checkpoint\n"
-        "tensor, cache = checkpoint.find_input_embeddings(Path(sys.argv[1])), Path(sys.argv[2])\n"
-        "try: checkpoint.prepared_table(tensor, sys.argv[3], cache)\n"
-        "except checkpoint.CacheError as error: print(error, sorted(path.suffix for path in cache.iterdir()))\n"
+        "import sys; from pathlib import Path; from mixed_r1_verl.rewards.similarity import table\n"
+        "cache = Path(sys.argv[2])\n"
+        "try: table.EmbeddingTable.load(sys.argv[1], sys.argv[2]).rows([1])\n"
+        "except table.CacheError as error: print(error, sorted({path.suffix for path in cache.iterdir()}))\n"
     )
     small = tmp_path / "small"
     small.mkdir()
     inside = f'mount -t tmpfs -o size=1m tmpfs "{small}" && exec "$@"'
-    command = [sys.executable, "-c", program, str(tmp_path), str(small), form]
+    command = [sys.executable, "-c", program, str(tmp_path), str(small)]
     try:
         subprocess.run(["unshare", "-rm", "sh", "-c", inside, "sh", "true"], check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError):
@@ -255,34 +250,22 @@ def test_another_checkpoint_gets_another_table(tmp_path: Path) -> None:
     np.testing.assert_array_equal(before.unit_rows([17]), kept)
 
 
-@pytest.mark.parametrize("module", [checkpoint, words])
-def test_changed_code_prepares_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: ModuleType) -> None:
+def test_changed_code_prepares_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tensor = find_input_embeddings(write_model(tmp_path / "m"))
-    before = checkpoint.prepared_table(tensor, "reduced", tmp_path)
-    assert checkpoint.prepared_table(tensor, "reduced", tmp_path) == before
-    changed = tmp_path / "changed.py"
-    changed.write_text(Path(module.__file__).read_text() + "KEPT_DIRECTIONS = 50\n")
-    monkeypatch.setattr(module, "__file__", str(changed))
-    assert checkpoint.prepared_table(tensor, "reduced", tmp_path) != before
-
-
-def test_the_name_of_a_table_covers_the_code_of_this_room_that_prepares_it() -> None:
-    covered = {checkpoint.__name__, words.__name__}
-    for module in (checkpoint, words):
-        imports = [node for node in ast.walk(ast.parse(inspect.getsource(module))) if isinstance(node, ast.ImportFrom)]
-        names = {
-            name for node in imports for name in (node.module, *(f"{node.module}.{one.name}" for one in node.names))
-        }
-        loaded = {name for name in names if name in sys.modules and not hasattr(sys.modules[name], "__path__")}
-        assert {name for name in loaded if name.startswith("mixed_r1_verl.rewards")} <= covered
+    for code in ("one", "one", "other"):
+        monkeypatch.setattr(prepared_tables, "code_digest", lambda *modules, code=code: code)
+        prepared(tensor, "exact", tmp_path, save)
+    assert len(list(tmp_path.glob("*.npy"))) == 2
+    covered = imported_modules(prepared_tables.__name__)
+    assert {f"mixed_r1_verl.rewards.similarity.{name}" for name in ("table", "checkpoint", "words")} <= covered
 
 
 def test_principal_directions_agree_with_a_full_decomposition(tmp_path: Path) -> None:
     model = write_model(tmp_path)
     spread = np.random.default_rng(0).standard_normal((3000, 40)).astype(np.float32) * np.linspace(4, 0.2, 40)
     write_safetensors(model / "model.safetensors", {"wte.weight": ("F32", spread.astype(np.float32))})
-    mean, directions, _ = checkpoint.principal_directions(find_input_embeddings(model))
-    used = spread[checkpoint.SAMPLED_ROWS]
+    mean, directions, _ = prepared_tables.principal_directions(find_input_embeddings(model))
+    used = spread[prepared_tables.SAMPLED_ROWS]
     np.testing.assert_allclose(mean, used.mean(axis=0), atol=1e-4)
     _, expected = np.linalg.eigh(np.cov(used.T))
     overlap = np.abs(np.sum(directions[:, :3] * expected[:, ::-1][:, :3], axis=0))
@@ -301,5 +284,5 @@ def test_the_table_itself_chooses_how_its_directions_are_used(tmp_path: Path, me
     rows[400:800] = np.where(np.isin(np.arange(203), np.arange(203)[same]), rows[:400] + noise, noise)
     write_safetensors(tmp_path / "model.safetensors", {"wte.weight": ("F32", rows * spread)})
     pairs = np.stack([np.arange(400), np.arange(400, 800)], axis=1)
-    checkpoint.prepare_reduced(find_input_embeddings(tmp_path), tmp_path, lambda: (pairs, np.arange(1_200)))
+    prepare(find_input_embeddings(tmp_path), tmp_path / "rows.npy", (pairs, np.arange(1_200)))
     assert np.load(tmp_path / "rows.npy").shape == (1_200, min(kept, 200))

@@ -57,7 +57,7 @@ def test_memory_of_words_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     first = table.words(["dog"]).vectors.copy()
     for start in range(0, 6000, 500):
         table.words([f"word{number}" for number in range(start, start + 500)])
-    assert len(table._memory._places) <= 2000
+    assert len(table.vocabulary._places) <= 2000
     np.testing.assert_array_equal(table.words(["dog"]).vectors, first)
 
 
