@@ -20,7 +20,7 @@ from mixed_r1_verl.core.files import atomic, link, publish_folder, write_text
 from mixed_r1_verl.core.rows import DataError
 from mixed_r1_verl.data.truth import reward_with
 from mixed_r1_verl.engine import balance, card, decontaminate, describe, difficulty, duplicates, mix, quotas, write
-from mixed_r1_verl.engine.cluster import Cluster, cluster
+from mixed_r1_verl.engine.cluster import Cluster
 from mixed_r1_verl.engine.config import BuildConfig
 from mixed_r1_verl.engine.convert import ConvertedSource, convert_sources
 from mixed_r1_verl.engine.decontaminate import EvaluationSet
@@ -60,7 +60,7 @@ def build(config: BuildConfig, watch: Watch | None = None) -> dict[str, Any]:
     if config.work_folder.is_relative_to(output):
         raise DataError(f"work: {config.work_folder} lies in the output, which is replaced as a whole; choose another")
     store = Store(config.work_folder)
-    with store.locked(), cluster(config.ray) as ray:
+    with store.locked(), Cluster(config.ray) as ray:
         return _publish(_Build(config, store, ray, watch or Watch()).run())
 
 

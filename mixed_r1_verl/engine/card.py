@@ -31,7 +31,6 @@ from mixed_r1_verl.rewards.mixed import MixedReward
 
 TEMPLATE = Path(__file__).with_name("card.html.j2")
 THUMBNAIL = 320
-SHOWN_CHARS = 280
 # Where a build runs and where it writes is no property of the data.
 NOT_SHOWN = ("output", "work", "raw", "ray")
 
@@ -72,16 +71,12 @@ def card_values(facts: Facts) -> dict[str, Any]:
     rejected = sum(step.rejects.num_rows for step in steps)
     if read != sum(files.values()) + rejected:
         raise AssertionError(f"{read} rows read, but {files} written and {rejected} rejected")
+    train, validation = facts.train.num_rows, facts.validation.num_rows
     before_balance = list(steps)[list(facts.steps).index("balance") - 1].rows()
     settings = {key: value for key, value in asdict(config).items() if key not in NOT_SHOWN}
     return {
         "name": config.output_folder.name,
-        "rows": {
-            "read": read,
-            "train": facts.train.num_rows,
-            "validation": facts.validation.num_rows,
-            "rejected": rejected,
-        },
+        "rows": {"read": read, "train": train, "validation": validation, "rejected": rejected},
         "stages": [
             {
                 "stage": step.stage,
@@ -98,13 +93,8 @@ def card_values(facts: Facts) -> dict[str, Any]:
         "answers": {"before": _answers(before_balance), "train": _answers(facts.train)},
         "difficulty": histograms(facts.steps["difficulty"].table()) if "difficulty" in facts.steps else None,
         "evaluation": [
-            {
-                "name": entry.name,
-                "match": entry.match,
-                "items": pq.read_metadata(entry.keys).num_rows,
-                "hash": entry.digest,
-            }
-            for entry in facts.evaluation
+            {"name": one.name, "match": one.match, "items": pq.read_metadata(one.keys).num_rows, "hash": one.digest}
+            for one in facts.evaluation
         ],
         "notes": shortfalls(facts.steps["quotas"].rows(), config.quotas),
         "files": {
@@ -193,7 +183,6 @@ def render(values: Mapping[str, Any], facts: Facts) -> str:
         loader=FileSystemLoader(TEMPLATE.parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     environment.filters["number"] = lambda value: f"{value:,}"
-    environment.filters["size"] = _size
     reasons = [
         {"stage": stage["stage"], "source": source, "reason": reason, "rows": rows}
         for stage in values["stages"]
@@ -205,44 +194,40 @@ def render(values: Mapping[str, Any], facts: Facts) -> str:
     return template.render(card=values, pictures=_pictures(facts), reasons=reasons, configuration=shown)
 
 
-def _size(value: float) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000:
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.1f} TB"
-
-
 def _pictures(facts: Facts) -> dict[str, list[dict[str, Any]]]:
     """Some rows of each reward, drawn by the seed, with a small picture."""
     drawn = by_label(drawn_order(facts.train, facts.config.seed, "card"), facts.train["reward"].to_pylist())
-    chosen = {reward: rows[: facts.config.pictures] for reward, rows in sorted(drawn.items())}
-    table = facts.train.take([row for rows in chosen.values() for row in rows])
+    chosen = [row for _, rows in sorted(drawn.items()) for row in rows[: facts.config.pictures]]
+    table = facts.train.take(chosen)
     files = {source.config.name: source.files for source in facts.sources}
     shown: dict[int, dict[str, Any]] = {}
     for numbers, rows in final_rows(table, files, facts.reward):
         shown.update(zip(numbers, (_example(row, facts.reward) for row in rows.to_pylist()), strict=True))
-    examples = [{**shown[row], "mean": mean} for row, mean in enumerate(table["mean"].to_pylist())]
-    pictures = iter(examples)
-    return {reward: [next(pictures) for _ in rows] for reward, rows in chosen.items() if rows}
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row, (reward, mean) in enumerate(zip(table["reward"].to_pylist(), table["mean"].to_pylist(), strict=True)):
+        found.setdefault(reward, []).append({**shown[row], "mean": mean})
+    return found
 
 
 def _example(row: Mapping[str, Any], reward: MixedReward) -> dict[str, Any]:
     extra, truth = row["extra_info"], row["reward_model"]["ground_truth"]
     gold = reward.parse(extra["reward"], truth, extra)
-    lettered = zip(ascii_uppercase, extra["choices"], strict=False)
+    answer = gold.references[0] if gold.references else truth
+    prompt = "\n\n".join(message["content"] for message in row["prompt"])
+    sizes = [f"prompt {len(prompt):,} and answer {len(answer):,} characters"]
+    for cell in row["images"] or ():
+        with opened(cell["bytes"]) as image:
+            sizes.append(f"picture {image.width} × {image.height}")
+    sizes += [f"box {abs(x2 - x1):.0f} × {abs(y2 - y1):.0f}" for x1, y1, x2, y2, *_ in gold.boxes]
     return {
         "id": extra["id"],
-        "question": _cut(extra["question"]),
-        "choices": [f"{letter}. {_cut(choice)}" for letter, choice in lettered],
-        "truth": _cut(gold.references[0] if gold.references else truth),
+        "question": extra["question"],
+        "choices": [f"{letter}. {choice}" for letter, choice in zip(ascii_uppercase, extra["choices"], strict=False)],
+        "truth": answer,
+        "prompt": prompt,
+        "sizes": sizes,
         "picture": _thumbnail(row["images"][0]["bytes"], gold.boxes) if row["images"] else "",
-        "pictures": len(row["images"]),
     }
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= SHOWN_CHARS else text[: SHOWN_CHARS - 1] + "…"
 
 
 def _thumbnail(data: bytes, boxes: Sequence[Box]) -> str:
@@ -254,10 +239,8 @@ def _thumbnail(data: bytes, boxes: Sequence[Box]) -> str:
     scale_x, scale_y = picture.width / width, picture.height / height
     pen = ImageDraw.Draw(picture)
     for x1, y1, x2, y2, *_ in boxes:
-        (left, right), (top, bottom) = (
-            sorted([x1 * scale_x, x2 * scale_x - 1]),
-            sorted([y1 * scale_y, y2 * scale_y - 1]),
-        )
+        left, right = sorted([x1 * scale_x, x2 * scale_x - 1])
+        top, bottom = sorted([y1 * scale_y, y2 * scale_y - 1])
         pen.rectangle([left, top, right, bottom], outline=(255, 60, 0), width=2)
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=80)

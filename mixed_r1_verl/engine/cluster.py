@@ -7,7 +7,6 @@ which order, or how often.
 import logging
 import pickle
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from functools import cache, cached_property, partial
 from typing import Any
 
@@ -19,11 +18,21 @@ Item = dict[str, Any]
 
 
 class Cluster:
-    """Ray on this machine or elsewhere, joined or started (`ours`) when the first task needs it."""
+    """Ray on this machine or elsewhere, for the time of a `with`: joined or started when the first task needs it."""
 
     def __init__(self, config: RayConfig) -> None:
         self._config = config
-        self.ours = False
+        self._ours = False
+
+    def __enter__(self) -> "Cluster":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Ends what was started."""
+        if self._ours:
+            import ray
+
+            ray.shutdown()
 
     @cached_property
     def _resources(self) -> Mapping[str, float]:
@@ -38,7 +47,7 @@ class Cluster:
                 ray.init(logging_level=logging.ERROR, log_to_driver=False, **settings)
             except (ConnectionError, ValueError, RuntimeError) as error:
                 raise DataError(f"cannot reach Ray at {self._config.address or 'this machine'}: {error}") from None
-            self.ours = True
+            self._ours = True
         context = DataContext.get_current()
         context.enable_progress_bars = False
         context.print_on_execution_start = False
@@ -56,7 +65,7 @@ class Cluster:
         Raises:
             DataError: a task raised it, or Ray has failed.
         """
-        for _ in self._results(items, lambda: {"fn": partial(_call, task), "num_cpus": cpus}):
+        for _ in self._results(items, fn=partial(_call, task), num_cpus=cpus):
             pass
 
     def run_actors(self, make: Callable[..., Any], items: Sequence[Item], *, gpus: int = 1) -> Iterator[Any]:
@@ -67,23 +76,22 @@ class Cluster:
         Raises:
             DataError: an actor raised it, or Ray has failed.
         """
-
-        def options() -> dict[str, Any]:
-            from ray.data import ActorPoolStrategy
-
-            there = int(self._resources.get("GPU", 0))
-            return {
-                "fn": _Actor,
-                "fn_constructor_kwargs": {"make": partial(make, has_gpu=there > 0)},
-                "compute": ActorPoolStrategy(size=min(len(items), max(1, there // gpus))),
-                # An actor on the CPU asks for one CPU, though vLLM uses all: it is alone while it runs.
-                **({"num_gpus": gpus} if there else {"num_cpus": 1}),
-            }
-
-        yield from self._results(items, options)
-
-    def _results(self, items: Sequence[Item], options: Callable[[], dict[str, Any]]) -> Iterator[Any]:
         if not items:  # Ray is not even started
+            return
+        from ray.data import ActorPoolStrategy
+
+        there = int(self._resources.get("GPU", 0))
+        yield from self._results(
+            items,
+            fn=_Actor,
+            fn_constructor_kwargs={"make": partial(make, has_gpu=there > 0)},
+            compute=ActorPoolStrategy(size=min(len(items), max(1, there // gpus))),
+            # An actor on the CPU asks for one CPU, though vLLM uses all: it is alone while it runs.
+            **({"num_gpus": gpus} if there else {"num_cpus": 1}),
+        )
+
+    def _results(self, items: Sequence[Item], **options: Any) -> Iterator[Any]:
+        if not items:
             return
         _ = self._resources
         import ray.data
@@ -91,7 +99,7 @@ class Cluster:
 
         # A block for each item: items are chunks already. Arrow would turn them into something else, bytes it leaves.
         rows = [{"item": pickle.dumps(item)} for item in items]
-        dataset = ray.data.from_items(rows, override_num_blocks=len(rows)).map(**options())
+        dataset = ray.data.from_items(rows, override_num_blocks=len(rows)).map(**options)
         try:
             for row in dataset.iter_rows():
                 if row["error"]:
@@ -120,16 +128,3 @@ class _Actor:
 
     def __call__(self, row: dict[str, bytes]) -> dict[str, Any]:
         return _call(lambda **item: self._actor()(**item), row)
-
-
-@contextmanager
-def cluster(config: RayConfig) -> Iterator[Cluster]:
-    """A cluster for the time of a block; what it started ends with it."""
-    found = Cluster(config)
-    try:
-        yield found
-    finally:
-        if found.ours:
-            import ray
-
-            ray.shutdown()

@@ -20,7 +20,7 @@ from mixed_r1_verl.data.raw import RawFolder
 from mixed_r1_verl.engine.cluster import Cluster
 from mixed_r1_verl.engine.config import EvaluationConfig, NearConfig
 from mixed_r1_verl.engine.describe import describe_picture, hash_question
-from mixed_r1_verl.engine.near import Look, Looks, NearIndex, same_colour
+from mixed_r1_verl.engine.duplicates import Look, Looks, NearIndex, same_colour
 from mixed_r1_verl.engine.rows import Drop, drop, write_rows
 from mixed_r1_verl.engine.store import Store
 from mixed_r1_verl.responses.read import parquet_columns

@@ -97,23 +97,21 @@ def drop_by_difficulty(table: pa.Table, chunks: Sequence[Path], config: Difficul
     spreads: list[float | None] = []
     drops: dict[int, Drop] = {}
     for row, answer in enumerate(answers.to_pylist()):
-        values = answer[config.metric]
+        mean = spread = None
         if answer["error"]:
             drops[row] = Drop("no_response", answer["error"])
         elif answer["unscored"]:
             drops[row] = Drop("unscorable", f"{answer['unscored']} of {config.samples} responses could not be scored")
-        if row in drops:
-            means.append(None)
-            spreads.append(None)
-            continue
-        mean, spread = round(sum(values) / len(values), 6), round(max(values) - min(values), 6)
+        else:
+            values = answer[config.metric]
+            mean, spread = round(sum(values) / len(values), 6), round(max(values) - min(values), 6)
+            if mean < config.min_mean:
+                drops[row] = Drop("too_hard", f"mean {config.metric} {mean:.3f} below {config.min_mean:g}")
+            elif mean > config.max_mean:
+                drops[row] = Drop("too_easy", f"mean {config.metric} {mean:.3f} above {config.max_mean:g}")
+            elif spread < config.min_spread:
+                detail = f"{config.metric} of {config.samples} responses differs by {spread:g} only"
+                drops[row] = Drop("no_spread", detail)
         means.append(mean)
         spreads.append(spread)
-        if mean < config.min_mean:
-            drops[row] = Drop("too_hard", f"mean {config.metric} {mean:.3f} below {config.min_mean:g}")
-        elif mean > config.max_mean:
-            drops[row] = Drop("too_easy", f"mean {config.metric} {mean:.3f} above {config.max_mean:g}")
-        elif spread < config.min_spread:
-            detail = f"{config.metric} of {config.samples} responses differs by {spread:g} only"
-            drops[row] = Drop("no_spread", detail)
     return drop(set_column(set_column(table, "mean", means), "spread", spreads), drops)

@@ -5,9 +5,9 @@ say where the whole row lies.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -160,10 +160,7 @@ def whole_rows(table: pa.Table, files: Mapping[str, Sequence[Path]]) -> Iterator
     """
     places = list(zip(*(table[name].to_pylist() for name in ("source", "file", "row_group")), strict=True))
     rows = table["row"].to_pylist()
-    for (source, file, group), members in groupby(
-        sorted(range(len(places)), key=places.__getitem__), places.__getitem__
-    ):
-        positions = list(members)
+    for (source, file, group), positions in sorted(by_label(range(len(places)), places).items()):
         with pq.ParquetFile(files[source][file]) as opened:
             found = opened.read_row_group(group).take([rows[position] for position in positions])
         yield positions, found.cast(row_schema("bytes"))
@@ -177,11 +174,7 @@ def write_rows(path: Path | IO[bytes], table: pa.Table) -> None:
 def count_by(table: pa.Table, outer: str, inner: str) -> dict[str, dict[str, int]]:
     """Number of rows by the values of two columns, `{"chartqa": {"duplicate": 3}}`, sorted."""
     counts: dict[str, dict[str, int]] = {}
-    grouped = (
-        table.group_by([outer, inner])
-        .aggregate([([], "count_all")])
-        .sort_by([(outer, "ascending"), (inner, "ascending")])
-    )
-    for row in grouped.to_pylist():
-        counts.setdefault(row[outer], {})[row[inner]] = row["count_all"]
+    pairs = Counter(zip(table[outer].to_pylist(), table[inner].to_pylist(), strict=True))
+    for (one, other), count in sorted(pairs.items()):
+        counts.setdefault(one, {})[other] = count
     return counts

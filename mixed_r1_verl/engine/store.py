@@ -21,6 +21,7 @@ from mixed_r1_verl.core.code import code_digest
 from mixed_r1_verl.core.files import Busy, lock, sha256_of, write_text
 from mixed_r1_verl.core.rows import DataError
 
+_code_digest = cache(code_digest)
 LIBRARIES = ("mixed-r1-verl", "pyarrow", "pillow", "numpy", "imagehash")
 
 
@@ -56,7 +57,7 @@ class Store:
             key: everything else that its content depends on.
             suffix: end of the file name.
         """
-        parts = {"key": key, "code": _code(module), "versions": library_versions()}
+        parts = {"key": key, "code": _code_digest(module), "versions": library_versions()}
         path = self.root / f"{name}-{hash_value(parts)}{suffix}"
         path.parent.mkdir(exist_ok=True)
         return path
@@ -118,11 +119,6 @@ def reward_key(block: Mapping[str, Any]) -> dict[str, Any]:
     """What depends on a reward block: itself, and the code of its custom kinds."""
     targets = block.get("custom", {}).values()
     return {"block": dict(block), "code": code_digest(*(target.partition(":")[0] for target in targets))}
-
-
-@cache
-def _code(module: str) -> str:
-    return code_digest(module)
 
 
 @cache

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from mixed_r1_verl.engine.describe import answer_class, describe_picture, describe_row, hash_question, may_move
-from mixed_r1_verl.engine.near import same_colour
+from mixed_r1_verl.engine.duplicates import same_colour
 from mixed_r1_verl.rewards.config import MixedRewardConfig
 from mixed_r1_verl.rewards.mixed import MixedReward
 

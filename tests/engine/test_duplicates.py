@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mixed_r1_verl.engine.config import NearConfig
-from mixed_r1_verl.engine.duplicates import drop_duplicates
-from mixed_r1_verl.engine.near import same_colour
+from mixed_r1_verl.engine.duplicates import drop_duplicates, same_colour
 from mixed_r1_verl.engine.rows import leaving, staying
 
 NEAR = NearConfig()

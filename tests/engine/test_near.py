@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mixed_r1_verl.engine.near import NearIndex, same_colour
+from mixed_r1_verl.engine.duplicates import NearIndex, same_colour
 
 hashes = st.integers(0, (1 << 64) - 1)
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mixed_r1_verl.engine.split import tied_groups, validation_rows
+from mixed_r1_verl.engine.mix import tied_groups, validation_rows
 
 Make = Callable[..., pa.Table]
 row = st.fixed_dictionaries(

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -129,14 +130,12 @@ class TextGold(Gold):
         if not question or self.options.variant != "robust":
             return similarity(answer, reference, table, limit)
         new = beyond_question(reference, question, limit)
-        if new:
-            score = similarity(beyond_question(answer, question, limit), new, table, limit)
-        else:
-            score = similarity(answer, reference, table, limit)
-        right, given = (values_in(question, text, limit) for text in (reference, answer))
+        given = beyond_question(answer, question, limit) if new else answer
+        score = similarity(given, new or reference, table, limit)
+        right, value = (values_in(question, text, limit) for text in (reference, answer))
         if not right or len(split_words(reference, SHORT_REFERENCE + 1)) > SHORT_REFERENCE:
             return score
-        return RIGHT_VALUE + (1 - RIGHT_VALUE) * score if given == right else WRONG_VALUE * score
+        return RIGHT_VALUE + (1 - RIGHT_VALUE) * score if value == right else WRONG_VALUE * score
 
 
 def open_ended_reward(
@@ -152,18 +151,15 @@ def open_ended_reward(
     Args:
         answer: the text inside `<answer>`.
         ground_truth: the reference, or a JSON list of references.
-        table: embeddings of tokens and words.
-        config: which similarity, and how several references combine.
-        question: the question, whose own words are not paid.
+        table, config, question: see `TextGold`.
 
     Returns:
         A verdict with `acc` in [0, 1], always finite; an answer without a word scores 0.
 
     Raises:
         GroundTruthError: the ground truth holds no reference with a word in it.
-        ValueError: `config.variant` is unknown.
-        ImportError: the variant needs a package that is not installed.
-        JudgeError: the judge gave no mark.
+        ValueError, ImportError, JudgeError: `config.variant` is unknown, needs a package that is not installed, or its
+            judge gave no mark.
 
     >>> from mixed_r1_verl.rewards.similarity.table import EmbeddingTable
     >>> table = EmbeddingTable.load(None)  # hashed letters, for trials
@@ -187,19 +183,15 @@ def parse_ground_truth(ground_truth: str) -> tuple[str, ...]:
         GroundTruthError: no reference, or one without a single word.
     """
     text = ground_truth.strip()
-    references: list[str] = [text]
-    if text.startswith("[") and text.endswith("]"):
-        try:
-            parsed = json.loads(text)
-        except (ValueError, RecursionError):
-            parsed = None  # prose in brackets
-        if parsed is not None:
-            if not isinstance(parsed, list) or not all(isinstance(item, str) for item in parsed):
-                raise GroundTruthError(f"open-ended ground truth must be a text or a JSON list of texts: {text[:80]!r}")
-            references = [item.strip() for item in parsed]
+    references = [text]
+    if text.startswith("["):
+        with suppress(ValueError, RecursionError):  # prose in brackets
+            references = json.loads(text)
+    if not all(isinstance(reference, str) for reference in references):
+        raise GroundTruthError(f"open-ended ground truth must be a text or a JSON list of texts: {text[:80]!r}")
     if not references or not all(split_words(reference, REFERENCE_PROBE) for reference in references):
         raise GroundTruthError(f"open-ended ground truth holds an empty reference: {text[:80]!r}")
-    return tuple(references)
+    return tuple(reference.strip() for reference in references)
 
 
 def similarity_of(config: OpenEndedConfig) -> "Similarity":
@@ -208,13 +200,11 @@ def similarity_of(config: OpenEndedConfig) -> "Similarity":
     Raises:
         ValueError: `config.variant` is unknown.
     """
-    from mixed_r1_verl.rewards.similarity.variants import VARIANTS, encoder_cosine
+    from mixed_r1_verl.rewards.similarity.variants import VARIANTS, encoder_cosine, judge_mark
 
     if config.variant == "encoder" and config.encoder:
         return partial(encoder_cosine, model=config.encoder)
     if config.variant == "judge":
-        from mixed_r1_verl.rewards.similarity.variants import judge_mark
-
         return partial(judge_mark, **asdict(config.judge))
     if config.variant not in VARIANTS:
         raise ValueError(f"unknown open-ended variant {config.variant!r}; known: {', '.join(VARIANTS)}, encoder, judge")

@@ -14,7 +14,6 @@ import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -110,8 +109,8 @@ def rouge_l(answer: str, reference: str, table: EmbeddingTable, limit: int) -> f
     Raises:
         ImportError: rouge-score is not installed.
     """
-    scores = _rouge_scorer().score(" ".join(split_words(reference, limit)), " ".join(split_words(answer, limit)))
-    return float(scores["rougeL"].fmeasure)
+    truth, given = (" ".join(split_words(text, limit)) for text in (reference, answer))
+    return float(_rouge_scorer().score(truth, given)["rougeL"].fmeasure)
 
 
 def bleu(answer: str, reference: str, table: EmbeddingTable, limit: int) -> float:
@@ -169,7 +168,7 @@ def load_encoder(model: str) -> tuple[Any, Any, Any]:
     return torch, tokenizer, encoder.eval()
 
 
-def _package(variant: str, module: str, package: str) -> ModuleType:
+def _package(variant: str, module: str, package: str) -> Any:
     """A module that only one variant needs; it may be imported by no other."""
     try:
         return importlib.import_module(module)
@@ -178,10 +177,8 @@ def _package(variant: str, module: str, package: str) -> ModuleType:
 
 
 # --- the judge --------------------------------------------------------------------------------------------------------
-# Any server of the OpenAI chat protocol: verl's reward router (`reward.reward_model.enable=true`, whose address the
-# reward manager passes on) or an address of one's own. The answer was written by a policy that is paid for the mark, so
-# it is fenced by marks that it cannot know, freed of chat-template tokens, and a reply counts only when it is nothing
-# but one whole number from 0 to 10. Anything else is an error, never a reward.
+# Any server of the OpenAI chat protocol: verl's reward router or an address of one's own. The answer was written by a
+# policy that is paid for the mark, so it is fenced by marks that it cannot know and freed of chat-template tokens.
 
 
 class JudgeError(RuntimeError):
@@ -202,9 +199,7 @@ def judge_mark(
 
     Args:
         answer, reference, table, limit: of each text the first `limit * 24` characters are judged; no table is used.
-        address: `host:port` or URL of a server of the OpenAI chat protocol.
-        model: its name there; None is the first one that the server names.
-        timeout_s: seconds that the server may take to reply.
+        address, model, timeout_s: see `JudgeConfig`.
 
     Raises:
         JudgeError: no address, no reply in time, or a reply that is not one whole number from 0 to 10.
@@ -214,22 +209,17 @@ def judge_mark(
             "open_ended.variant is judge, but there is no judge: set reward.reward_model.enable=true or "
             "open_ended.judge.address"
         )
-    model = model or _served_model(address, timeout_s)
-    reply = _ask(
-        f"{_base(address)}/v1/chat/completions",
-        {
-            "model": model,
-            "messages": messages(answer, reference, limit * CHARS_PER_WORD),
-            "temperature": 0,
-            "max_tokens": MAX_REPLY_TOKENS,
-        },
-        timeout_s,
-    )
+    body = {
+        "model": model or _served_model(address, timeout_s),
+        "messages": messages(answer, reference, limit * CHARS_PER_WORD),
+        "temperature": 0,
+        "max_tokens": MAX_REPLY_TOKENS,
+    }
+    reply = _ask(address, "chat/completions", body, timeout_s)
     try:
-        content = reply["choices"][0]["message"]["content"]
+        return read_mark(reply["choices"][0]["message"]["content"])
     except (KeyError, IndexError, TypeError) as error:
         raise JudgeError("the judge's reply is no chat completion") from error
-    return read_mark(content)
 
 
 def messages(answer: str, reference: str, max_chars: int) -> list[dict[str, str]]:
@@ -274,16 +264,13 @@ def read_mark(content: Any) -> float:
 def _served_model(address: str, timeout_s: float) -> str:
     """The name of the model that the server offers first."""
     try:
-        return str(_ask(f"{_base(address)}/v1/models", None, timeout_s)["data"][0]["id"])
+        return str(_ask(address, "models", None, timeout_s)["data"][0]["id"])
     except (KeyError, IndexError, TypeError) as error:
         raise JudgeError(f"the judge at {address} names no model; set open_ended.judge.model") from error
 
 
-def _base(address: str) -> str:
-    return address.rstrip("/") if "://" in address else f"http://{address}"
-
-
-def _ask(url: str, body: dict[str, Any] | None, timeout_s: float) -> Any:
+def _ask(address: str, path: str, body: dict[str, Any] | None, timeout_s: float) -> Any:
+    url = f"{address if '://' in address else f'http://{address}'}".rstrip("/") + f"/v1/{path}"
     data = None if body is None else json.dumps(body).encode("utf-8")
     request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
     try:
@@ -299,9 +286,5 @@ def _ask(url: str, body: dict[str, Any] | None, timeout_s: float) -> Any:
 
 # Those that need nothing but two texts and a table.
 VARIANTS: Mapping[str, Similarity] = {
-    "robust": robust,
-    "bmas": bmas,
-    "bmas_f1": bmas_f1,
-    "rouge_l": rouge_l,
-    "bleu": bleu,
+    similarity.__name__: similarity for similarity in (robust, bmas, bmas_f1, rouge_l, bleu)
 }
