@@ -54,7 +54,7 @@ def rows(raw: RawFolder, split: str, *, labels: bool = False) -> Iterator[Row]:
         for one in objects.get(image_id, ()) if isinstance(image_id, int) else ():
             kept = {key: one.get(key) for key in ("bbox", "iscrowd", "id")}
             own[one["category_id"]].append(kept | {"name": names.get(one["category_id"])})
-        data = {"image": value, "file": image_name(raw, split, value)}
+        data = {"image": value, "split": split}
         if labels and own:
             found = [one for _, group in sorted(own.items()) for one in group]
             yield Row(where, data | {"id": "", "categories": sorted(own), "objects": found})
@@ -65,8 +65,7 @@ def rows(raw: RawFolder, split: str, *, labels: bool = False) -> Iterator[Row]:
 
 def convert(row: Row) -> Example:
     image, categories, objects = record(row.data["image"]), row.data["categories"], row.data["objects"]
-    if not row.data["file"]:
-        raise RowError("file_name", "missing")
+    file, split = text_field({"file_name": image_name(image)}, "file_name"), row.data["split"]
     names = list(dict.fromkeys(text_field(found, "name") for found in objects))
     if any(found["iscrowd"] for found in objects):
         raise RowError("iscrowd", "ambiguous", "a crowd stands for an unknown number of objects")
@@ -78,7 +77,7 @@ def convert(row: Row) -> Example:
         id=scalar_text(image, "id") + row.data["id"],
         question=f"Find every {asked} in the picture.",
         reward="iou",
-        images=(row.data["file"],),
+        images=((f"{split}/{file}", file, f"images/{file}", f"images/{split}/{file}"),),
         boxes=tuple(_box(found) for found in objects),
         box_size=size if all(isinstance(side, int) for side in size) else None,  # type: ignore[arg-type]
     )
@@ -95,13 +94,10 @@ def annotations_of(raw: RawFolder, name: str, *also: str) -> dict[Any, list[Any]
     return found
 
 
-def image_name(raw: RawFolder, split: str, image: Any) -> str:
-    """Where the picture of an entry of `images` lies; empty where the entry names none (LVIS names its URL only)."""
-    name = (image.get("file_name") or image.get("coco_url")) if isinstance(image, dict) else None
-    if not isinstance(name, str):
-        return ""
-    name = "/".join(name.split("/")[-2:]) if name.startswith("http") else name
-    return raw.locate(f"{split}/{name}", name, f"images/{name}", f"images/{split}/{name}")
+def image_name(image: dict[str, Any]) -> str | None:
+    """The name of the picture of an entry of `images`; LVIS names its URL only."""
+    name = image.get("file_name") or image.get("coco_url")
+    return "/".join(name.split("/")[-2:]) if isinstance(name, str) and name.startswith("http") else name
 
 
 def _box(found: dict[str, Any]) -> Box:

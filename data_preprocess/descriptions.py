@@ -26,7 +26,7 @@ def _coco(of: Records, raw: RawFolder, split: str) -> Iterator[Row]:
             own = captions.get(value["id"], []) if isinstance(value.get("id"), int | str) else []
             ordered = sorted(own, key=lambda one: str(one.get("id")).zfill(20))
             texts = [one.get("caption") for one in ordered]
-            value = {"id": value.get("id"), "captions": texts, "file_name": image_name(raw, split, value) or None}
+            value = {"id": value.get("id"), "captions": texts, "file_name": image_name(value)}
         yield Row(where, value)
 
 
@@ -99,7 +99,7 @@ SETS = {
         clean=one_line,
         answer="captions",
         reward="open_ended",
-        pictures=(("{file_name}",),),
+        pictures=(("{SPLIT}/{file_name}", "{file_name}", "images/{file_name}", "images/{SPLIT}/{file_name}"),),
     ),
     "flickr8k": Records(
         about="Flickr8k: photographs with five captions each.",

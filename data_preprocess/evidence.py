@@ -29,6 +29,8 @@ _UNIT = re.compile(r"\d[a-zA-Z]")
 _NUMBER = re.compile(r"[-+−]?[$€£]?\d[\d,]*(?:\.\d+)?\s?%?")
 _SENTENCE_END = (".", "!", "?", "。", "！", "？")
 ANSWER_TAGS = ("answer", "conclusion")
+# An answer that follows reasoning is not without one of these.
+_MAY_END = re.compile(r"[<\\]|answer|option|choice", re.IGNORECASE)
 _SAYS_ANSWER = re.compile(
     r"(?:^|[.!?\n,;:]|\bso\b|\btherefore\b|\bthus\b|\bhence\b)[\s*#]*(?:the\s+)?(?:correct\s+|final\s+|right\s+)?"
     r"(?:answer|option|choice)\s*(?:is|:|would be)\s*:?\s*(?:option\s+)?(\S[^\n]{0,200})\Z",
@@ -47,6 +49,7 @@ _ASKS_PLACE = re.compile(
     r"point(?:s|ed)?|mark|click|describes?|refer\w*|element|object)\b|框|位置|坐标",
     re.IGNORECASE,
 )
+_MAY_BE_BOX = re.compile(r"[\[(]|bbox|<box|<loc|box_")
 _BOX_MARK = re.compile(r"<box>|<bbox>|<\|box_start\|>|<\|det\|>|<loc_?\d")
 _LIST_OF_FOUR = re.compile(r"[\[(]\s{0,4}\d[\d.]{0,12}(?:\s{0,4},\s{0,4}\d[\d.]{0,12}){3}\s{0,4}[\])]")
 _NORM1000 = re.compile(r"<box>")
@@ -80,6 +83,8 @@ def final_answer(text: str) -> tuple[str, str]:
         >>> final_answer("We add. So the answer is \\\\boxed{14}."), final_answer("A cat.")
         (('14', 'boxed'), ('A cat.', ''))
     """
+    if not _MAY_END.search(text):
+        return text.strip(), ""
     how = ""
     lower = text.lower()
     for tag in ANSWER_TAGS:
@@ -161,11 +166,7 @@ def _flat_boxes(value: Any) -> list[Box]:
 
 
 def _boxes_of_text(text: str) -> Boxes | None:
-    if (
-        not text
-        or len(text) > MAX_BOX_CHARS
-        or not any(mark in text for mark in ("[", "(", "bbox", "<box", "<loc", "box_"))
-    ):
+    if len(text) > MAX_BOX_CHARS or not _MAY_BE_BOX.search(text):
         return None
     if _OTHER_ORDER.search(text):
         raise RowError("answer", "box_order", "boxes as y, x or as tokens for places; write corners x1, y1, x2, y2")
@@ -223,8 +224,8 @@ def refuse_boxes_in(question: str) -> None:
     Raises:
         RowError: `box_in_question`.
     """
-    marked = _BOX_MARK.search(question) is not None
-    if marked or (asks_for_boxes(question) and _LIST_OF_FOUR.search(question) is not None):
+    marked = "<" in question and _BOX_MARK.search(question)
+    if marked or (_LIST_OF_FOUR.search(question) and asks_for_boxes(question)):
         raise RowError("question", "box_in_question", "the question holds a box, and its frame depends on the model")
 
 

@@ -48,7 +48,7 @@ def rows(raw: RawFolder, split: str) -> Iterator[Row]:
             yield Row(where, RowError("annotation", "unreadable", str(error)[:200]))
             continue
         found = dict.fromkeys((entity, detokenise(words)) for entity, words in _PHRASE.findall(text) if entity != "0")
-        image = raw.locate(f"flickr30k-images/{number}.jpg", f"{number}.jpg", f"images/{number}.jpg")
+        image = [f"{folder}{number}.jpg" for folder in ("flickr30k-images/", "", "images/")]
         for entity, words in found:
             data = {"number": number, "entity": entity, "phrase": words, "image": image, "size": read_size(root)}
             yield Row(f"{where}#{entity}/{words}", data | {"boxes": _sides(root, entity)})
@@ -62,7 +62,7 @@ def convert(row: Row) -> Example:
         id=f"{data['number']}/{data['entity']}/{short_hash(data['phrase'])}",
         question=f"Find {data['phrase'][0].lower()}{data['phrase'][1:]} in the picture.",
         reward="iou",
-        images=(data["image"],),
+        images=(tuple(data["image"]),),
         boxes=tuple(voc_box(sides) for sides in data["boxes"]),
         box_size=tuple(data["size"]) if data["size"] else None,
     )

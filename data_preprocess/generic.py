@@ -177,6 +177,8 @@ def _mapped(value: dict[str, Any], told: Told) -> tuple[dict[str, Any], dict[str
     for _, needed, known in LAYOUTS:
         if needed <= value.keys():
             columns = {field: column for field, column in known.items() if field != "reward"} | columns
+    if not columns:
+        return value, columns
     hidden = {other for name in columns for other in FIELDS[name]}
     kept = {key: found for key, found in value.items() if key not in hidden}
     if "question" in columns or "answer" in columns:

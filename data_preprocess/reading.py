@@ -123,7 +123,7 @@ def said(value: dict[str, Any], turn: Turn, told: Told, columns: dict[str, str])
     if answer is None:
         raise RowError("answer", "missing", not_named("answer", value))
     choices, place = choices_of(value)
-    if not choices:
+    if extra and not choices:
         choices, place = choices_of(extra)
     asked, listed = split_choices(question)
     closed = stated in ("", "matching") or (isinstance(answer, str) and is_lone_letter(answer, ()))
@@ -177,7 +177,7 @@ def _stated_kind(value: dict[str, Any], extra: dict[str, Any], told: Told) -> tu
         if needed <= value.keys() and "reward" in known:
             return known["reward"], f"the layout of {name}"
     for key in KIND_COLUMNS:
-        word = text_of(value, key).rpartition("/")[2].strip().lower()
+        word = text_of(value, key) and value[key].rpartition("/")[2].strip().lower()
         if word in KIND_WORDS:
             return KIND_WORDS[word], f"{key} {word!r}"
     return "", ""

@@ -55,7 +55,7 @@ def rows(raw: RawFolder, split: str, *, dataset: str) -> Iterator[Row]:
         data = {
             "boxes": [tables["annotations"].get(one, {}).get("bbox") for one in _ids(value)],
             "size": [image.get("width"), image.get("height")],
-            "image": raw.locate(f"train2014/{file}", file, f"images/train2014/{file}"),
+            "image": [f"{folder}{file}" for folder in ("train2014/", "", "images/train2014/")],
         }
         for position, sentence in enumerate(sentences):
             kept = {key: sentence.get(key) for key in ("sent_id", "sent")} if isinstance(sentence, dict) else None
@@ -72,7 +72,7 @@ def convert(row: Row) -> Example:
         id=scalar_text(sentence, "sent_id"),
         question=f"Where is {text_field(sentence, 'sent').rstrip('.')}?",
         reward="iou",
-        images=(row.data["image"],),
+        images=(tuple(row.data["image"]),),
         boxes=tuple((x, y, x + width, y + height) for x, y, width, height in boxes),
         box_size=size if all(isinstance(side, int) for side in size) else None,  # type: ignore[arg-type]
     )

@@ -211,7 +211,7 @@ def _draw(rows: Iterable[tuple[int, Row]], limit: int, seed: int) -> Batch:
 def _digest(batch: Batch) -> str:
     digest = hashlib.sha256()
     for index, row in batch:
-        digest.update(json.dumps([index, row.where, row.data], ensure_ascii=True, default=repr).encode())
+        digest.update(repr((index, row.where, row.data)).encode("utf-8", "backslashreplace"))
     return digest.hexdigest()
 
 

@@ -1,8 +1,7 @@
 """`mixed-r1 data list`, `mixed-r1 data convert` and `mixed-r1 check`."""
 
-from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich import box
@@ -26,27 +25,6 @@ RewardSettings = Annotated[
         "--set", help="Setting of the reward block as KEY=VALUE, repeatable: custom.mine=my_package.rewards:mine."
     ),
 ]
-
-
-class ImageForm(str, Enum):
-    """Where pictures are kept."""
-
-    bytes = "bytes"
-    path = "path"
-
-
-class BoxFormat(str, Enum):
-    """What the four numbers of a box are."""
-
-    xyxy = "xyxy"
-    xywh = "xywh"
-
-
-class Turns(str, Enum):
-    """Which exchanges of a conversation become rows."""
-
-    first = "first"
-    all = "all"
 
 
 def list_command(
@@ -90,22 +68,26 @@ def convert_command(
     box_frame: Annotated[
         str, typer.Option(help="pixel, norm1, norm1000, resized[:FAMILY] or padded_square (generic only).")
     ] = "",
-    box_format: Annotated[BoxFormat | None, typer.Option(help="Corners or x, y, width, height (generic only).")] = None,
+    box_format: Annotated[
+        Literal["xyxy", "xywh"] | None, typer.Option(help="Corners or x, y, width, height (generic only).")
+    ] = None,
     reward: Annotated[str, typer.Option(help="Reward kind of every row.")] = "",
     answer_type: Annotated[
         str,
         typer.Option(help="Type of every answer: number, year, label, set, …."),
     ] = "",
     data_source: Annotated[str, typer.Option(help="Name of the source; default: the converter's.")] = "",
-    turns: Annotated[Turns | None, typer.Option(help="Exchanges of a talk that become rows (generic only).")] = None,
+    turns: Annotated[
+        Literal["first", "all"] | None, typer.Option(help="Exchanges of a talk that become rows (generic only).")
+    ] = None,
     explain: Annotated[
         int | None, typer.Option(min=1, help="Show what the first N rows become; write nothing.")
     ] = None,
     split: Annotated[str | None, typer.Option(help="Split to read; default: the converter's first.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Take at most this many rows, drawn by the seed.")] = None,
-    images: Annotated[ImageForm, typer.Option(help="Embed pictures, or write them beside the output.")] = (
-        ImageForm.bytes
-    ),
+    images: Annotated[
+        Literal["bytes", "path"], typer.Option(help="Embed pictures, or write them beside the output.")
+    ] = "bytes",
     max_pixels: Annotated[int | None, typer.Option(min=16, help="Reduce larger pictures and their boxes.")] = None,
     workers: Annotated[int, typer.Option(min=1, max=256, help="Processes.")] = 1,
     seed: Annotated[int, typer.Option(help="Seed of --limit.")] = 0,
@@ -132,17 +114,17 @@ def convert_command(
         told = Told(
             columns=column_pairs(column or ()),
             box_frame=box_frame,
-            box_format=box_format.value if box_format else "",
+            box_format=box_format or "",
             reward=reward,
             answer_type=answer_type,
             data_source=data_source,
-            turns=turns.value if turns else "",
+            turns=turns or "",
         )
         raw = open_raw(converter, input, hub, image_root or (), told)
         options = Options(
             split=split or converter.splits[0],
             limit=limit,
-            images=images.value,  # type: ignore[arg-type]
+            images=images,
             max_pixels=max_pixels,
             workers=workers,
             seed=seed,

@@ -126,54 +126,6 @@ def letter_of(answer: str, choices: Sequence[str], *, field: str = "answer") -> 
     return chr(ord("A") + found[0])
 
 
-def answer_letter(value: dict[str, Any], key: str, choices: Sequence[str]) -> str:
-    """A field that says which option is right: by its 0-based number, its letter, or its text.
-
-    Raises:
-        RowError: `missing`, `no_choices`, `answer_not_in_choices` or `answer_ambiguous`.
-
-    Example:
-        >>> [answer_letter({"answer": answer}, "answer", ["cat", "dog"]) for answer in (1, "B", "dog")]
-        ['B', 'B', 'B']
-    """
-    if not choices:
-        raise RowError("choices", "no_choices", "there is no option to choose from")
-    found = value.get(key)
-    if isinstance(found, int) and not isinstance(found, bool):
-        if not 0 <= found < min(len(choices), len(LETTERS)):
-            raise RowError(key, "answer_not_in_choices", f"number {found} of {len(choices)} options")
-        return LETTERS[found]
-    text = scalar_text(value, key)
-    return text if len(text) == 1 and text in LETTERS[: len(choices)] else letter_of(text, choices, field=key)
-
-
-def yes_no(value: dict[str, Any], key: str) -> str:
-    """A field that must say yes or no.
-
-    Raises:
-        RowError: `missing`, `not_text`, `empty` or `not_yes_no`.
-
-    Example:
-        >>> yes_no({"answer": "Yes"}, "answer")
-        'yes'
-    """
-    text = text_field(value, key).lower()
-    if text not in ("yes", "no"):
-        raise RowError(key, "not_yes_no", repr(text)[:80])
-    return text
-
-
-def question_with_unit(value: dict[str, Any]) -> str:
-    """The field `question`, with the field `unit`, where there is one, named after it.
-
-    Example:
-        >>> question_with_unit({"question": "How long?", "unit": "m"})
-        'How long? (unit: m)'
-    """
-    question = text_field(value, "question")
-    return f"{question} (unit: {text_field(value, 'unit')})" if value.get("unit") else question
-
-
 def one_line(text: str) -> str:
     """Text with every run of white space made one space.
 
@@ -212,7 +164,8 @@ def place_id(row: Row) -> str:
         >>> place_id(Row("data/a.jsonl:7", None)), place_id(Row("a.json#x/1", None))
         ('data/a.jsonl/7', 'a.json/x/1')
     """
-    return re.sub(r"(\.(?:jsonl?|parquet|[ct]sv))[#:]", r"\1/", row.where, count=1)
+    found = re.search(r"\.(?:jsonl?|parquet|[ct]sv)[#:]", row.where)
+    return f"{row.where[: found.end() - 1]}/{row.where[found.end() :]}" if found else row.where
 
 
 def stem(name: str) -> str:

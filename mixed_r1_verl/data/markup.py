@@ -17,9 +17,10 @@ _BOX = re.compile(
     re.IGNORECASE,
 )
 _POINT = re.compile(
-    r"\s*\(\s*-?\d+(?:\.\d+)?\s*,\s*-?\d+(?:\.\d+)?\s*\)\s*|\s*\[\s*0?\.\d+\s*,\s*0?\.\d+\s*\]\s*"
-    r"|.*(?:</?points?\b|<\|point_\w+\|>|[\"']point(?:_2d)?[\"']\s*:).*",
-    re.DOTALL | re.IGNORECASE,
+    r"\A\s{0,9}\(\s{0,9}-?\d{1,9}(?:\.\d{1,9})?\s{0,9},\s{0,9}-?\d{1,9}(?:\.\d{1,9})?\s{0,9}\)\s{0,9}\Z"
+    r"|\A\s{0,9}\[\s{0,9}0?\.\d{1,20}\s{0,9},\s{0,9}0?\.\d{1,20}\s{0,9}\]\s{0,9}\Z"
+    r"|</?points?\b|<\|point_\w{1,20}\|>|[\"']point(?:_2d)?[\"']\s{0,9}:",
+    re.IGNORECASE,
 )
 _ACTION = re.compile(
     r"\bpyautogui\.\w|^\s*(?:Action:\s*)?(?:(?:left_|right_|double_|long_)?(?:click|tap|press)|type|input_text|write|scroll|"
@@ -47,6 +48,21 @@ class Mark(NamedTuple):
     message: str
 
 
+_NAME_ANSWER = "name the %s answer with --column answer=COLUMN"
+_MARKS = (
+    (_MEDIA, Mark("media", "it speaks of a video or sound, which no row can hold")),
+    (_ACTION, Mark("action", "it is an action of a user interface, for which there is no reward")),
+    (_POINT, Mark("point", "it is a point, for which there is no reward; a pair of numbers is --reward math")),
+    (_BOX, Mark("box_markup", "it holds markup of boxes; convert with --reward iou, and say --box-frame")),
+    (_REASONING, Mark("reasoning_tags", f"it holds tags of reasoning; {_NAME_ANSWER % 'final'}")),
+    (_FENCE, Mark("code_fence", f"it holds a code fence; {_NAME_ANSWER % 'bare'}")),
+    (_TAGS, Mark("markup", f"it is HTML or JSON, no answer in words; {_NAME_ANSWER % 'bare'}")),
+    (_TOKEN, Mark("token", f"it holds a special token of a model; {_NAME_ANSWER % 'bare'}")),
+)
+# No mark is without one of these.
+_SIGN = re.compile(r"[<(\[{`\"':|]")
+
+
 def mark_in(text: str) -> Mark | None:
     """The first mark in the text of an answer that should not be there; None for sound text.
 
@@ -55,32 +71,16 @@ def mark_in(text: str) -> Mark | None:
         ('reasoning_tags', 'point', None)
     """
     text = text[:200_000]
-    if _MEDIA.search(text):
-        return Mark("media", "it speaks of a video or sound, which no row can hold")
-    if _ACTION.search(text):
-        return Mark("action", "it is an action of a user interface, for which there is no reward")
-    if len(text) < 400 and _POINT.fullmatch(text):
-        return Mark("point", "it is a point, for which there is no reward; a pair of numbers is --reward math")
-    if _BOX.search(text):
-        return Mark("box_markup", "it holds markup of boxes; convert with --reward iou, and say --box-frame")
-    if _REASONING.search(text):
-        return Mark("reasoning_tags", "it holds tags of reasoning; name the final answer with --column answer=COLUMN")
-    if _FENCE.search(text):
-        return Mark("code_fence", "it holds a code fence; name the bare answer with --column answer=COLUMN")
-    if _TAGS.search(text):
-        return Mark(
-            "markup", "it is HTML or JSON, no answer in words; name the bare answer with --column answer=COLUMN"
-        )
-    if _TOKEN.search(text):
-        return Mark("token", "it holds a special token of a model; name the bare answer with --column answer=COLUMN")
-    return None
+    if not _SIGN.search(text):
+        return None
+    return next((mark for pattern, mark in _MARKS if pattern.search(text)), None)
 
 
 def media_in(question: str) -> Mark | None:
     """Whether a question is asked about a video or sound."""
-    return (
-        Mark("media", "it is asked about a video or sound, which no row can hold") if _MEDIA.search(question) else None
-    )
+    asked = "<" in question or "[" in question
+    found = asked and _MEDIA.search(question)
+    return Mark("media", "it is asked about a video or sound, which no row can hold") if found else None
 
 
 def is_lone_letter(truth: str, choices: Sequence[str]) -> bool:

@@ -15,8 +15,12 @@ MAX_LITERAL_CHARS = 20_000
 # Lines that may stand after the options: how to answer, as a fixed phrase of the dataset.
 MAX_LINES_AFTER = 2
 _PREFIXES = ("", "choice_", "option_", "choice", "option", "options_", "opt_", "Choice ", "Option ")
+_FIRST_COLUMNS = {
+    f"{prefix}{first}": (prefix, first) for prefix in _PREFIXES for first in "Aa10" if prefix or first == "A"
+}
 _LINE = re.compile(r"^\s*[-*]?\s*\(?([A-Za-z])\s?[.):]\s*(.*)$")
 _INLINE = re.compile(r"(?:^|(?<=[\s,;:?.!]))(?:\(([A-Za-z])\)|([A-Za-z])[.):](?=\s))\s*")
+_FIRST_LETTER = re.compile(r"[Aa]\s?[.):]")
 _HEADER = re.compile(r"\s*\b(?:Choices|Options|Answer choices|选项)\s*[:：]\s*\Z", re.IGNORECASE)
 _INSTRUCTION = re.compile(
     r"\b(?:answer|reply|respond|choose|select|pick|give|output|provide|letter|option|choice|please)\b|[请选回答]",
@@ -80,13 +84,13 @@ def choices_of(value: Mapping[str, Any], keys: Sequence[str] = CHOICES) -> tuple
         texts = found if isinstance(found, tuple) else text_list({key: found}, key)
         if texts:
             return unlettered(texts), key
-    for prefix in _PREFIXES:
-        for first in ("A", "a", "1", "0"):
-            if f"{prefix}{first}" in value and (prefix or first == "A"):
-                texts = _columns({name[len(prefix) :]: one for name, one in value.items() if name.startswith(prefix)})
-                if len(texts) > 1:
-                    last = _names(first)[len(texts) - 1]
-                    return unlettered(texts), f"columns {prefix}{first}…{prefix}{last}"
+    if _FIRST_COLUMNS.keys().isdisjoint(value):
+        return (), ""
+    for column, (prefix, first) in _FIRST_COLUMNS.items():
+        if column in value:
+            texts = _columns({name[len(prefix) :]: one for name, one in value.items() if name.startswith(prefix)})
+            if len(texts) > 1:
+                return unlettered(texts), f"columns {column}…{prefix}{_names(first)[len(texts) - 1]}"
     return (), ""
 
 
@@ -144,6 +148,8 @@ def split_choices(question: str) -> tuple[str, tuple[str, ...]]:
         >>> split_choices("A. is not an option")
         ('A. is not an option', ())
     """
+    if not _FIRST_LETTER.search(question):
+        return question, ()
     lines = question.rstrip().splitlines()
     after = 0
     while after < MAX_LINES_AFTER and len(lines) > 2 and not _LINE.match(lines[-1]) and _INSTRUCTION.search(lines[-1]):

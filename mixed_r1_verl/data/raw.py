@@ -145,13 +145,6 @@ class RawFolder:
                 wrong = wrong or error
         raise wrong or RowError("image", "missing")
 
-    def locate(self, *names: str) -> str:
-        """The first of several names under which a picture is there; the first name where it is nowhere."""
-        try:
-            return self.find(*names)[0]
-        except RowError:
-            return names[0]
-
     def first_of(self, *names: str) -> str:
         """The first of several names that exists.
 

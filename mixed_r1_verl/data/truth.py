@@ -22,7 +22,7 @@ def reward_with(settings: Mapping[str, Any]) -> MixedReward:
     Raises:
         ConfigError: the block is not sound.
     """
-    return _reward_with(json.dumps(settings, sort_keys=True, default=dict))
+    return _reward_with(json.dumps(settings, sort_keys=True, default=dict) if settings else "{}")
 
 
 @lru_cache(maxsize=4)
