@@ -125,8 +125,6 @@ def reduced(expression: str) -> str:
 
 # --- numbers ----------------------------------------------------------------------------------------------------------
 
-_VARIABLE_UNIT = re.compile(r"\d[A-Za-ln-z]$|\d[A-Z]$")
-
 
 def number_of(expression: str) -> Number | None:
     """The plain number that an expression is, with a unit that is known; `5!`, `5x` and `4:30` are none."""
@@ -144,26 +142,14 @@ def same_number(ours: Number, theirs: Number) -> bool:
 
 # --- what math-verify reads -------------------------------------------------------------------------------------------
 
-_PLAIN_SIGNS = str.maketrans(
-    {
-        "∞": r"\infty ",
-        "·": r"\cdot ",
-        "²": "^{2}",
-        "³": "^{3}",
-        "，": ",",
-        "（": "(",
-        "）": ")",
-        "°": "",
-        "%": r"\%",
-        "−": "-",
-    }
+_PLAIN_SIGNS = str.maketrans("，（）−", ",()-") | str.maketrans(
+    {"∞": r"\infty ", "·": r"\cdot ", "²": "^{2}", "³": "^{3}", "°": "", "%": r"\%", "π": r"\pi ", "∅": r"\emptyset "}
 )
 _UNIT = re.compile(
     r"(?<=[\d})π\w])(?P<gap>(?:\\[,;:! ]|~|\s)*)"
     r"(?P<unit>\\(?:text|mathrm|mbox|operatorname)\s*\{[^{}]{1,30}\}(?:\^\{?[23]\}?)?|"
     r"(?<![A-Za-z\\])(?:[A-Za-z]{1,12}(?:\s+|/|\s+per\s+)){0,2}[A-Za-z]{1,12}(?:\^\{?[23]\}?|[²³])?|[\u4e00-\u9fff]{1,4})\s*\.?$"
 )
-_CONSTANT = {"π": "\\pi", "∞": "\\infty", "\\varnothing": "\\emptyset", "∅": "\\emptyset"}
 _GREEK = r"(?:pi|alpha|beta|gamma|theta|lambda|mu|phi|omega|infty|emptyset)(?![A-Za-z])"
 _LETTERS = re.compile(rf"\\{_GREEK}|[A-Za-z]")
 _RELATION = re.compile(r"[=<>≤≥]|\\(?:le|ge|leq|geq|lt|gt|neq|in)\b")
@@ -209,8 +195,7 @@ def _in_latex(expression: str) -> str:
     text = re.sub(r"\^\s*\{?\s*(?:\\circ|\\degree|°)\s*\}?|\\degree", "", expression).replace("\\mathrm{e}", "e")
     text = re.sub(r"\\sqrt\s*\[([^\]]*)\]\s*(\w)", r"\\sqrt[\1]{\2}", text)
     text = text.replace("\\%", "%").translate(_PLAIN_SIGNS).replace("**", "^")
-    for sign, command in _CONSTANT.items():
-        text = text.replace(sign, f"{command} ")
+    text = text.replace("\\varnothing", r"\emptyset ")
     text = re.sub(r"(?<![\\A-Za-z])(pi|theta|alpha|beta)\b", r"\\\1 ", text)
     text = re.sub(r"(?<![\\A-Za-z])sqrt\b", "√", text)
     text = re.sub(r"√\s*\{", r"\\sqrt{", text)

@@ -5,7 +5,6 @@ mathematics, and gives up on braces that nobody closes, all of which policies wr
 """
 
 import re
-from collections.abc import Iterator
 
 _TOKEN = re.compile(r"\\[A-Za-z]+\*?|\\.|[{}^_~]|[^\\{}^_~]+", re.DOTALL)
 _TEXT_COMMANDS = frozenset(
@@ -103,44 +102,13 @@ def _grouped(text: str) -> str:
     return text if _SIMPLE.fullmatch(text) else f"({text})"
 
 
-_BRACE = re.compile(r"[{}]")
+_BOX_EDGE = re.compile(r"\\boxed\s*\{|[{}]")
 BOX, BOX_END = "\u27e6", "\u27e7"
 """What `mark_boxes` writes around the contents of a box."""
-_BOX_TOKENS = {"<|begin_of_box|>": BOX, "<|end_of_box|>": BOX_END}
-
-
-def _box_places(text: str) -> Iterator[tuple[int, int, int]]:
-    """Where each outermost box begins, where its contents do, and where they end; an unclosed box is skipped."""
-    position = text.find("\\boxed")
-    while position >= 0:
-        start = position + 6
-        while text[start : start + 1].isspace():
-            start += 1
-        if text[start : start + 1] != "{":
-            position = text.find("\\boxed", start)
-            continue
-        depth = 0
-        for brace in _BRACE.finditer(text, start):
-            depth += 1 if brace[0] == "{" else -1
-            if depth == 0:
-                yield position, start + 1, brace.start()
-                position = text.find("\\boxed", brace.end())
-                break
-        else:
-            return
-
-
-def boxed_contents(text: str) -> list[str]:
-    r"""What stands in each outermost `\boxed{…}`; an unclosed box is skipped.
-
-    >>> boxed_contents(r"so \boxed{\frac{1}{2}} and \boxed{3}")
-    ['\\frac{1}{2}', '3']
-    """
-    return [text[start:end] for _, start, end in _box_places(text)]
 
 
 def mark_boxes(text: str) -> str:
-    r"""The text with BOX and BOX_END around the contents of each outermost box, in whatever way it is boxed.
+    r"""The text with BOX and BOX_END around the contents of each outermost box that is closed, in whatever way it is.
 
     >>> mark_boxes(r"so \boxed{\text{B}}") == rf"so {BOX}\text{{B}}{BOX_END}"
     True
@@ -148,10 +116,14 @@ def mark_boxes(text: str) -> str:
     if "box" not in text and BOX not in text:
         return text
     text = text.replace(BOX, "").replace(BOX_END, "")
-    for token, sign in _BOX_TOKENS.items():
-        text = text.replace(token, sign)
-    pieces, position = [], 0
-    for before, start, end in _box_places(text):
-        pieces += [text[position:before], BOX, text[start:end], BOX_END]
-        position = end + 1
+    text = text.replace("<|begin_of_box|>", BOX).replace("<|end_of_box|>", BOX_END)
+    pieces, position, depth = list[str](), 0, 0
+    for edge in _BOX_EDGE.finditer(text):
+        if depth == 0 and edge[0] not in "{}":
+            box, depth = edge, 1
+        elif depth:
+            depth += -1 if edge[0] == "}" else 1
+            if depth == 0:
+                pieces += [text[position : box.start()], BOX, text[box.end() : edge.start()], BOX_END]
+                position = edge.end()
     return "".join((*pieces, text[position:]))

@@ -14,26 +14,11 @@ from mixed_r1_verl.rewards.answer.text import SMALL_NUMBERS, TENS, plain_text
 from mixed_r1_verl.rewards.answer.units import Measure, in_one_unit, measure
 from mixed_r1_verl.rewards.answer.words import grammar
 
-
-def _table(*rows: tuple[str, object]) -> dict:
-    """Every one of the words that are separated by commas, with what they mean."""
-    return {word: meaning for listing, meaning in rows for word in listing.split(", ")}
-
-
-SCALES: dict[str, int] = _table(
-    ("hundred", 10**2),
-    ("thousand, thousands, k", 10**3),
-    ("lakh, lakhs", 10**5),
-    ("million, millions, mn, mln, mio", 10**6),
-    ("crore, crores", 10**7),
-    ("billion, billions, bn, bln", 10**9),
-    ("trillion, trillions, tn, trn", 10**12),
-    ("dozen", 12),
-    ("千", 10**3),
-    ("万", 10**4),
-    ("百万", 10**6),
-    ("亿", 10**8),
-)
+_SCALES = (
+    "hundred 2 thousand 3 thousands 3 k 3 lakh 5 lakhs 5 million 6 millions 6 mn 6 mln 6 mio 6 crore 7 crores 7 "
+    "billion 9 billions 9 bn 9 bln 9 trillion 12 trillions 12 tn 12 trn 12 千 3 万 4 百万 6 亿 8"
+).split()
+SCALES = {"dozen": 12} | {name: 10 ** int(power) for name, power in zip(_SCALES[::2], _SCALES[1::2], strict=True)}
 _CAPITAL_SCALES = {"K": 10**3, "M": 10**6, "MM": 10**6, "B": 10**9, "T": 10**12}  # only on to the digits: `5M`
 _MONEY_SCALES = {"m": 10**6, "b": 10**9}  # `£1.2m` is money, `1.2m` is a length
 _PERCENT = r"%|(?i:per\s?cent(?:s|age\ points?)?|pct|percentage\ points?|pp)"
@@ -150,11 +135,7 @@ _NUMBER_IN_PROSE = re.compile(
     + r"(?!\d|(?:st|nd|rd|th)(?![A-Za-z])|[,.:/]\d|-\s?[$€£A-Za-z\d]|\+|\^|\s?[α-ωΑ-Ω]|"
     r"(?!(?:[kcm]?m|k?g|h|min|m?s)\b)[A-Za-z])"
 )
-_LEADS = re.compile(
-    r"^(?:about|approximately|approx\.?|around|roughly|nearly|almost|circa|ca\.|only|exactly|"
-    r"just(?! (?:over|under|below|above))|precisely|~|≈|=|:)\s*",
-    re.IGNORECASE,
-)
+_LEADS = grammar(r"^(?:<LEAD>\.?|[~≈=:])\s*")
 _NOUN = re.compile(r"(?!(?:in|of|on|at|by|for|from|with|per|pi)\b)[^\W\d_]{2}[^\W\d_'.\-]+(?:[ '.\-/][^\W\d_]+){0,5}")
 _NO_NOUN = grammar(r"(?:^|[\s-])<NO_NOUN>(?=[\s-]|$)")
 _COMPOSITE = re.compile(
@@ -163,14 +144,11 @@ _COMPOSITE = re.compile(
 )
 _DECADE = re.compile(r"[\s\"(\[]*(?:(?:1[5-9]|20)\d0|'\d0)s\b")  # `1990s`, `'90s`: not so many seconds
 _FIRST_WORD = re.compile(r"[A-Za-z]+")
-_NUMBER_STARTS = frozenset(
-    (
-        *"about approximately approx around roughly nearly almost circa ca minus negative only exactly just".split(),
-        *"us a an half precisely c hk s nz usd eur gbp cny rmb inr jpy rs".split(),
-        *SMALL_NUMBERS,
-        *TENS,
-    )
+_STARTS = (
+    "about approximately approx around roughly nearly almost circa ca minus negative only exactly just us a an half "
+    "precisely c hk s nz usd eur gbp cny rmb inr jpy rs"
 )
+_NUMBER_STARTS = frozenset((*_STARTS.split(), *SMALL_NUMBERS, *TENS))
 
 
 @lru_cache(maxsize=8192)
@@ -196,14 +174,10 @@ def parse_number(text: str) -> Number | None:
     if word and word[0].lower() not in _NUMBER_STARTS:  # nearly every label and sentence ends here
         return None
     text = _LEADS.sub("", text)
-    composite = _COMPOSITE.fullmatch(text)
-    number = _composite(composite) if composite else None
-    if number is not None:
+    if (composite := _COMPOSITE.fullmatch(text)) and (number := _composite(composite)):
         return number
     match = _WHOLE_NUMBER.match(text)
-    if match is None:
-        return _number_in_words(text)
-    return _suffixed(_number(match), match["rest"])
+    return _suffixed(_number(match), match["rest"]) if match else _number_in_words(text)
 
 
 _RATIO = re.compile(r"(\d{1,6})\s*(?::|to)\s*(\d{1,6})")
@@ -225,12 +199,8 @@ def find_numbers(text: str) -> list[tuple[Number, int, int]]:
     >>> [(int(number.value), start) for number, start, _ in find_numbers("It rose 4% to 1,200 in Q3.")]
     [(4, 8), (1200, 14)]
     """
-    found = []
-    for match in _NUMBER_IN_PROSE.finditer(text):
-        number = _number(match)
-        if number is not None:
-            found.append((number, match.start(), match.end()))
-    return found
+    found = ((_number(match), *match.span()) for match in _NUMBER_IN_PROSE.finditer(text))
+    return [(number, start, end) for number, start, end in found if number is not None]
 
 
 def _number(match: re.Match[str]) -> Number | None:
@@ -239,15 +209,11 @@ def _number(match: re.Match[str]) -> Number | None:
     value = Fraction(int(whole + decimals), 10 ** len(decimals))
     if match["power"]:
         value *= Fraction(10) ** int(re.sub(r"^(?:[eE]| ?[×x*] ?10 ?\^ ?)|[()]", "", match["power"]))
-    if match["under"]:
-        under = Fraction(match["under"])
-        if not under:
-            return None
-        value /= under
-    scale = _CAPITAL_SCALES[match["capital"]] if match["capital"] else 1
-    if match["scale"]:
-        scale = SCALES[match["scale"].lower()]
-    value = (value + int(match["whole"] or 0)) * scale
+    under = Fraction(match["under"] or 1)
+    if not under:
+        return None
+    scale = SCALES[match["scale"].lower()] if match["scale"] else _CAPITAL_SCALES.get(match["capital"], 1)
+    value = (value / under + int(match["whole"] or 0)) * scale
     sign, inner = match["sign"] or "", match["inner"] or ""
     if (sign and inner) or abs(value) > 10**250:
         return None
@@ -318,13 +284,11 @@ def _composite(match: re.Match[str]) -> Number | None:
 
 # --- words ------------------------------------------------------------------------------------------------------------
 
-_FRACTIONS = {
-    f"{name}{plural}": Fraction(1, parts)
-    for parts, name in enumerate("third fourth fifth sixth seventh eighth ninth tenth".split(), start=3)
-    for plural in ("", "s")
-} | {"quarter": Fraction(1, 4), "quarters": Fraction(1, 4), "half": Fraction(1, 2), "halves": Fraction(1, 2)}
-
-
+_PARTS = (
+    "half halves third thirds quarter quarters fourth fourths fifth fifths sixth sixths seventh sevenths eighth eighths"
+)
+_FRACTIONS = {name: Fraction(1, int(parts)) for name, parts in zip(_PARTS.split(), "2233444455667788", strict=True)}
+_FRACTIONS |= {"ninth": Fraction(1, 9), "ninths": Fraction(1, 9), "tenth": Fraction(1, 10), "tenths": Fraction(1, 10)}
 _CHINESE = "一二三四五六七八九十"
 
 
@@ -345,12 +309,10 @@ def _number_in_words(text: str) -> Number | None:
     read = _read_words(words[negative:])
     if read is None:
         return None
-    value, used = read
-    rest = words[negative + used :]
+    rest = words[negative + read[1] :]
     if rest and (rest[0] in SMALL_NUMBERS or rest[0] in TENS or rest[0] in _FRACTIONS):
         return None
-    number = Number(-value if negative else value)
-    return _scaled(number, " ".join(rest)) if rest else number
+    return _scaled(Number(-read[0] if negative else read[0]), " ".join(rest))
 
 
 def _read_words(words: list[str]) -> tuple[Fraction, int] | None:

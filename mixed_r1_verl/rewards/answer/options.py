@@ -27,12 +27,7 @@ _MENTION = re.compile(
 )
 _FORMULA = re.compile(r"[\d√^=<>+*/π°≤≥]")
 _POWER = re.compile(r"(\d{1,4})\s*\^\s*\(?(-?\d{1,2})\)?")
-_UNDETERMINED = re.compile(
-    r"(?:can\s?not|can't|unable\s+to|impossible\s+to|not\s+possible\s+to)\s+(?:be\s+)?(?:determined?|tell|told|answered|known?|"
-    r"say|inferred)|(?:insufficient|not\s+enough|not\s+sufficient)\s+(?:information|data|evidence)|"
-    r"not\s+(?:say|give|show|provide|contain)\s+enough|无法确定|不能确定",
-    re.IGNORECASE,
-)
+_UNDETERMINED = grammar(r"<UNDETERMINED>")
 
 
 @dataclass(frozen=True)

@@ -235,10 +235,8 @@ def same_word(one: str, other: str) -> bool:
     (True, True, False, False)
     """
     short, long = sorted((one, other), key=len)
-    if short == long:
-        return True
     if len(short) < 3 or not short[-1].isalpha():
-        return False
+        return short == long
     if short[-1] == "y" and short[-2] not in "aeiou":
-        return long == f"{short[:-1]}ies"
-    return long == (f"{short}es" if short.endswith(("s", "x", "z", "ch", "sh")) else f"{short}s")
+        return long in (short, f"{short[:-1]}ies")
+    return long in (short, f"{short}es" if short.endswith(("s", "x", "z", "ch", "sh")) else f"{short}s")

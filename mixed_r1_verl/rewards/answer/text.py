@@ -17,16 +17,8 @@ MAX_ANSWER_CHARS = 2000  # a longer text is no short answer
 _SUPERSCRIPTS = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺]+")
 _FRACTION_SIGNS = str.maketrans({c: f" {unicodedata.normalize('NFKC', c)} " for c in "½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞"})
 _SIGNS = str.maketrans(
-    {"。": ". ", "、": ", "}
-    | {
-        character: plain
-        for plain, characters in (
-            *(("-", "−–—―‒‐‑﹣⁃"), ("'", "‘’‚′`´"), ('"', "“”„″«»「」『』《》"), ("[", "【〔〖"), ("]", "】〕〗")),
-            *(("/", "⁄∕"), ("°", "º"), ("×", "✕"), ("*", "∗⋅·"), (":", "∶")),
-        )
-        for character in characters
-    }
-)
+    "−–—―‒‐‑﹣⁃‘’‚′`´“”„″«»「」『』《》【〔〖】〕〗⁄∕º✕∗⋅·∶", "-" * 9 + "'" * 6 + '"' * 12 + "[[[]]]//°×***:"
+) | {ord("。"): ". ", ord("、"): ", "}
 _MARKUP = re.compile(r"[\\$*_`#>{}~]|^[ \t]*[-+][ \t]", re.MULTILINE)
 
 
@@ -73,11 +65,9 @@ _SMALL = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
     "eighteen nineteen"
 )
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
 SMALL_NUMBERS = {word: value for value, word in enumerate(_SMALL.split())}
-TENS = {
-    word: 10 * value
-    for value, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), start=2)
-}
+TENS = {word: 10 * value for value, word in enumerate(_TENS.split(), start=2)}
 _ORDINALS = "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth".split()
 _WORDS = {
     **{word: str(value) for word, value in {**SMALL_NUMBERS, **TENS}.items()},

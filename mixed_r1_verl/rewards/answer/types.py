@@ -7,37 +7,25 @@ from typing import Any
 from mixed_r1_verl.rewards.answer.dates import read_dates, read_decades, read_times
 from mixed_r1_verl.rewards.answer.numbers import parse_number
 from mixed_r1_verl.rewards.answer.text import plain_text
+from mixed_r1_verl.rewards.answer.words import grammar
 from mixed_r1_verl.rewards.verdict import GroundTruthError
 
 ANSWER_TYPES = ("choice", "yes_no", "number", "percent", "year", "date", "label", "list", "set", "expression")
 """The types of a row; `list` is in order, `set` in any; `date` is any moment: a time of day, a decade, a season; with
 `percent` a number counts percent, so that `41%` answers 41 and never 0.41."""
 
-_ASKED_WORD = (
-    r"(?:which|what|name|identify|give|tell|state|find|mention|determine|specify|report|indicate|provide|list)"
+_ASKS_YEAR = grammar(
+    r"<ASKED>(?:'s|\(s\))? (?:(?:me|us) )?(?:<BE> )?(?:(?!<NO_HEAD>)[\w-]+ ){0,5}(?:fiscal )?years?\b(?!-)|"
+    r"^\W*(?:the )?years?\b(?!-)|(?:^|[,.;?]\s*)(?:(?:since|until) )?when\b|\bwhen\W*$|\byear\(s\)"
 )
-_NO_HEAD = (
-    r"(?:of|in|for|at|on|by|from|did|does|do|has|have|had|with|between|over|per|that|this|each|every|both|all|across|"
-    r"among|during|total|sum|average|number|difference|value|amount)\b"
+_ASKS_YEARS_VALUE = grammar(r"\bwhat(?:'s| <BE>) (?:\w+ ){0,4}year's")
+_ASKS_QUANTITY = grammar(
+    r"\bhow (?:many|much|large|big|high|long|far|old|tall|heavy|fast)\b|^\W*(?:what|calculate|compute)\b|<QUANTITY>"
 )
-_ASKS_YEAR = re.compile(
-    rf"\b{_ASKED_WORD}(?:'s|\(s\))?\s+(?:(?:me|us)\s+)?(?:(?:is|are|was|were)\s+)?(?:(?!{_NO_HEAD})[\w-]+\s+){{0,5}}"
-    r"(?:fiscal\s+)?years?\b(?!-)|^\W*(?:the\s+)?years?\b(?!-)|(?:^|[,.;?]\s*)(?:since\s+|until\s+)?when\b|\bwhen\W*$|\byear\(s\)",
-    re.IGNORECASE,
-)
-_ASKS_YEARS_VALUE = re.compile(r"\bwhat(?:'s|\s+(?:is|was|are|were))\s+(?:\w+\s+){0,4}year's", re.IGNORECASE)
-_ASKS_QUANTITY = re.compile(
-    r"\bhow\s+(?:many|much|large|big|high|long|far|old|tall|heavy|fast)\b|^\W*(?:what|calculate|compute)\b|"
-    r"\b(?:number|amount|total|sum|average|mean|median|difference|ratio|percentage|percent|share|rate|values?|count|"
-    r"population|price|cost|revenue|sales|gdp|increase|decrease|range|product|quantity|income|emissions?|production|"
-    r"volume|size|score|profit)\b",
-    re.IGNORECASE,
-)
-_ASKS_A_LABEL = re.compile(r"^\W*(?:which|who)\b|\blabel\b", re.IGNORECASE)
-_ASKS_ORDER = re.compile(
-    r"\b(?:in\s+(?:the\s+)?(?:\w+\s+)?order|respectively|from\s+(?:the\s+)?(?:high|low|larg|small|big|most|least|top|"
-    r"left|old|earl|first)\w*\s+to|ascending|descending|chronological\w*)\b",
-    re.IGNORECASE,
+_ASKS_A_LABEL = grammar(r"^\W*(?:which|who)\b|\blabel\b")
+_ASKS_ORDER = grammar(
+    r"\b(?:in (?:the )?(?:\w+ )?order|respectively|from (?:the )?(?:high|low|larg|small|big|most|least|top|left|old|"
+    r"earl|first)\w* to|ascending|descending|chronological\w*)\b"
 )
 _CODE = re.compile(r"\d{1,4}(?![KMBT]\b)[A-Z]{1,3}")  # 5G, 3D: a name, and no number of grams
 _FORMULA = re.compile(r"\\[a-zA-Z]|[\^=√]|\d[a-z]\b")

@@ -70,7 +70,7 @@ def chart_reward(answer: str, ground_truth: str, *, question: str = "", config: 
     >>> chart_reward("Turkey and Slovenia", "[Slovenia, Turkey]").acc, chart_reward("40 or 42", "42").acc
     (1.0, 0.0)
     """
-    return _parse(ground_truth, question, config, "").score(answer)
+    return parse_ground_truth(ground_truth, question=question, config=config).score(answer)
 
 
 @dataclass(frozen=True)
@@ -130,9 +130,10 @@ class ChartGold(Gold):
             return 1.0
         ways = [way for way in map(tuple, _ways_to_split(text)) if len(way) == len(self.members)]
         tables = [[[self._judge(member, item).acc for item in way] for member in self.members] for way in {*ways}]
-        return max(map(_mean_in_order if self.ordered else _mean_of_partners, tables), default=0.0)
+        return max((_mean(scores, self.ordered) for scores in tables), default=0.0)
 
 
+@lru_cache(maxsize=16384)
 def parse_ground_truth(
     ground_truth: str, *, question: str = "", config: ChartConfig = _DEFAULT, answer_type: str = ""
 ) -> ChartGold:
@@ -144,11 +145,6 @@ def parse_ground_truth(
     >>> parse_ground_truth("Yes").form, parse_ground_truth("[2013, 2016]").score("2016 and 2013").acc
     ('polar', 1.0)
     """
-    return _parse(ground_truth, question, config, answer_type)
-
-
-@lru_cache(maxsize=16384)
-def _parse(ground_truth: str, question: str, config: ChartConfig, answer_type: str) -> ChartGold:
     text, kind = plain_text(ground_truth), answer_type or guess_answer_type(ground_truth, question)
     if not text_key(text):
         raise GroundTruthError(f"the chart reward cannot read ground truth {ground_truth!r}: it is empty")
@@ -173,29 +169,25 @@ def _typed(text: str, kind: str, question: str, tolerance: float) -> Typed:
     kind = kind or guess_answer_type(text, "")
     if kind in ("yes_no", "choice"):
         return matching.parse_ground_truth(text).typed
-    numbers = [number for part in text.split(" / ") if (number := parse_number(part))] if kind != "label" else []
     if kind in ("number", "percent", "label") and (ratio := parse_ratio(text)):
-        return Typed((Quantities(ratios=True),), lambda value: bool(value == ratio))
-    two = len(numbers) == 1 + text.count(" / ") == 2 and _one_in_two_scales(numbers[0].value, numbers[1].value)
-    if kind == "year" and numbers and not two:
-        return Typed((Quantities(years=True), Quantities()), partial(_same_year, numbers[0]))
-    if two or (kind in ("number", "percent") and numbers):
+        return Typed((Quantities(ratios=True),), partial(eq, ratio))
+    golds = [number for part in text.split(" / ") if (number := parse_number(part))] if kind != "label" else []
+    if not (len(golds) == 2 and _one_in_two_scales(golds[0].value, golds[1].value)):
+        golds = golds[:1] if kind in ("number", "percent", "year") else []
+    if golds and kind == "year":
+        return Typed((Quantities(years=True), Quantities()), lambda year: year == golds[0] and not year.unit)
+    if golds:
         scales = {SCALES[word.lower()] for word in _QUESTION_SCALE.findall(question)}
-        golds = numbers if two else numbers[:1]
         agree = partial(Number.agrees, scales=scales, tolerance=tolerance, one_scale=kind == "percent")
         return Typed((Quantities(),), lambda value: any(agree(value, gold) for gold in golds))
     for parse, same in _MOMENTS if kind == "date" else ():
         if moments := parse(text):
             return Typed((Moments(parse),), partial(_any_same, same, moments[0]))
-    return Typed((Labels(text),), lambda value: True)
+    return Typed((Labels(text),), bool)
 
 
 def _any_same(same: Callable[[Any, Any], bool], gold: Any, values: Sequence[Any]) -> bool:
     return any(same(gold, value) for value in values)
-
-
-def _same_year(gold: Number, answer: Number) -> bool:
-    return answer.value == gold.value and not (answer.percent or answer.unit)
 
 
 def _one_in_two_scales(one: Fraction, other: Fraction) -> bool:
@@ -268,19 +260,15 @@ def _ways_to_split(source: str) -> Iterator[list[str]]:
         yield _split(source, separator)
 
 
-def _mean_in_order(scores: list[list[float]]) -> float:
-    own = [row[place] for place, row in enumerate(scores)]
-    return sum(own) / len(own) if all(own) else 0.0
-
-
-def _mean_of_partners(scores: list[list[float]]) -> float:
-    """Mean score of the best one-to-one matching in which every member scores, else 0."""
+def _mean(scores: list[list[float]], ordered: bool) -> float:
+    """Mean score of the members with their own item, or in the best one-to-one matching; 0 unless every one scores."""
     import numpy as np  # most answers do without these two, which take 0.1 s and more to import
     from scipy.optimize import linear_sum_assignment
 
     table = np.array(scores)
     # A pair that scores at all outweighs any sum of similarities: all members are served if they can be.
-    chosen = table[linear_sum_assignment((table > 0) * (len(table) + 1) + table, maximize=True)]
+    partners = linear_sum_assignment((table > 0) * (len(table) + 1) + table, maximize=True)
+    chosen = table.diagonal() if ordered else table[partners]
     return float(chosen.mean()) if (chosen > 0).all() else 0.0
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mixed_r1_verl.rewards.answer.latex import boxed_contents, unlatex
+from mixed_r1_verl.rewards.answer.latex import BOX, BOX_END, mark_boxes, unlatex
 from mixed_r1_verl.rewards.answer.text import plain_text, text_key
 
 CLEAN = [
@@ -121,11 +121,12 @@ def test_different_label(one: str, other: str) -> None:
     assert text_key(one) != text_key(other)
 
 
-def test_boxed_contents() -> None:
-    assert boxed_contents(r"\boxed{1} and \boxed {\frac{1}{2}}") == ["1", r"\frac{1}{2}"]
-    assert boxed_contents(r"\boxed{unclosed") == []
-    assert boxed_contents(r"\boxed 5, \boxed{6}") == ["6"]
-    assert boxed_contents("no box") == []
+def test_boxes_are_marked() -> None:
+    assert mark_boxes(r"\boxed{1} and \boxed {\frac{1}{2}}") == rf"{BOX}1{BOX_END} and {BOX}\frac{{1}}{{2}}{BOX_END}"
+    assert mark_boxes(r"\boxed{a \boxed{b}}.") == rf"{BOX}a \boxed{{b}}{BOX_END}."
+    assert mark_boxes(r"\boxed 5, \boxed{6}") == rf"\boxed 5, {BOX}6{BOX_END}"
+    for text in (r"\boxed{unclosed", "no box"):
+        assert mark_boxes(text) == text
 
 
 def test_deep_latex_is_left_alone() -> None:
@@ -151,13 +152,13 @@ _LATEX_PIECES = st.sampled_from(
 def test_any_mixture_of_latex_is_read(pieces: list[str]) -> None:
     text = "".join(pieces)
     assert "\\" not in unlatex(text) or len(text) > 0
-    boxed_contents(text)
+    mark_boxes(text)
 
 
 @pytest.mark.parametrize("shape", ["\\boxed", "\\boxed{", "{", "$", "\\frac{", "*", "`", "_", "^", "a ", "\n", "- "])
 def test_a_megabyte_takes_less_than_a_second(shape: str) -> None:
     text = (shape * 1_000_000)[:1_000_000]
     start = time.process_time()
-    boxed_contents(text)
+    mark_boxes(text)
     text_key(text)
     assert time.process_time() - start < 1.0
