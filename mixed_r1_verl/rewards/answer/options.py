@@ -143,7 +143,9 @@ class Options(Reader):
     def mark(self, text: str, value: str) -> str:
         """Letters and texts of options in a running text; numbers only where they are said to be the answer."""
         start = text.lstrip(" .,:;()=→-–")
-        if start and self.texts and text[0] in " .,:;()=→-–":
+        if not start:
+            return text
+        if self.texts and text[0] in " .,:;()=→-–":
             for beginning in beginnings(start):
                 named = self.named(beginning.strip(" .,;:()"))
                 if named and (text[0] in ":.()=" or text_key(self.texts[named]) not in self._prose):

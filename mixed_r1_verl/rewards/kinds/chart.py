@@ -150,7 +150,8 @@ def parse_ground_truth(
         raise GroundTruthError(f"the chart reward cannot read ground truth {ground_truth!r}: it is empty")
     members = _listed(text) if kind != "label" else []
     guessed = kind in ("list", "set") or (len(members) > 1 and kind != "year")
-    typed = tuple(_typed(member, "" if guessed else kind, question, config.tolerance) for member in members or [text])
+    scales = frozenset(SCALES[word.lower()] for word in _QUESTION_SCALE.findall(question))
+    typed = tuple(_typed(member, "" if guessed else kind, scales, config.tolerance) for member in members or [text])
     form = "polar" if kind == "yes_no" else ""
     return ChartGold(typed, len(members) > 1, kind == "list", config, ground_truth.strip(), form)
 
@@ -164,7 +165,8 @@ _MOMENTS: tuple[tuple[Callable[[str], Sequence[Any]], Callable[[Any, Any], bool]
 _QUESTION_SCALE = re.compile(r"\b(thousand|million|billion|trillion)s?\b", re.IGNORECASE)
 
 
-def _typed(text: str, kind: str, question: str, tolerance: float) -> Typed:
+@lru_cache(maxsize=16384)
+def _typed(text: str, kind: str, scales: frozenset[int], tolerance: float) -> Typed:
     """What reads and compares one published answer that is no list."""
     kind = kind or guess_answer_type(text, "")
     if kind in ("yes_no", "choice"):
@@ -177,7 +179,6 @@ def _typed(text: str, kind: str, question: str, tolerance: float) -> Typed:
     if golds and kind == "year":
         return Typed((Quantities(years=True), Quantities()), lambda year: year == golds[0] and not year.unit)
     if golds:
-        scales = {SCALES[word.lower()] for word in _QUESTION_SCALE.findall(question)}
         agree = partial(Number.agrees, scales=scales, tolerance=tolerance, one_scale=kind == "percent")
         return Typed((Quantities(),), lambda value: any(agree(value, gold) for gold in golds))
     for parse, same in _MOMENTS if kind == "date" else ():
