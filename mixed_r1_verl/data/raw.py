@@ -188,9 +188,10 @@ class RawFolder:
 
     def _inside(self, root: Path, name: str) -> Path | None:
         """The resolved path, or None where it leads out of every folder that was given."""
-        if "\x00" in name:
+        try:
+            path = os.path.realpath(name if name.startswith(os.sep) else f"{root}{os.sep}{name}")
+        except ValueError:  # NUL, or half a surrogate pair: no file has such a name
             return None
-        path = os.path.realpath(name if name.startswith(os.sep) else f"{root}{os.sep}{name}")
         return Path(path) if f"{path}{os.sep}".startswith(self._allowed) else None
 
     def text(self, name: str) -> str:

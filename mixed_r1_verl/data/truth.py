@@ -7,8 +7,8 @@ from typing import Any
 
 from mixed_r1_verl.rewards.config import MixedRewardConfig
 from mixed_r1_verl.rewards.kind import Gold
-from mixed_r1_verl.rewards.mixed import ABSTAINED, UNSCORED, MixedReward
-from mixed_r1_verl.rewards.verdict import GroundTruthError
+from mixed_r1_verl.rewards.mixed import UNSCORED, MixedReward
+from mixed_r1_verl.rewards.verdict import ABSTAINED, GroundTruthError
 
 GOLD_ACC = 0.999
 """The least `acc` of an honest answer: 1 but for the rounding of a similarity."""

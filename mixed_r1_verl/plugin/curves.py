@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixed_r1_verl.plugin.metrics import Rollouts, curves_of_step, gradient_signal
-from mixed_r1_verl.rewards.verdict import SHORTENED
+from mixed_r1_verl.rewards.verdict import ABSTAINED, SHORTENED
 
 logger = logging.getLogger(__name__)
 
@@ -76,6 +76,7 @@ def read_rollouts(batch: Any, config: Any) -> Rollouts | None:
         acc=column("acc"),
         format=column("format"),
         error=column("error"),
+        abstained=np.array([results[row]["reason"] == ABSTAINED for row in last]),
         timeout=np.array([results[row]["reason"].startswith("timeout") for row in last]),
         shortened=np.array([SHORTENED in results[row]["reason"] for row in last]),
         length=length[last],

@@ -26,6 +26,7 @@ class Rollouts(NamedTuple):
     acc: NDArray
     format: NDArray
     error: NDArray  # 1 where the sample could not be scored, else 0
+    abstained: NDArray  # whether its kind could not judge it: no mean of score, acc or format counts it
     timeout: NDArray  # whether scoring ran out of time
     shortened: NDArray  # whether of a time that had been shortened, because others of its kind hung
     length: NDArray  # tokens of the response
@@ -72,7 +73,8 @@ def curves_of_step(rollouts: Rollouts) -> dict[str, float]:
     A source or kind that is absent from the step has no entry: a mean over no samples is not 0.
 
     >>> one = np.ones(2)
-    >>> step = Rollouts(np.array(["a", "b"]), np.array(["chart", "iou"]), np.array(["p", "q"]), *[one] * 10)
+    >>> names = np.array(["a", "b"]), np.array(["chart", "iou"]), np.array(["p", "q"])
+    >>> step = Rollouts(*names, *[one] * 4, one > 1, *[one] * 6)
     >>> step = curves_of_step(step)
     >>> step["mixed_r1/source/a/acc/mean"], step["mixed_r1/reward/iou/gradient_share"]
     (1.0, 0.5)
@@ -102,15 +104,18 @@ def _curves_of(rollouts: Rollouts, part: NDArray, varied: NDArray, spread: NDArr
     """The curves of those responses that `part` selects."""
     _, first = np.unique(rollouts.group[part], return_index=True)
     own = Rollouts(*(column[part] for column in rollouts))
-    columns = {"score": own.score, "acc": own.acc, "format": own.format, "response_length": own.length}
+    judged = ~own.abstained
+    columns = {name: getattr(own, name)[judged] for name in ("score", "acc", "format") if judged.any()}
+    columns["response_length"] = own.length
     return {
         "samples": len(own.score),
         "groups": len(first),
         **{f"{name}/mean": values.mean() for name, values in columns.items()},
         **{f"{name}/std": values.std() for name, values in columns.items()},
+        "abstained": own.abstained.mean(),
         "score/group_std": spread[part][first].mean(),
         "zero_variance": 1.0 - varied[part][first].mean(),
-        "malformed": (own.format < 1.0).mean(),
+        "malformed": ((own.format < 1.0) & judged).mean(),
         "error": own.error.mean(),
         "timeout": own.timeout.mean(),
         "timeout_shortened": own.shortened.mean(),

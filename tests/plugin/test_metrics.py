@@ -8,13 +8,14 @@ from hypothesis import strategies as st
 from mixed_r1_verl.plugin.metrics import Rollouts, balance_factors, curves_of_step, gradient_signal
 
 ROWS = [
-    # source, reward, group, score, acc, format, error, timeout, shortened, length, truncated, advantage, signal
-    ("chartqa", "chart", "p", 1.0, 1.0, 1.0, 0.0, False, False, 10, False, 1.5, 15.0),
-    ("chartqa", "chart", "p", 0.1, 0.0, 1.0, 0.0, False, False, 20, False, 0.5, 10.0),
-    ("chartqa", "chart", "q", 0.0, 0.0, 0.0, 1.0, True, True, 48, True, 0.0, 0.0),
-    ("chartqa", "chart", "q", 0.0, 0.0, 0.5, 0.0, False, False, 30, False, 0.0, 0.0),
-    ("voc", "iou", "r", 0.9, 0.9, 1.0, 0.0, False, False, 12, False, 1.0, 12.0),
-    ("voc", "iou", "r", 0.5, 0.5, 1.0, 0.0, False, False, 13, False, 1.0, 13.0),
+    # source, reward, group, score, acc, format,
+    # error, abstained, timeout, shortened, length, truncated, advantage, signal
+    ("chartqa", "chart", "p", 1.0, 1.0, 1.0, 0.0, False, False, False, 10, False, 1.5, 15.0),
+    ("chartqa", "chart", "p", 0.1, 0.0, 1.0, 0.0, False, False, False, 20, False, 0.5, 10.0),
+    ("chartqa", "chart", "q", 0.0, 0.0, 0.0, 1.0, False, True, True, 48, True, 0.0, 0.0),
+    ("chartqa", "chart", "q", 0.0, 0.0, 0.5, 0.0, False, False, False, 30, False, 0.0, 0.0),
+    ("voc", "iou", "r", 0.9, 0.9, 1.0, 0.0, False, False, False, 12, False, 1.0, 12.0),
+    ("voc", "iou", "r", 0.5, 0.5, 1.0, 0.0, False, False, False, 13, False, 1.0, 13.0),
 ]
 
 
@@ -50,12 +51,20 @@ def test_a_step_by_hand(name: str, value: float) -> None:
     assert curves_of_step(step(ROWS))[f"mixed_r1/{name}"] == pytest.approx(value)
 
 
+def test_what_its_kind_cannot_judge_is_in_no_mean() -> None:
+    rows = [*ROWS, ("voc", "iou", "r", 0.0, 0.0, 0.0, 1.0, True, False, False, 12, False, 1.0, 12.0)]
+    curves = curves_of_step(step(rows))
+    means = [curves[f"mixed_r1/reward/iou/{name}"] for name in ("acc/mean", "format/mean", "malformed", "abstained")]
+    assert means == pytest.approx([0.7, 1.0, 0.0, 1 / 3])
+    assert "mixed_r1/source/none/acc/mean" not in curves_of_step(step([("none", "own", *rows[-1][2:])]))
+
+
 def test_what_is_absent_has_no_curve() -> None:
     assert not any("matching" in name for name in curves_of_step(step(ROWS)))
 
 
 def test_a_step_without_advantage_shares_nothing() -> None:
-    rows = [(*row[:11], 0.0, 0.0) for row in ROWS]
+    rows = [(*row[:12], 0.0, 0.0) for row in ROWS]
     assert curves_of_step(step(rows))["mixed_r1/reward/iou/gradient_share"] == 0.0
 
 
@@ -73,6 +82,7 @@ def steps(draw: st.DrawFn) -> Rollouts:
                 draw(st.sampled_from([0.0, 1.0])),
                 draw(st.booleans()),
                 draw(st.booleans()),
+                draw(st.booleans()),
                 draw(st.integers(1, 99)),
                 draw(st.booleans()),
             )
@@ -86,8 +96,8 @@ def test_every_curve_is_finite_and_every_mean_is_of_its_source_alone(rollouts: R
     metrics = curves_of_step(rollouts)
     assert all(isinstance(value, float) and np.isfinite(value) for value in metrics.values())
     for source in set(rollouts.source):
-        own = rollouts.acc[rollouts.source == source]
-        assert metrics[f"mixed_r1/source/{source}/acc/mean"] == pytest.approx(own.mean())
+        own = rollouts.acc[(rollouts.source == source) & ~rollouts.abstained]
+        assert metrics.get(f"mixed_r1/source/{source}/acc/mean") == (pytest.approx(own.mean()) if len(own) else None)
     for prefix, labels in (("source", rollouts.source), ("reward", rollouts.reward)):
         for name in ("advantage_share", "gradient_share", "samples"):
             total = sum(metrics[f"mixed_r1/{prefix}/{label}/{name}"] for label in set(labels))
