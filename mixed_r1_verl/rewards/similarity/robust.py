@@ -47,9 +47,7 @@ USUAL_ORDER, EVIDENCE, ORDER_POWER, LONG_ORDER = 0.3, 1.0, 0.7, 8.0
 # sentences, and loses up to this share, a shorter one than `LIST_WORDS` in proportion. From `SUFFICIENT_RHYTHM - 0.5 /
 # sqrt(words)` of the reference's rate up it pays in full (the root allows for the noise of a short text). The term is
 # off where the reference itself alternates less than `LEAST_RHYTHM`: keywords, or another language.
-RHYTHM_SHARE, LIST_WORDS = 0.8, 20
-SUFFICIENT_RHYTHM = 0.9
-LEAST_RHYTHM = 0.25
+RHYTHM_SHARE, LIST_WORDS, SUFFICIENT_RHYTHM, LEAST_RHYTHM = 0.8, 20, 0.9, 0.25
 # Beyond this much content a text is likelier to hold a generic word in proportion to its length.
 CAPTION_CONTENT = 32
 # Around the score of a generic caption the reward bends over this width, so that it never falls below 0.
@@ -72,6 +70,7 @@ class WordFeatures(NamedTuple):
         stems: int64 [n], equal for words of one stem.
         groups: int64 [n], see `words.exclusive_group`.
         kinds: int8 [n], `GRAMMAR`, `ATTRIBUTE` or, what may be the subject of a caption, `SUBJECT`.
+        modes: int8 [n], see `words.modes`.
     """
 
     vectors: np.ndarray
@@ -83,6 +82,7 @@ class WordFeatures(NamedTuple):
     stems: np.ndarray
     groups: np.ndarray
     kinds: np.ndarray
+    modes: np.ndarray
 
 
 def robust(answer: str, reference: str, table: "EmbeddingTable", limit: int) -> float:
@@ -95,7 +95,7 @@ def robust(answer: str, reference: str, table: "EmbeddingTable", limit: int) -> 
     if not words or theirs is None:
         return 0.0
     ours = _Side(words, table)
-    matches, rows = theirs.matches.look_up(ours.keys)
+    matches, rows = theirs.matches.look_up(ours.words)
     backward = matches.backward[rows]
     partner = backward.argmax(axis=0)
     best = backward[partner, np.arange(len(partner))]
@@ -116,7 +116,7 @@ class _Side:
     """One text as this variant sees it.
 
     Attributes:
-        keys: its distinct words, each with how it is meant (`words.modes`): what is negated is a word of its own.
+        words: its distinct words; one that is negated or left open is a word of its own, which ends in `chr(mode)`.
         weights, generic, counts, mass: of these words: see `WordFeatures`, how often each occurs, and weight times
             count, more for the subject.
         content: sum of the weights.
@@ -125,11 +125,12 @@ class _Side:
     """
 
     def __init__(self, words: list[str], table: "EmbeddingTable") -> None:
-        meant = list(zip(words, modes(words), strict=True))
-        self.keys = list(dict.fromkeys(meant))
-        places = {key: place for place, key in enumerate(self.keys)}
-        sequence = np.fromiter(map(places.__getitem__, meant), np.intp, len(meant))
-        known, rows = table.vocabulary.look_up([word for word, _ in self.keys])
+        if any(meant := modes(words)):
+            words = [word + chr(mode) * (mode > 0) for word, mode in zip(words, meant, strict=True)]
+        self.words = list(dict.fromkeys(words))
+        places = {word: place for place, word in enumerate(self.words)}
+        sequence = np.fromiter(map(places.__getitem__, words), np.intp, len(words))
+        known, rows = table.vocabulary.look_up(self.words)
         self.weights, self.generic, kinds = known.weights[rows], known.generic[rows], known.kinds[rows]
         self.counts = np.bincount(sequence)
         self.mass = self.weights * self.counts
@@ -161,26 +162,25 @@ class _Reference(_Side):
 
     def __init__(self, words: list[str], table: "EmbeddingTable") -> None:
         super().__init__(words, table)
-        self.features = table.words([word for word, _ in self.keys])
-        own_modes = np.array([mode for _, mode in self.keys])
+        self.features = table.words(self.words)
         steps = range(1, min(NEIGHBOURS, len(self.sequence) - 1) + 1)
         weights = self.weights[self.sequence]
         self.neighbours = sum(float(weights[:-step] @ weights[step:]) / step for step in steps)
 
-        def match(keys: Sequence[tuple[str, int]]) -> _Matches:
-            theirs = table.words([word for word, _ in keys])
+        def match(words: Sequence[str]) -> _Matches:
+            theirs = table.words(words)
             similarity = word_similarity(theirs, self.features)
-            similarity[np.array([mode for _, mode in keys])[:, None] != own_modes] = 0.0
+            similarity[theirs.modes[:, None] != self.features.modes] = 0.0
             forward = similarity * partner_value(theirs.weights, self.weights)
             partner = forward.argmax(axis=1)
             return _Matches(
-                best=beyond_chance(forward[np.arange(len(keys)), partner], theirs, self.content),
+                best=beyond_chance(forward[np.arange(len(words)), partner], theirs, self.content),
                 partner=partner,
                 backward=similarity * partner_value(self.weights, theirs.weights).T,
-                in_order=beyond_chance(similarity, theirs, self.content)[:, self.sequence],
+                in_order=beyond_chance(similarity[:, self.sequence], theirs, self.content),
             )
 
-        self.matches = Remembered(match, REMEMBERED_NUMBERS // (len(self.keys) + len(self.sequence)))
+        self.matches = Remembered(match, REMEMBERED_NUMBERS // (len(self.words) + len(self.sequence)))
 
 
 @lru_cache(REMEMBERED_REFERENCES)
@@ -366,6 +366,7 @@ class Vocabulary(Remembered):
 
     def _describe(self, words: Sequence[str]) -> WordFeatures:
         """All features but `generic`, which is 0."""
+        names, words = words, [name.rstrip("\1\2") for name in words]
         vectors = np.zeros((len(words), len(self._mean)), np.float32)
         weights = np.zeros(len(words), np.float32)
         for place, word in enumerate(words):
@@ -384,10 +385,11 @@ class Vocabulary(Remembered):
             chance_mean=mean,
             chance_spread=np.sqrt(np.maximum(variance, 0)),
             generic=np.zeros(len(words), np.float32),
-            names=np.array([hash(word) for word in words], np.int64),
+            names=np.array([hash(name) for name in names], np.int64),
             stems=np.array([hash(stem(word)) for word in words], np.int64),
             groups=np.array([exclusive_group(word) for word in words], np.int64),
             kinds=np.array(kinds, np.int8),
+            modes=np.array([ord(name[-1]) if name[-1] < "\3" else 0 for name in names], np.int8),
         )
 
 
