@@ -90,11 +90,6 @@ def say(name: str, answer: str | Callable[[Target], str], *, sort: Sort = "blind
     return Cheat(name, sort, lambda target: reply(answer))
 
 
-def _number_ladder() -> str:
-    """Numbers from 0.01 to 10,000,000, each a tenth larger than the one before."""
-    return ", ".join(f"{0.01 * 1.1**step:.4g}" for step in range(218))
-
-
 def _beside(form: str) -> Callable[[Target], str]:
     """The honest answer and another one in a form; a copy of the honest answer where both are the same."""
 
@@ -124,7 +119,7 @@ CLOSED_CHEATS = (
     say("maybe", "Maybe yes, maybe no; it may be true or false."),
     say("yes_no_letters", "yes, no, true, false, A, B, C, D"),
     say("number_list", ", ".join(map(str, range(101)))),
-    say("number_ladder", _number_ladder()),
+    say("number_ladder", ", ".join(f"{0.01 * 1.1**step:.4g}" for step in range(218))),  # each a tenth larger
     say("number_range", "between 0 and 1000000"),
     say("numbers_with_or", " or ".join(map(str, range(21)))),
     *JOINED_CHEATS,

@@ -56,6 +56,7 @@ def alike(one: str, other: str) -> bool:
 # --- items ------------------------------------------------------------------------------------------------------------
 
 _ITEM_END = re.compile(r"\\text\s*\{\s*,?\s*(?:or|and)\s*\}|\b(?:or|and)\b|[,;，、|]")
+_PIECES = re.compile(rf"({_ITEM_END.pattern}|[\[({{\])}}])")
 _DOTS = re.compile(r"\\[lc]?dots|\.\.\.|…")
 _PLUS_MINUS = re.compile(r"\s*(?:\\pm|±)\s*(?=\S)")
 _LETTERED = re.compile(r"\s*([A-Za-z])\s*=\s*(.+)", re.DOTALL)
@@ -74,17 +75,14 @@ def items(expression: str) -> list[str]:
     sign = _PLUS_MINUS.match(text)
     if sign and "," not in text:
         return [text[sign.end() :], f"-({text[sign.end() :]})"]
-    parts, depth, start, position = [], 0, 0, 0
-    while position < len(text):
-        character = text[position]
-        depth += (character in "([{") - (character in ")]}")
-        end = _ITEM_END.match(text, position) if depth == 0 else None
-        if end and text[start:position].strip():
-            parts.append(text[start:position].strip())
-        if end:
-            start = end.end()
-        position = max(position + 1, end.end() if end else 0)
-    parts += [text[start:].strip()] if text[start:].strip() else []
+    parts, depth = [""], 0
+    for piece in filter(None, _PIECES.split(text)):
+        depth += (piece in "([{") - (piece in ")]}")
+        if depth == 0 and _ITEM_END.fullmatch(piece):
+            parts.append("")
+        else:
+            parts[-1] += piece
+    parts = [part.strip() for part in parts if part.strip()]
     if len(parts) < 2:
         return [reduced(expression)]
     named = [match for part in parts if (match := _LETTERED.fullmatch(part))]

@@ -225,6 +225,9 @@ def _number(match: re.Match[str]) -> Number | None:
 
 _SHARE = re.compile(r"(?:of|from|in)\s[^\d]{1,50}|[^\W\d_]{1,20}(?:\s[^\W\d_]{1,20}){0,4}")
 _OUT_OF = re.compile(r"out of (\d{1,9}|[a-z]{3,8})\b\s*(.*)", re.IGNORECASE)
+_PER = re.compile(
+    r"(\$|dollars?|usd|euros?|€|eur|£|gbp|yuan|元|yen|rupees?)?\s*(?:/|\b(?:per|an?|each)\s)\s*[a-z]+", re.I
+)
 _TOTAL = re.compile(r"[\s,]*\b(?:in (?:total|all)|altogether|overall|total|only)\.?$", re.IGNORECASE)
 _COUNTED = re.compile(r"[个人只张辆次名位岁件本条块支头棵朵颗](?:[^\W\d_A-Za-z]{0,4})")
 
@@ -242,6 +245,9 @@ def _suffixed(number: Number | None, rest: str) -> Number | None:
     if out_of:
         whole = parse_number(out_of[1])
         return Number(number.value / whole.value, unit=out_of[2]) if whole and whole.value > 0 else None
+    per = _PER.fullmatch(rest)
+    if per and (per[1] or number.unit):  # money is money, whatever it is paid for
+        return replace(number, unit=number.unit or per[1], plain=False)
     part = _fraction(words) if number.value.denominator == 1 else None
     if part:  # two and a half
         return _scaled(replace(number, value=number.value + part[0], plain=False), " ".join(words[part[1] :]))

@@ -188,9 +188,11 @@ class Labels(Reader):
 
     def read(self, text: str) -> str | None:
         """The label that is right, if a text is it."""
-        key = text_key(_OF_IT.sub("", text))
-        if key != self._key and (self.forms or text[:3].lower() in ("in ", "on ", "at ")):
-            key = text_key(_PLACE.sub("", text))
+        key = text_key(text)
+        if key != self._key:
+            text = _OF_IT.sub("", text)
+            placed = self.forms or text[:3].lower() in ("in ", "on ", "at ")
+            key = text_key(_PLACE.sub("", text) if placed else text)
         if key == self._key or (self.forms and same_word(key, self._key)):
             return self.gold
         return self.gold if "," in self.gold and "," in text and _parts(text) == _parts(self.gold) else None

@@ -69,7 +69,12 @@ class MatchingGold(Gold):
     @property
     def typed(self) -> Typed:
         """The same as a value of its type."""
-        return Typed(self.readers, lambda value: bool(value == self.expected))
+        return Typed(self.readers, self._same)
+
+    def _same(self, value: Any) -> bool:
+        if isinstance(value, Number) and isinstance(self.expected, Number):
+            return value.percent == self.expected.percent and value.agrees(self.expected)
+        return bool(value == self.expected)
 
     def score(self, answer: str) -> Verdict:
         """1 when the answer says what is expected, else 0."""

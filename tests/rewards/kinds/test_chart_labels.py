@@ -162,6 +162,8 @@ LABELS: list[Case] = [
     ("Indonesias", "Indonesia", 0),
     ("The light blue one", "Light Blue", 1),
     ("The blue one", "Light Blue", 0),
+    ("It is the first one.", "The first one", 1),
+    ("The Joneses'", "Joneses'", 1),
     ("Probably not Indonesia", "Indonesia", 0),
     ("It is not Indonesia but China", "Indonesia", 0),
     ("China", "Indonesia", 0),

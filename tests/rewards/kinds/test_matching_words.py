@@ -212,6 +212,9 @@ WORDS = [
     ("The red one or the blue one", "red", 0),
     ("the dog's", "dog", 1),
     ("1/2", "1:2", 1),
+    ("2000 m", "2 km", 1),
+    ("2 km", "2 m", 0),
+    ("$5", "5€", 0),
     ("2:1", "1:2", 0),
     ("Operation No Response, Unexpected Task Result", "Operation No Response", 0),
 ]
