@@ -25,7 +25,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from mixed_r1_verl.plan import PlanError
+from mixed_r1_verl.core.config import ConfigError
 from mixed_r1_verl.plan.gpus import GIB, GPUS, Gpu
 from mixed_r1_verl.plan.plan import Plan, make_plan
 from mixed_r1_verl.plan.settings import compose_for
@@ -292,7 +292,7 @@ def smoke(
     wanted = choose_overrides(bool(found), gpus, steps, train_file, model, output, overrides or [])
     try:
         plan, changes = fitting_plan(recipe, gpus, gpu, model, train_file, wanted)
-    except PlanError as error:
+    except ConfigError as error:
         console.print(f"[red]{error}[/]")
         raise typer.Exit(2) from None
     if changes:

@@ -32,66 +32,55 @@ QWEN_SIZES = ("depth", "hidden_size", "intermediate_size", "out_hidden_size")
 
 
 @dataclass(frozen=True)
-class Decoder:
-    """The language model.
-
-    Attributes:
-        qk_norm: queries and keys are normalised in each head (Qwen3).
-        tied: the output head is the embedding table.
-    """
-
-    layers: int
-    hidden: int
-    intermediate: int
-    heads: int
-    kv_heads: int
-    head_dim: int
-    vocab: int
-    qk_norm: bool
-    tied: bool
-
-    @property
-    def q_size(self) -> int:
-        return self.heads * self.head_dim
-
-    @property
-    def kv_size(self) -> int:
-        return self.kv_heads * self.head_dim
-
-
-@dataclass(frozen=True)
-class Vision:
-    """The vision tower.
-
-    Attributes:
-        patch_values: numbers of one flattened patch as the processor hands it over.
-        merge: patches that become one token of the language model.
-        gated: the MLP is SwiGLU with RMS norms (Qwen2.5-VL); else two linear layers with layer norms.
-        fused: one matrix makes queries, keys and values (Qwen).
-    """
-
-    layers: int
-    hidden: int
-    intermediate: int
-    patch_values: int
-    merge: int
-    gated: bool
-    fused: bool
-
-
-@dataclass(frozen=True)
 class Architecture:
     """A vision-language model without its weights.
 
     Attributes:
         family: `model_type` of the configuration.
+        text: transformers' configuration of the language model, all defaults filled in.
+        tower: the same of the vision tower.
         shapes: parameter name → shape, as `named_parameters()` of the transformers model gives them.
+        merge: patches that become one token of the language model.
     """
 
     family: str
-    decoder: Decoder
-    vision: Vision
+    text: Any
+    tower: Any
     shapes: Mapping[str, tuple[int, ...]]
+    merge: int
+
+    @property
+    def kv_heads(self) -> int:
+        return int(self.text.num_key_value_heads or self.text.num_attention_heads)
+
+    @property
+    def head_dim(self) -> int:
+        return int(getattr(self.text, "head_dim", None) or self.text.hidden_size // self.text.num_attention_heads)
+
+    @property
+    def q_size(self) -> int:
+        """Values of a token's queries in one layer."""
+        return int(self.text.num_attention_heads) * self.head_dim
+
+    @property
+    def kv_size(self) -> int:
+        """Values of a token's keys, or of its values, in one layer."""
+        return self.kv_heads * self.head_dim
+
+    @property
+    def tower_layers(self) -> int:
+        return int(self.tower.depth if hasattr(self.tower, "depth") else self.tower.num_hidden_layers)
+
+    @property
+    def tied(self) -> bool:
+        """Whether the output head is the embedding table."""
+        return "lm_head.weight" not in self.shapes
+
+    @cached_property
+    def patch_values(self) -> int:
+        """Numbers of one flattened patch: one filter of the convolution that cuts the picture sees a whole patch."""
+        cut = re.compile(r".*\.patch_embed\w*\.proj\w*\.weight")
+        return next(math.prod(shape[1:]) for name, shape in self.shapes.items() if cut.fullmatch(name))
 
     @cached_property
     def parameters(self) -> int:
@@ -101,22 +90,23 @@ class Architecture:
     @cached_property
     def vision_parameters(self) -> int:
         """Parameters of the tower and of what joins it to the language model."""
-        return sum(math.prod(shape) for name, shape in self.shapes.items() if not _is_language(name))
+        language = ("model.language_model.", "lm_head.")
+        return sum(math.prod(shape) for name, shape in self.shapes.items() if not name.startswith(language))
 
     @property
     def embedding_parameters(self) -> int:
         """Parameters of the embedding table."""
-        return self.decoder.vocab * self.decoder.hidden
+        return int(self.text.vocab_size * self.text.hidden_size)
 
     @property
     def language_matmul_parameters(self) -> int:
         """Parameters that every token of the language model is multiplied with: all but the looked-up embeddings."""
-        looked_up = 0 if self.decoder.tied else self.embedding_parameters
+        looked_up = 0 if self.tied else self.embedding_parameters
         return self.parameters - self.vision_parameters - looked_up
 
     def shard_parameters(self, gpus: int) -> int:
         """The most parameters on one of `gpus` FSDP2 ranks; tensors are cut along their first dimension."""
-        return sum(math.ceil(shape[0] / gpus) * math.prod(shape[1:]) for shape in self.shapes.values())
+        return _shard(self.shapes, gpus)
 
     def layer_parameters(self) -> int:
         """Parameters of one decoder layer, the largest module that FSDP2 gathers at once besides the root."""
@@ -131,7 +121,7 @@ class Architecture:
             math.prod(shape)
             for name, shape in self.shapes.items()
             if not re.search(r"\.(layers|blocks|layer)\.\d+\.", name)
-            and (self.decoder.tied or not re.search(r"(embed_tokens|lm_head|pos_embed)\.weight$", name))
+            and (self.tied or not re.search(r"(embed_tokens|lm_head|pos_embed)\.weight$", name))
         )
 
     def kv_bytes_per_token(self, bytes_per_value: int = 2, tensor_parallel: int = 1) -> int:
@@ -144,8 +134,8 @@ class Architecture:
             >>> load_architecture("Qwen/Qwen2.5-VL-7B-Instruct").kv_bytes_per_token()
             57344
         """
-        heads = max(1, self.decoder.kv_heads // tensor_parallel)
-        return 2 * self.decoder.layers * heads * self.decoder.head_dim * bytes_per_value
+        heads = max(1, self.kv_heads // tensor_parallel)
+        return 2 * int(self.text.num_hidden_layers) * heads * self.head_dim * bytes_per_value
 
     def lora_shapes(self, rank: int, exclude: str | Sequence[str] | None = None) -> Shapes:
         """Shapes of the adapters that PEFT adds for `target_modules: all-linear`.
@@ -156,20 +146,28 @@ class Architecture:
             rank: r of LoRA.
             exclude: PEFT's `exclude_modules`: a regular expression for the whole module name, or name endings.
         """
+        if exclude is not None and not isinstance(exclude, str):
+            exclude = "|".join(rf"(?:.*\.)?{re.escape(ending)}" for ending in exclude)
+        no_linear = ("embed_tokens", "pos_embed", "lm_head")
         shapes: Shapes = {}
         for name, shape in self.shapes.items():
-            if _has_adapters(name, shape, exclude):
-                module = name.removesuffix(".weight")
+            module = name.removesuffix(".weight")
+            linear = len(shape) == 2 and module != name and not module.endswith(no_linear)
+            if linear and not (exclude and re.fullmatch(exclude, module)):
                 shapes[f"{module}.lora_A.weight"] = (rank, shape[1])
                 shapes[f"{module}.lora_B.weight"] = (shape[0], rank)
         return shapes
 
     def lora_parameters(self, rank: int, exclude: str | Sequence[str] | None = None, *, gpus: int = 1) -> int:
         """The most parameters of these adapters on one of `gpus` FSDP2 ranks; 0 without adapters."""
-        shapes = self.lora_shapes(rank, exclude).values() if rank else ()
-        return sum(math.ceil(shape[0] / gpus) * shape[1] for shape in shapes)
+        return _shard(self.lora_shapes(rank, exclude), gpus) if rank else 0
 
 
+def _shard(shapes: Mapping[str, tuple[int, ...]], gpus: int) -> int:
+    return sum(math.ceil(shape[0] / gpus) * math.prod(shape[1:]) for shape in shapes.values())
+
+
+@cache
 def load_architecture(model: str | Path) -> Architecture:
     """The architecture of a model directory, or of a hub id in `PUBLISHED`.
 
@@ -181,7 +179,7 @@ def load_architecture(model: str | Path) -> Architecture:
         3754622976
     """
     if str(model) in PUBLISHED:
-        return _published(str(model))
+        return read_architecture(PUBLISHED[str(model)])
     path = Path(model).expanduser() / "config.json"
     if not path.is_file():
         raise PlanError(
@@ -197,11 +195,6 @@ def load_architecture(model: str | Path) -> Architecture:
     return read_architecture(config)
 
 
-@cache
-def _published(model: str) -> Architecture:
-    return read_architecture(PUBLISHED[model])
-
-
 def read_architecture(config: Mapping[str, Any]) -> Architecture:
     """The architecture of a parsed `config.json`.
 
@@ -214,38 +207,24 @@ def read_architecture(config: Mapping[str, Any]) -> Architecture:
         ...
         mixed_r1_verl.plan.PlanError: model_type 'llava' is not planned for; known: ...
     """
+    import torch
+    from transformers import AutoConfig, AutoModelForImageTextToText
+
     family = str(config.get("model_type", ""))
     _require_planned(family, config)
-    model_config, shapes = _meta_model(family, config)
-    text, tower = model_config.get_text_config(), model_config.vision_config
-    heads = text.num_attention_heads
-    names = set(shapes)
-    decoder = Decoder(
-        layers=text.num_hidden_layers,
-        hidden=text.hidden_size,
-        intermediate=text.intermediate_size,
-        heads=heads,
-        kv_heads=text.num_key_value_heads or heads,
-        head_dim=getattr(text, "head_dim", None) or text.hidden_size // heads,
-        vocab=text.vocab_size,
-        qk_norm="model.language_model.layers.0.self_attn.q_norm.weight" in names,
-        tied="lm_head.weight" not in names,
-    )
-    # One filter of the convolution that cuts the picture into patches sees one whole patch.
-    patch = next(shape for name, shape in shapes.items() if re.search(r"\.patch_embed\w*\.proj\w*\.weight$", name))
-    side = (
-        tower.spatial_merge_size if hasattr(tower, "spatial_merge_size") else round(1 / model_config.downsample_ratio)
-    )
-    vision = Vision(
-        layers=tower.depth if hasattr(tower, "depth") else tower.num_hidden_layers,
-        hidden=tower.hidden_size,
-        intermediate=tower.intermediate_size,
-        patch_values=math.prod(patch[1:]),
-        merge=side**2,
-        gated="model.visual.blocks.0.mlp.gate_proj.weight" in names,
-        fused="model.visual.blocks.0.attn.qkv.weight" in names,
-    )
-    return Architecture(family, decoder, vision, shapes)
+    fields = {name: value for name, value in copy.deepcopy(dict(config)).items() if name != "model_type"}
+    try:
+        whole: Any = AutoConfig.for_model(family, **fields)
+        with torch.device("meta"):
+            model = AutoModelForImageTextToText.from_config(whole)
+    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise PlanError(
+            f"transformers builds no {family} of this config.json: {' '.join(str(error).split())}"
+        ) from None
+    tower = whole.vision_config
+    side = tower.spatial_merge_size if hasattr(tower, "spatial_merge_size") else round(1 / whole.downsample_ratio)
+    shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
+    return Architecture(family, whole.get_text_config(), tower, shapes, side**2)
 
 
 def _require_planned(family: str, config: Mapping[str, Any]) -> None:
@@ -262,34 +241,3 @@ def _require_planned(family: str, config: Mapping[str, Any]) -> None:
     for fields, name in wanted:
         if name not in fields:
             raise PlanError(f"config.json of {family} lacks the field {name!r}")
-
-
-def _meta_model(family: str, config: Mapping[str, Any]) -> tuple[Any, Shapes]:
-    """transformers' configuration with all defaults, and the shapes of its model's parameters."""
-    import torch
-    from transformers import AutoConfig, AutoModelForImageTextToText
-
-    fields = {name: value for name, value in copy.deepcopy(dict(config)).items() if name != "model_type"}
-    try:
-        whole = AutoConfig.for_model(family, **fields)
-        with torch.device("meta"):
-            model = AutoModelForImageTextToText.from_config(whole)
-    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise PlanError(
-            f"transformers builds no {family} of this config.json: {' '.join(str(error).split())}"
-        ) from None
-    return whole, {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
-
-
-def _is_language(name: str) -> bool:
-    return name.startswith(("model.language_model.", "lm_head."))
-
-
-def _has_adapters(name: str, shape: Sequence[int], exclude: str | Sequence[str] | None) -> bool:
-    """Whether LoRA adapts a parameter: a matrix, no table and not the head, that is not excluded."""
-    module = name.removesuffix(".weight")
-    if len(shape) != 2 or module == name or module.endswith(("embed_tokens", "pos_embed", "lm_head")):
-        return False
-    if isinstance(exclude, str):
-        return not (exclude and re.fullmatch(exclude, module))
-    return not any(module == name or module.endswith(f".{name}") for name in exclude or ())

@@ -40,36 +40,29 @@ class Batch:
 
 
 def plan_batch(settings: Settings, response_tokens: float, data: DataStatistics | None = None) -> Batch:
-    """The arithmetic of one step.
-
-    Args:
-        settings: of the run.
-        response_tokens: mean length of a response.
-        data: of the data file; without it a prompt is taken as long as allowed.
-    """
-    responses = settings.train_batch * settings.rollouts
-    mini = settings.mini_batch * settings.rollouts
+    """The arithmetic of one step, for responses of a mean length; without `data` prompts are as long as allowed."""
+    s = settings
+    responses, mini = s.train_batch * s.rollouts, s.mini_batch * s.rollouts
     # trainer_base.py, _get_required_batch_multiple: the batch is filled with padding sequences.
-    multiple = math.lcm(settings.data_parallel, mini)
+    multiple = math.lcm(s.data_parallel, mini)
     padded = math.ceil(responses / multiple) * multiple
-    per_gpu = padded // settings.data_parallel
-    mini_per_gpu = max(1, mini // settings.data_parallel)
-    tokens = prompt_tokens(settings, data) + response_tokens
-    if settings.micro is not None:
-        micro_batches = math.ceil(mini_per_gpu / settings.micro)
+    mini_per_gpu = max(1, mini // s.data_parallel)
+    tokens = prompt_tokens(s, data) + response_tokens
+    if s.micro is not None:
+        micro_batches = math.ceil(mini_per_gpu / s.micro)
     else:
-        room = settings.update_tokens * settings.sequence_parallel
+        room = s.update_tokens * s.sequence_parallel
         micro_batches = min(mini_per_gpu, math.ceil(mini_per_gpu * tokens / room))
     return Batch(
-        prompts=settings.train_batch,
+        prompts=s.train_batch,
         responses=responses,
         padded=padded,
         mini_batch_responses=mini,
-        updates=padded // mini * settings.epochs,
-        responses_per_gpu=per_gpu,
+        updates=padded // mini * s.epochs,
+        responses_per_gpu=padded // s.data_parallel,
         micro_batches=micro_batches,
         tokens=tokens,
-        steps_per_epoch=None if data is None else (data.rows - data.too_long) // settings.train_batch,
+        steps_per_epoch=None if data is None else (data.rows - data.too_long) // s.train_batch,
     )
 
 
@@ -80,36 +73,32 @@ def prompt_tokens(settings: Settings, data: DataStatistics | None) -> float:
 
 def broken_rules(settings: Settings, architecture: Architecture, data: DataStatistics | None = None) -> Iterator[str]:
     """Rules of verl and vLLM that the run breaks, and on which it would stop."""
-    s, decoder = settings, architecture.decoder
-    mini = s.mini_batch * s.rollouts
-    longest = s.prompt_tokens + s.response_tokens
-    gpus, heads, parallel = f"{s.gpus} GPUs", f"{decoder.heads} attention heads", "tensor_model_parallel_size"
-    for what, number, name, divisor in (
-        (gpus, s.gpus, "ulysses_sequence_parallel_size", s.sequence_parallel),
-        (gpus, s.gpus, "fsdp_size", s.shard),
-        (gpus, s.gpus, f"rollout.{parallel}", s.tensor_parallel),  # engine_workers.py, init_model
-        (heads, decoder.heads, parallel, s.tensor_parallel),  # vLLM
-        (heads, decoder.heads, "ulysses_sequence_parallel_size", s.sequence_parallel),
+    s, attention = settings, architecture.text.num_attention_heads
+    mini, longest = s.mini_batch * s.rollouts, s.prompt_tokens + s.response_tokens
+    gpus, heads, parallel = (s.gpus, "GPUs"), (attention, "attention heads"), "tensor_model_parallel_size"
+    for (number, what), name, divisor in (
+        (gpus, "ulysses_sequence_parallel_size", s.sequence_parallel),
+        (gpus, "fsdp_size", s.shard),
+        (gpus, f"rollout.{parallel}", s.tensor_parallel),  # engine_workers.py, init_model
+        (heads, parallel, s.tensor_parallel),  # vLLM
+        (heads, "ulysses_sequence_parallel_size", s.sequence_parallel),
     ):
         if number % divisor:
-            yield f"{what} are not a multiple of {name} {divisor}"
+            yield f"{number} {what} are not a multiple of {name} {divisor}"
+    each, batch = mini // s.data_parallel, plan_batch(s, s.response_tokens)
     if mini % s.data_parallel:  # engine_workers.py, train_mini_batch
         yield (
             f"ppo_mini_batch_size × rollout.n = {s.mini_batch} × {s.rollouts} = {mini} is not a multiple of the "
             f"{s.data_parallel} data-parallel ranks"
         )
-    elif s.micro is not None and mini // s.data_parallel % s.micro:  # engine/utils.py, prepare_micro_batches
+    elif s.micro is not None and each % s.micro:  # engine/utils.py, prepare_micro_batches
+        responses = f"{each} responses of a mini batch on each rank"
+        yield f"{responses} are not a multiple of ppo_micro_batch_size_per_gpu {s.micro}"
+    elif s.forward_micro is not None and batch.responses_per_gpu % s.forward_micro:
         yield (
-            f"{mini // s.data_parallel} responses of a mini batch on each rank are not a multiple of "
-            f"ppo_micro_batch_size_per_gpu {s.micro}"
+            f"{batch.responses_per_gpu} responses of a batch on each rank are not a multiple of "
+            f"log_prob_micro_batch_size_per_gpu {s.forward_micro}"
         )
-    elif s.forward_micro is not None:
-        batch = plan_batch(s, s.response_tokens)
-        if batch.responses_per_gpu % s.forward_micro:
-            yield (
-                f"{batch.responses_per_gpu} responses of a batch on each rank are not a multiple of "
-                f"log_prob_micro_batch_size_per_gpu {s.forward_micro}"
-            )
     for name, fixed, tokens in (
         ("ppo_max_token_len_per_gpu", s.micro, s.update_tokens),
         ("log_prob_max_token_len_per_gpu", s.forward_micro, s.forward_tokens),
@@ -121,21 +110,23 @@ def broken_rules(settings: Settings, architecture: Architecture, data: DataStati
             )
     if s.max_sequence < longest:
         yield f"rollout.max_model_len {s.max_sequence} is less than one sequence of {longest} tokens"
-    if data is not None and data.largest_picture > s.batched_tokens:
+    if data is None:
+        return
+    if data.largest_picture > s.batched_tokens:
         yield (
             f"the largest picture has {data.largest_picture} tokens, more than rollout.max_num_batched_tokens "
             f"{s.batched_tokens}: vLLM refuses it"
         )
-    if data is not None and data.rows - data.too_long < s.train_batch:
+    if (short_enough := data.rows - data.too_long) < s.train_batch:
         yield (
-            f"{data.rows - data.too_long} rows with a prompt of at most {s.prompt_tokens} tokens do not fill one batch "
-            f"of {s.train_batch} (the data loader drops what is left over)"
+            f"{short_enough} rows with a prompt of at most {s.prompt_tokens} tokens do not fill one batch of "
+            f"{s.train_batch} (the data loader drops what is left over)"
         )
 
 
 def remarks(settings: Settings, architecture: Architecture, data: DataStatistics | None = None) -> Iterator[str]:
     """What does not stop the run but wastes something or is not what it seems."""
-    s, kv_heads = settings, architecture.decoder.kv_heads
+    s, kv_heads = settings, architecture.kv_heads
     batch = plan_batch(s, s.response_tokens, data)
     if batch.padded != batch.responses:
         yield (

@@ -1,6 +1,7 @@
 """`mixed-r1 plan`: the command, its table and its JSON."""
 
 import dataclasses
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -89,53 +90,11 @@ def _trained(plan: Plan) -> int:
 
 def show(recipe: str, plan: Plan, console: Console) -> None:
     """Print the plan."""
-    s, a = plan.settings, plan.architecture
+    s, a, b, d, kv = plan.settings, plan.architecture, plan.batch, plan.data, plan.memory.kv
+    say = partial(console.print, highlight=False)
     size = f"{a.parameters / 1e9:.2f} B parameters ({a.vision_parameters / 1e9:.2f} B vision)"
     trained = f", {_trained(plan) / 1e6:.1f} M of them LoRA's" if s.lora_rank else ""
     console.print(f"{recipe}: {s.model}, {size}{trained}; {s.gpus} × {plan.gpu.name}, {plan.gpu.memory / GIB:.0f} GiB")
-    console.print(_memory_table(plan))
-    kv = plan.memory.kv
-    console.print(
-        f"KV cache: {_gib(kv.bytes)} on each GPU, {kv.bytes_per_token:,} bytes a token: {kv.tokens:,} tokens, "
-        f"{kv.sequences:.1f} sequences of {s.max_sequence:,}" + ("" if kv.fits else " [red]does not fit[/]")
-    )
-    host = ", ".join(f"{name} {_gib(size)}" for name, size in plan.memory.host.items())
-    console.print(f"host memory of a node: {host}")
-    if plan.data is not None:
-        d = plan.data
-        how = "counted" if d.counted else "text estimated, 3 characters a token"
-        console.print(
-            f"data: {d.rows:,} rows; image tokens p50 {d.image[0]:,}, p99 {d.image[1]:,}, max {d.image[2]:,}; prompt "
-            f"p50 {d.prompt[0]:,}, p99 {d.prompt[1]:,}, max {d.prompt[2]:,} ({how})"
-        )
-    b = plan.batch
-    steps = "" if b.steps_per_epoch is None else f"; {b.steps_per_epoch:,} steps an epoch"
-    console.print(
-        f"batch: {b.prompts:,} prompts × {s.rollouts} = {b.responses:,} responses; {b.updates} updates of "
-        f"{b.mini_batch_responses:,}; {b.micro_batches} micro batches an update on each GPU{steps}"
-    )
-    console.print(_time_table(plan))
-    for problem in plan.problems:
-        console.print(f"[red]verl would stop:[/] {escape(problem)}", highlight=False)
-    for remark in plan.remarks:
-        console.print(f"[yellow]note:[/] {escape(remark)}", highlight=False)
-    if plan.changes:
-        changes = plan.changes
-        console.print("[yellow]fits with:[/] " + " ".join(changes.overrides), highlight=False, soft_wrap=True)
-        console.print(
-            f"then: {_gib(changes.host)} of main memory in each node, a step of about {changes.seconds:.0f} s"
-        )
-    elif not plan.memory.fits:
-        helps = "more or larger GPUs, or a smaller model"
-        console.print(f"[red]no set of overrides makes it fit:[/] {helps}", highlight=False)
-    console.print("[green]fits[/]" if plan.fits else "[red]does not fit[/]")
-
-
-def _gib(size: float) -> str:
-    return f"{size / GIB:.1f} GiB" if size >= GIB / 10 else f"{size / 2**20:.1f} MiB"
-
-
-def _memory_table(plan: Plan) -> Table:
     phases = plan.memory.phases
     table = _numbers("GiB on each GPU", [phase.name for phase in phases])
     for name in dict.fromkeys(name for phase in phases for name in phase.parts):
@@ -143,16 +102,43 @@ def _memory_table(plan: Plan) -> Table:
         table.add_row(name, *("" if size is None else f"{size / GIB:.2f}" for size in sizes))
     table.add_row("together", *(f"[{'green' if p.fits else 'red'}]{p.total / GIB:.2f}[/]" for p in phases))
     table.add_row("of", *(f"{phase.limit / GIB:.2f}" for phase in phases))
-    return table
-
-
-def _time_table(plan: Plan) -> Table:
+    console.print(table)
+    console.print(
+        f"KV cache: {_gib(kv.bytes)} on each GPU, {kv.bytes_per_token:,} bytes a token: {kv.tokens:,} tokens, "
+        f"{kv.sequences:.1f} sequences of {s.max_sequence:,}" + ("" if kv.fits else " [red]does not fit[/]")
+    )
+    host = ", ".join(f"{name} {_gib(size)}" for name, size in plan.memory.host.items())
+    console.print(f"host memory of a node: {host}")
+    if d is not None:
+        how = "counted" if d.counted else "text estimated, 3 characters a token"
+        image, prompt = (f"p50 {p50:,}, p99 {p99:,}, max {most:,}" for p50, p99, most in (d.image, d.prompt))
+        console.print(f"data: {d.rows:,} rows; image tokens {image}; prompt {prompt} ({how})")
+    steps = "" if b.steps_per_epoch is None else f"; {b.steps_per_epoch:,} steps an epoch"
+    console.print(
+        f"batch: {b.prompts:,} prompts × {s.rollouts} = {b.responses:,} responses; {b.updates} updates of "
+        f"{b.mini_batch_responses:,}; {b.micro_batches} micro batches an update on each GPU{steps}"
+    )
     seconds = {**plan.time.stages, "step": plan.time.total}
     table = _numbers("estimated seconds", list(seconds))
     tokens = f"{plan.time.response_tokens:.0f} tokens a response"
     table.caption, table.caption_justify = f"assumed: {tokens}; not measured, good to a factor of two", "left"
     table.add_row("", *(f"{value:.1f}" for value in seconds.values()))
-    return table
+    console.print(table)
+    for problem in plan.problems:
+        say(f"[red]verl would stop:[/] {escape(problem)}")
+    for remark in plan.remarks:
+        say(f"[yellow]note:[/] {escape(remark)}")
+    if changes := plan.changes:
+        say("[yellow]fits with:[/] " + " ".join(changes.overrides), soft_wrap=True)
+        memory = _gib(changes.host)
+        console.print(f"then: {memory} of main memory in each node, a step of about {changes.seconds:.0f} s")
+    elif not plan.memory.fits:
+        say("[red]no set of overrides makes it fit:[/] more or larger GPUs, or a smaller model")
+    console.print("[green]fits[/]" if plan.fits else "[red]does not fit[/]")
+
+
+def _gib(size: float) -> str:
+    return f"{size / GIB:.1f} GiB" if size >= GIB / 10 else f"{size / 2**20:.1f} MiB"
 
 
 def _numbers(title: str, names: list[str]) -> Table:

@@ -81,18 +81,11 @@ def read_data(path: Path, family: ModelFamily, max_prompt: int, tokenizer_dir: P
         raise PlanError(str(error)) from None
     if not images:
         raise PlanError(f"{path} holds no rows")
-    image, prompt = (
-        tuple(np.percentile(tokens, [50, 99, 100], method="nearest").tolist()) for tokens in (images, prompts)
-    )
+    image, prompt = (tuple(np.percentile(each, [50, 99, 100], method="nearest").tolist()) for each in (images, prompts))
+    too_long = sum(tokens > max_prompt for tokens in prompts)
+    mean_image, mean_prompt = sum(images) / len(images), sum(prompts) / len(prompts)
     return DataStatistics(
-        rows=len(images),
-        image=image,
-        largest_picture=largest,
-        prompt=prompt,
-        mean_image=sum(images) / len(images),
-        mean_prompt=sum(prompts) / len(prompts),
-        too_long=sum(tokens > max_prompt for tokens in prompts),
-        counted=tokenizer is not None,
+        len(images), image, largest, prompt, mean_image, mean_prompt, too_long, counted=tokenizer is not None
     )
 
 

@@ -4,9 +4,7 @@ Dense bfloat16 rates are those of verl's own MFU counter (`verl/utils/flops_coun
 NVIDIA's data sheets. Memory is what torch reports as usable, which is a little less than the name says.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
 GIB = 2**30
 
@@ -29,20 +27,18 @@ class Gpu:
     link: float
 
 
-GPUS: Mapping[str, Gpu] = MappingProxyType(
-    {
-        gpu.name: gpu
-        for gpu in (
-            Gpu("H100", 79 * GIB, 989e12, 3.35e12, 450e9),
-            Gpu("H200", 139 * GIB, 989e12, 4.8e12, 450e9),
-            Gpu("H20", 95 * GIB, 148e12, 4.0e12, 450e9),
-            Gpu("A100-80GB", 79 * GIB, 312e12, 2.04e12, 300e9),
-            Gpu("A100-40GB", 39 * GIB, 312e12, 1.56e12, 300e9),
-            Gpu("L40S", 44 * GIB, 362.05e12, 0.864e12, 32e9),
-            Gpu("A40", 44 * GIB, 149.7e12, 0.696e12, 32e9),
-        )
-    }
-)
+GPUS = {
+    gpu.name: gpu
+    for gpu in (
+        Gpu("H100", 79 * GIB, 989e12, 3.35e12, 450e9),
+        Gpu("H200", 139 * GIB, 989e12, 4.8e12, 450e9),
+        Gpu("H20", 95 * GIB, 148e12, 4.0e12, 450e9),
+        Gpu("A100-80GB", 79 * GIB, 312e12, 2.04e12, 300e9),
+        Gpu("A100-40GB", 39 * GIB, 312e12, 1.56e12, 300e9),
+        Gpu("L40S", 44 * GIB, 362.05e12, 0.864e12, 32e9),
+        Gpu("A40", 44 * GIB, 149.7e12, 0.696e12, 32e9),
+    )
+}
 
 HOST_LINK = 25e9
 """Bytes per second between a GPU and its host's pinned memory: what PCIe 4.0 x16 moves in practice, of 32e9."""

@@ -9,6 +9,7 @@ SwiGLU; a test compares it with what torch saves). What cannot be derived is an 
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from mixed_r1_verl.plan.architecture import Architecture
 from mixed_r1_verl.plan.data import DataStatistics
@@ -33,12 +34,7 @@ KV_BLOCK = 16
 
 @dataclass(frozen=True)
 class Phase:
-    """One phase of a step on the fullest GPU.
-
-    Attributes:
-        parts: name → bytes.
-        limit: bytes that the phase may take.
-    """
+    """One phase of a step on the fullest GPU: name → bytes, and the bytes that it may take."""
 
     name: str
     parts: dict[str, float]
@@ -76,13 +72,7 @@ class KVCache:
 
 @dataclass(frozen=True)
 class Memory:
-    """The memory of a run.
-
-    Attributes:
-        phases: of a step on one GPU.
-        kv: vLLM's cache.
-        host: name → bytes in one node's main memory.
-    """
+    """The memory of a run: of each phase on one GPU, of vLLM's cache, and name → bytes of one node's main memory."""
 
     phases: tuple[Phase, ...]
     kv: KVCache
@@ -117,12 +107,16 @@ def decoder_layer_bytes(architecture: Architecture, width: int = 2) -> int:
     attention keeps queries, keys, values and its output; SwiGLU keeps gate, its activation, up and their product.
     Qwen3's norms of queries and keys keep theirs likewise.
     """
-    decoder = architecture.decoder
-    norms = 2 * decoder.hidden * (4 + 2 * width)
-    attention = width * (2 * decoder.q_size + 2 * decoder.kv_size)
-    if decoder.qk_norm:
-        norms += (decoder.q_size + decoder.kv_size) * (4 + width)
-    return norms + attention + 4 * width * decoder.intermediate
+    a = architecture
+    norms = 2 * a.text.hidden_size * (4 + 2 * width)
+    if "model.language_model.layers.0.self_attn.q_norm.weight" in a.shapes:
+        norms += (a.q_size + a.kv_size) * (4 + width)
+    return int(norms + width * (2 * a.q_size + 2 * a.kv_size + 4 * a.text.intermediate_size))
+
+
+def _is_gated(architecture: Architecture) -> bool:
+    """Whether the tower's MLP is SwiGLU with RMS norms (Qwen2.5-VL), else two linear layers with layer norms."""
+    return "model.visual.blocks.0.mlp.gate_proj.weight" in architecture.shapes
 
 
 def vision_layer_bytes(architecture: Architecture, width: int = 2) -> int:
@@ -131,10 +125,10 @@ def vision_layer_bytes(architecture: Architecture, width: int = 2) -> int:
     Layer norms keep input and output only. Where one matrix makes queries, keys and values, its whole output stays
     beside the rotated queries and keys, because the values are a view of it.
     """
-    vision = architecture.vision
-    norms = 2 * vision.hidden * ((4 + 2 * width) if vision.gated else 2 * width)
-    attention = (6 if vision.fused else 4) * width * vision.hidden
-    return norms + attention + (4 if vision.gated else 2) * width * vision.intermediate
+    tower, gated = architecture.tower, _is_gated(architecture)
+    norms = 2 * tower.hidden_size * ((4 + 2 * width) if gated else 2 * width)
+    attention = (6 if "model.visual.blocks.0.attn.qkv.weight" in architecture.shapes else 4) * width * tower.hidden_size
+    return int(norms + attention + (4 if gated else 2) * width * tower.intermediate_size)
 
 
 def activations(settings: Settings, architecture: Architecture, tokens: float, patches: float, *, train: bool) -> float:
@@ -143,21 +137,21 @@ def activations(settings: Settings, architecture: Architecture, tokens: float, p
     With gradient checkpointing each layer keeps its input, and one layer at a time is recomputed in full; the gradients
     that flow through it are taken as large again as its MLP. Without a backward pass one layer's working set is enough.
     """
-    width = settings.compute_bytes
-    decoder, vision = architecture.decoder, architecture.vision
+    width, text, tower = settings.compute_bytes, architecture.text, architecture.tower
     layer = tokens * decoder_layer_bytes(architecture, width)
     block = patches * vision_layer_bytes(architecture, width)
     working = max(
-        layer + tokens * 3 * width * decoder.intermediate,
-        block + patches * (3 if vision.gated else 2) * width * vision.intermediate,
+        layer + tokens * 3 * width * text.intermediate_size,
+        block + patches * (3 if _is_gated(architecture) else 2) * width * tower.intermediate_size,
     )
-    pixels = patches * vision.patch_values * 4
+    working += patches * architecture.patch_values * 4
+    layers, blocks = text.num_hidden_layers, architecture.tower_layers
     if not train:
-        return working + pixels
+        return float(working)
     if not settings.checkpointing:
-        return decoder.layers * layer + vision.layers * block + working + pixels
-    inputs = width * (decoder.layers * tokens * decoder.hidden + vision.layers * patches * vision.hidden)
-    return (0 if settings.activation_offload else inputs) + working + pixels
+        return float(layers * layer + blocks * block + working)
+    inputs = width * (layers * tokens * text.hidden_size + blocks * patches * tower.hidden_size)
+    return float((0 if settings.activation_offload else inputs) + working)
 
 
 def logits(settings: Settings, architecture: Architecture, tokens: float, *, train: bool) -> float:
@@ -169,73 +163,49 @@ def logits(settings: Settings, architecture: Architecture, tokens: float, *, tra
     """
     if settings.fused_kernels:
         return 0.0
-    one = tokens * architecture.decoder.vocab * settings.compute_bytes
-    if train:
-        return one * (1 if settings.remove_padding else 3)
-    return one * (1 if settings.chunked_entropy else 2)
+    copies = (1 if settings.remove_padding else 3) if train else (1 if settings.chunked_entropy else 2)
+    return float(tokens * architecture.text.vocab_size * settings.compute_bytes * copies)
 
 
-def micro_batch_patches(
-    settings: Settings, architecture: Architecture, tokens: float, data: DataStatistics | None
-) -> float:
+def _patches(settings: Settings, architecture: Architecture, tokens: float, data: DataStatistics | None) -> float:
     """Vision patches in a micro batch: the data's share of image tokens, or without data the whole prompt."""
-    whole = settings.prompt_tokens + settings.response_tokens
-    if data is None:
-        share = settings.prompt_tokens / whole
-    else:
-        share = data.image[1] / max(1, min(data.prompt[1], settings.prompt_tokens) + settings.response_tokens)
-    return tokens * min(1.0, share) * architecture.vision.merge
+    image = prompt = settings.prompt_tokens
+    if data is not None:
+        image, prompt = data.image[1], min(data.prompt[1], prompt)
+    return tokens * min(1.0, image / max(1, prompt + settings.response_tokens)) * architecture.merge
 
 
 def plan_memory(settings: Settings, architecture: Architecture, gpu: Gpu, data: DataStatistics | None = None) -> Memory:
-    """Memory of every phase.
-
-    Args:
-        settings: of the run.
-        architecture: of the model.
-        gpu: each of the GPUs.
-        data: of the data file; without it every prompt is taken as full of pictures.
-    """
-    state = actor_state(settings, architecture)
-    width = settings.compute_bytes
-    usable = gpu.memory * (1 - FRAGMENTATION)
-    trained_on_gpu = {} if settings.offload_policy else state
-    weights = {name: size for name, size in trained_on_gpu.items() if name in ("parameters", "LoRA adapters")}
-    kept = () if settings.optimizer_offload else ("optimizer",)
-    optimizer = {name: size for name, size in trained_on_gpu.items() if name in kept}
+    """Memory of every phase; without `data` every prompt is taken as full of pictures."""
+    state, width = actor_state(settings, architecture), settings.compute_bytes
+    on_gpu = {} if settings.offload_policy else state
+    weights = {name: size for name, size in on_gpu.items() if name in ("parameters", "LoRA adapters")}
+    optimizer = {name: size for name, size in on_gpu.items() if name == "optimizer" and not settings.optimizer_offload}
     resident = ({} if settings.param_offload else weights) | optimizer
 
-    # What FSDP2 gathers: the root for the whole pass, and a layer with the next one prefetched.
-    gathered = width * (architecture.root_parameters() + 2 * architecture.layer_parameters())
-    head = 0 if architecture.decoder.tied else architecture.embedding_parameters * width
-    sleeping = SLEEPING_VLLM if settings.sleep else settings.utilization * gpu.memory
+    # What FSDP2 gathers: the root for the whole pass, and a layer with the next one prefetched; and the head.
+    layer, root = architecture.layer_parameters(), architecture.root_parameters()
+    head = 0 if architecture.tied else architecture.embedding_parameters
+    gathered = width * (root + 2 * layer + head)
+    # In its backward pass the head (or the root with the tied table) has a gradient in the compute dtype and is reduced
+    # in fp32.
+    reduced = 0 if settings.lora_rank else max(layer, head or root) * (width + 4)
 
-    def passing(tokens: float, *, train: bool) -> dict[str, float]:
+    def passing(tokens: float, gathered: float, *, train: bool) -> dict[str, float]:
         """What a pass over one micro batch takes beside the model."""
-        patches = micro_batch_patches(settings, architecture, tokens, data)
+        patches = _patches(settings, architecture, tokens, data)
         return {
+            "gathered layers": gathered,
             "activations": activations(settings, architecture, tokens, patches, train=train),
             "logits": logits(settings, architecture, tokens, train=train),
-            "sleeping vLLM": sleeping,
+            "sleeping vLLM": SLEEPING_VLLM if settings.sleep else settings.utilization * gpu.memory,
             "contexts": CONTEXTS,
         }
 
-    log_probs = {
-        **weights,
-        **optimizer,
-        "gathered layers": gathered + head,
-        **passing(settings.forward_tokens, train=False),
-    }
-    update = {
-        **trained_on_gpu,
-        # In its backward pass the head (or the root with the tied table) has a gradient in the compute dtype and is
-        # reduced in fp32.
-        "gathered layers": gathered + head + _reduced(settings, architecture),
-        **passing(settings.update_tokens, train=True),
-    }
+    log_probs = {**weights, **optimizer, **passing(settings.forward_tokens, gathered, train=False)}
+    update = {**on_gpu, **passing(settings.update_tokens, gathered + reduced, train=True)}
     if settings.deferred_gradients:
-        trained = state["gradients"] / settings.model_bytes * settings.shard
-        update["unsharded gradients"] = 4 * trained
+        update["unsharded gradients"] = 4 * state["gradients"] / settings.model_bytes * settings.shard
 
     vllm_weights = architecture.parameters * settings.rollout_bytes / settings.tensor_parallel
     if not settings.lora_merge:
@@ -249,6 +219,7 @@ def plan_memory(settings: Settings, architecture: Architecture, gpu: Gpu, data: 
         "contexts": CONTEXTS,
     }
     rollout = {**resident, "vLLM": settings.utilization * gpu.memory, "contexts": CONTEXTS}
+    usable = gpu.memory * (1 - FRAGMENTATION)
     phases = (
         Phase("rollout", rollout, gpu.memory),  # vLLM's share is not handed out by torch's allocator
         Phase("log-probabilities", log_probs, usable),
@@ -259,23 +230,16 @@ def plan_memory(settings: Settings, architecture: Architecture, gpu: Gpu, data: 
     return Memory(phases, kv, _host(settings, architecture, state, vllm_weights))
 
 
-def _reduced(settings: Settings, architecture: Architecture) -> float:
-    if settings.lora_rank:
-        return 0.0
-    largest = max(
-        architecture.layer_parameters(),
-        architecture.root_parameters() if architecture.decoder.tied else architecture.embedding_parameters,
-    )
-    return largest * (settings.compute_bytes + 4)
-
-
 def _kv_cache(settings: Settings, architecture: Architecture, gpu: Gpu, weights: float) -> KVCache:
     """What vLLM's share leaves for the cache, after weights, its profiled forward pass and its graphs."""
-    decoder, vision = architecture.decoder, architecture.vision
+    text, tower = architecture.text, architecture.tower
     width, parallel = settings.rollout_bytes, settings.tensor_parallel
-    prefill = settings.batched_tokens * width * (3 * decoder.hidden + 3 * decoder.intermediate / parallel)
-    sampler = settings.max_sequences * decoder.vocab * (width + 2 * 4)
-    encoder = settings.batched_tokens * vision.merge * width * (3 * vision.hidden + 3 * vision.intermediate / parallel)
+
+    def layer(tokens: int, part: Any) -> float:
+        return float(tokens * width * (3 * part.hidden_size + 3 * part.intermediate_size / parallel))
+
+    prefill, encoder = layer(settings.batched_tokens, text), layer(settings.batched_tokens * architecture.merge, tower)
+    sampler = settings.max_sequences * text.vocab_size * (width + 2 * 4)
     left = settings.utilization * gpu.memory - weights - max(prefill + sampler, encoder)
     left -= 0 if settings.eager else CUDA_GRAPHS
     per_token = architecture.kv_bytes_per_token(width, parallel)
@@ -286,18 +250,19 @@ def _kv_cache(settings: Settings, architecture: Architecture, gpu: Gpu, weights:
 
 def _host(settings: Settings, architecture: Architecture, state: dict[str, float], vllm: float) -> dict[str, float]:
     """Main memory of one node, in bytes."""
-    host: dict[str, float] = {}
-    if settings.reference and not settings.lora_rank:
-        host["reference policy"] = state["parameters"] * settings.per_node  # CPUOffloadPolicy, pinned
-    if settings.param_offload or settings.offload_policy:
-        host["offloaded parameters"] = (state["parameters"] + state.get("LoRA adapters", 0)) * settings.per_node
-    if settings.optimizer_offload or settings.offload_policy:
-        host["offloaded optimizer"] = state["optimizer"] * settings.per_node
-    if settings.offload_policy:
-        host["offloaded gradients"] = state["gradients"] * settings.per_node
-    if settings.lora_rank and settings.sleep and not settings.lora_merge:
-        host["vLLM asleep (level 1)"] = vllm * settings.per_node
+    s = settings
+    each: dict[str, tuple[bool, float]] = {
+        "reference policy": (s.reference and not s.lora_rank, state["parameters"]),  # CPUOffloadPolicy, pinned
+        "offloaded parameters": (
+            s.param_offload or s.offload_policy,
+            state["parameters"] + state.get("LoRA adapters", 0),
+        ),
+        "offloaded optimizer": (s.optimizer_offload or s.offload_policy, state["optimizer"]),
+        "offloaded gradients": (s.offload_policy, state["gradients"]),
+        "vLLM asleep (level 1)": (bool(s.lora_rank) and s.sleep and not s.lora_merge, vllm),
+    }
+    host = {name: size * s.per_node for name, (there, size) in each.items() if there}
     # verl loads tied models in full on every rank, others on the first alone (get_init_weight_context_manager).
-    copies = settings.per_node if architecture.decoder.tied else 1
+    copies = settings.per_node if architecture.tied else 1
     host["loading, for a moment"] = architecture.parameters * settings.model_bytes * copies
     return host

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from mixed_r1_verl.core.families import ModelFamily, get_family
+from mixed_r1_verl.core.families import get_family
 from mixed_r1_verl.plan.architecture import Architecture, load_architecture
 from mixed_r1_verl.plan.batch import Batch, broken_rules, plan_batch, remarks
 from mixed_r1_verl.plan.data import DataStatistics, processor_limits, read_data
@@ -24,13 +24,7 @@ RESPONSE_SHARE = 0.5
 
 @dataclass(frozen=True)
 class Changes:
-    """Overrides with which a run fits.
-
-    Attributes:
-        overrides: for the command line.
-        host: bytes of one node's main memory that the changed run takes.
-        seconds: of its step, estimated.
-    """
+    """Overrides with which a run fits, the bytes of a node's main memory that it then takes, seconds of its step."""
 
     overrides: tuple[str, ...]
     host: float
@@ -88,38 +82,26 @@ def make_plan(
     architecture = load_architecture(model or settings.model)
     statistics = None
     if data is not None:
-        statistics = read_data(data, _family(architecture, folder), settings.prompt_tokens, folder)
+        family, limits = get_family(architecture.family), processor_limits(folder)
+        if limits is not None:
+            family = replace(family, min_pixels=limits[0], max_pixels=limits[1])
+        statistics = read_data(data, family, settings.prompt_tokens, folder)
     plan = _plan(settings, architecture, gpu, statistics, response_tokens)
     plan = replace(plan, problems=(*refusals(config), *plan.problems))
-    if plan.memory.fits:
-        return plan
-    return replace(plan, changes=_changes(config, plan, response_tokens))
+    return plan if plan.memory.fits else replace(plan, changes=_changes(config, plan, response_tokens))
 
 
 def _plan(
     settings: Settings, architecture: Architecture, gpu: Gpu, data: DataStatistics | None, response_tokens: float | None
 ) -> Plan:
-    length = response_tokens or RESPONSE_SHARE * settings.response_tokens
-    length = min(length, settings.response_tokens)
-    memory = plan_memory(settings, architecture, gpu, data)
-    batch = plan_batch(settings, length, data)
+    length = min(response_tokens or RESPONSE_SHARE * settings.response_tokens, settings.response_tokens)
+    memory, batch = plan_memory(settings, architecture, gpu, data), plan_batch(settings, length, data)
     return Plan(
-        settings=settings,
-        architecture=architecture,
-        gpu=gpu,
-        data=data,
-        memory=memory,
-        batch=batch,
+        *(settings, architecture, gpu, data, memory, batch),
         time=plan_time(settings, architecture, gpu, batch, memory.kv, length, data),
         problems=tuple(broken_rules(settings, architecture, data)),
         remarks=tuple(remarks(settings, architecture, data)),
     )
-
-
-def _family(architecture: Architecture, folder: Path) -> ModelFamily:
-    family = get_family(architecture.family)
-    limits = processor_limits(folder)
-    return family if limits is None else replace(family, min_pixels=limits[0], max_pixels=limits[1])
 
 
 def _remedies(plan: Plan) -> Iterator[list[str]]:
@@ -127,7 +109,7 @@ def _remedies(plan: Plan) -> Iterator[list[str]]:
     s = plan.settings
     smaller = math.ceil((s.prompt_tokens + s.response_tokens) / s.sequence_parallel)
     sizes = [size for size in (2, 4, 8) if size > s.tensor_parallel]
-    heads = plan.architecture.decoder.heads
+    heads = plan.architecture.text.num_attention_heads
     for worth_it, *overrides in (
         (not s.checkpointing, f"{MODEL}.enable_gradient_checkpointing=true"),
         (s.deferred_gradients, f"{FSDP}.use_no_sync_for_gradient_accumulation=false"),

@@ -6,8 +6,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from mixed_r1_verl.core.config import ConfigError
-from mixed_r1_verl.core.verl_config import compose
+from mixed_r1_verl.core.verl_config import compose, select
 from mixed_r1_verl.plan import PlanError
 
 ACTOR, ROLLOUT, MODEL = (f"actor_rollout_ref.{name}" for name in ("actor", "rollout", "model"))
@@ -18,9 +17,10 @@ _BYTES = {"fp32": 4, "float32": 4, "bf16": 2, "bfloat16": 2, "fp16": 2, "float16
 def _key(config: DictConfig, path: str, default: Any = None) -> Any:
     """A value of the configuration; without a default there must be one."""
     value = OmegaConf.select(config, path)
-    if value is None and default is None:
+    value = default if value is None else value
+    if value is None:
         raise PlanError(f"{path} has no value")
-    return default if value is None else value
+    return value
 
 
 def _whole(config: DictConfig, path: str, default: int | None = None, least: int = 1) -> int:
@@ -148,7 +148,6 @@ def read_settings(config: DictConfig) -> Settings:
     lora_rank = _whole(config, f"{MODEL}.lora.rank", 0, 0) or _whole(config, f"{MODEL}.lora_rank", 0, 0)
     if lora_rank and _key(config, f"{MODEL}.target_modules", "all-linear") != "all-linear":
         raise PlanError(f"{MODEL}.target_modules: only all-linear is planned for")
-    exclude = OmegaConf.select(config, f"{MODEL}.exclude_modules")
     utilization = _key(config, f"{ROLLOUT}.gpu_memory_utilization")
     if not isinstance(utilization, int | float) or not 0 < utilization <= 1:
         raise PlanError(f"{ROLLOUT}.gpu_memory_utilization={utilization}: a share between 0 and 1 is needed")
@@ -165,7 +164,7 @@ def read_settings(config: DictConfig) -> Settings:
         sequence_parallel=max(_whole(config, f"{place}.ulysses_sequence_parallel_size", 1) for place in (ACTOR, FSDP)),
         offload_policy=strategy == "fsdp2" and _flag(config, f"{FSDP}.offload_policy"),
         lora_rank=lora_rank,
-        lora_exclude=exclude if exclude is None or isinstance(exclude, str) else list(exclude),
+        lora_exclude=select(config, f"{MODEL}.exclude_modules"),
         utilization=utilization,
         bucket=_whole(config, f"{ROLLOUT}.checkpoint_engine.update_weights_bucket_megabytes", 2048) * 2**20,
     )
@@ -177,17 +176,14 @@ def compose_for(recipe: str, gpus: int, overrides: Sequence[str] = ()) -> DictCo
     Nodes are of 8 GPUs; the overrides come last, so `trainer.n_gpus_per_node=4` among them means smaller nodes.
 
     Raises:
-        PlanError: no such recipe, an override that Hydra refuses, or GPUs that fill no whole node.
+        ConfigError: no such recipe, an override that Hydra refuses, or GPUs that fill no whole node.
     """
     if gpus > 8 and gpus % 8:
         raise PlanError(
             f"{gpus} GPUs fill no whole nodes of 8; set trainer.n_gpus_per_node and trainer.nnodes yourself"
         )
     nodes = [f"trainer.n_gpus_per_node={min(gpus, 8)}", f"trainer.nnodes={max(1, gpus // 8)}"]
-    try:
-        config = compose(recipe, [*nodes, *overrides])
-    except ConfigError as error:
-        raise PlanError(str(error)) from None
+    config = compose(recipe, [*nodes, *overrides])
     found = config.trainer.n_gpus_per_node * config.trainer.nnodes
     if found != gpus:
         raise PlanError(f"the overrides ask for {found} GPUs, --gpus for {gpus}")

@@ -32,12 +32,7 @@ SYNC_RATE = 10e9
 
 @dataclass(frozen=True)
 class StepTime:
-    """Seconds of a step.
-
-    Attributes:
-        stages: verl's name of the stage (`timing_s/…`) → seconds.
-        response_tokens: mean length of a response that was assumed.
-    """
+    """verl's name of each stage (`timing_s/…`) → seconds, and the mean length of a response that was assumed."""
 
     stages: dict[str, float]
     response_tokens: float
@@ -56,40 +51,44 @@ def plan_time(
     response_tokens: float,
     data: DataStatistics | None = None,
 ) -> StepTime:
-    """Estimated seconds of each stage.
+    """Estimated seconds of each stage, for responses of a mean length."""
+    s, state = settings, actor_state(settings, architecture)
+    matmul, weights = architecture.language_matmul_parameters, architecture.parameters
+    adapters = 0 if s.lora_merge else architecture.lora_parameters(s.lora_rank, s.lora_exclude)
 
-    Args:
-        settings: of the run.
-        architecture: of the model.
-        gpu: each of the GPUs.
-        batch: arithmetic of the step.
-        kv: vLLM's cache, which bounds how many sequences run at once.
-        response_tokens: mean length of a response.
-        data: of the data file.
-    """
-    forward = batch.responses_per_gpu * _flops(settings, architecture, batch.tokens, data) / settings.sequence_parallel
-    # A backward pass costs as much as two forward passes, one where weights get no gradient; recomputation one more.
-    passes = 1 + (1 if settings.lora_rank else 2) + settings.checkpointing
-    micro_batches = batch.updates * batch.micro_batches
-    gather = _gather(settings, architecture, gpu)
-    state = actor_state(settings, architecture)
-    offloaded = state["parameters"] * settings.param_offload + state["optimizer"] * settings.optimizer_offload
-    rounds = math.ceil(batch.responses_per_gpu * batch.tokens / settings.forward_tokens)
-    log_prob = max(forward / (gpu.flops * FORWARD_MFU), rounds * gather)
-    update = max(passes * forward * settings.epochs / (gpu.flops * TRAIN_MFU), micro_batches * 3 * gather)
-    if settings.offload_policy:  # gradients out, parameters in, and the optimizer's step on the host, per update
-        update += batch.updates * 6 * state["parameters"] / HOST_LINK
-    stages = {
-        "gen": _generation(settings, architecture, gpu, batch, kv, response_tokens, data),
-        "old_log_prob": log_prob,
-    }
-    if settings.reference:
+    # Generation: prefill of every prompt once a group (the cache keeps prefixes), then decoding. A step of decoding
+    # reads the weights once and the cache of every running sequence; it takes no less than its arithmetic. The last
+    # sequences run on alone up to the greatest length.
+    prompt, rate = prompt_tokens(s, data), gpu.flops * FORWARD_MFU * s.tensor_parallel
+    responses, prompts = (math.ceil(number / s.replicas) for number in (batch.responses, batch.prompts))
+    running = max(1.0, min(responses, s.max_sequences, kv.tokens / (prompt + response_tokens)))
+    read = weights * s.rollout_bytes / s.tensor_parallel
+    cache = running * (prompt + response_tokens / 2) * kv.bytes_per_token
+    step = max((read + cache) / (gpu.bandwidth * BANDWIDTH_SHARE), running * 2 * matmul / rate)
+    alone = max(0.0, s.response_tokens - response_tokens) * read / (gpu.bandwidth * BANDWIDTH_SHARE)
+    prefill = prompts * _flops(s, architecture, prompt, data) / rate
+    stages = {"gen": prefill + responses * response_tokens / running * step + alone}
+
+    gather = 0.0
+    if s.shard > 1:
+        link = gpu.link if s.shard <= s.per_node else NODE_LINK
+        gather = weights * s.compute_bytes * (1 - 1 / s.shard) / (link * LINK_SHARE)
+    forward = batch.responses_per_gpu * _flops(s, architecture, batch.tokens, data) / s.sequence_parallel
+    rounds = math.ceil(batch.responses_per_gpu * batch.tokens / s.forward_tokens)
+    stages["old_log_prob"] = max(forward / (gpu.flops * FORWARD_MFU), rounds * gather)
+    if s.reference:
         # The reference lies in pinned host memory: FSDP2 fetches each shard anew for every micro batch.
-        fetch = 0.0 if settings.lora_rank else state["parameters"] / HOST_LINK
-        stages["ref"] = max(log_prob, rounds * fetch)
+        fetch = 0.0 if s.lora_rank else state["parameters"] / HOST_LINK
+        stages["ref"] = max(stages["old_log_prob"], rounds * fetch)
+    # A backward pass costs as much as two forward passes, one where weights get no gradient; recomputation one more.
+    passes = 1 + (1 if s.lora_rank else 2) + s.checkpointing
+    gathers = batch.updates * batch.micro_batches * 3
+    update = max(passes * forward * s.epochs / (gpu.flops * TRAIN_MFU), gathers * gather)
+    if s.offload_policy:  # gradients out, parameters in, and the optimizer's step on the host, per update
+        update += batch.updates * 6 * state["parameters"] / HOST_LINK
+    offloaded = state["parameters"] * s.param_offload + state["optimizer"] * s.optimizer_offload
     stages["update_actor"] = update + 2 * offloaded / HOST_LINK
-    adapters = 0 if settings.lora_merge else architecture.lora_parameters(settings.lora_rank, settings.lora_exclude)
-    stages["update_weights"] = (adapters or architecture.parameters) * settings.rollout_bytes / SYNC_RATE
+    stages["update_weights"] = (adapters or weights) * s.rollout_bytes / SYNC_RATE
     return StepTime(stages, response_tokens)
 
 
@@ -99,44 +98,8 @@ def _flops(settings: Settings, architecture: Architecture, tokens: float, data: 
     Attention over `tokens` causal positions costs 2 · tokens² · q_size a layer (two products, half of them masked), a
     third of what verl's MFU counter takes for forward and backward.
     """
-    decoder, vision = architecture.decoder, architecture.vision
-    text = 2 * architecture.language_matmul_parameters * tokens + 2 * tokens**2 * decoder.q_size * decoder.layers
+    attention = 2 * tokens**2 * architecture.q_size * architecture.text.num_hidden_layers
     image = settings.prompt_tokens if data is None else data.mean_image
-    return text + 2 * architecture.vision_parameters * image * vision.merge
-
-
-def _gather(settings: Settings, architecture: Architecture, gpu: Gpu) -> float:
-    """Seconds to gather all parameters once."""
-    if settings.shard == 1:
-        return 0.0
-    link = gpu.link if settings.shard <= settings.per_node else NODE_LINK
-    return architecture.parameters * settings.compute_bytes * (1 - 1 / settings.shard) / (link * LINK_SHARE)
-
-
-def _generation(
-    settings: Settings,
-    architecture: Architecture,
-    gpu: Gpu,
-    batch: Batch,
-    kv: KVCache,
-    response_tokens: float,
-    data: DataStatistics | None,
-) -> float:
-    """Prefill of every prompt once a group (the cache keeps prefixes), then decoding.
-
-    Each decoding step reads the weights once and the cache of every running sequence; it takes no less than its
-    arithmetic. The last sequences run on alone up to the greatest length.
-    """
-    prompt = prompt_tokens(settings, data)
-    parallel = settings.tensor_parallel
-    responses = math.ceil(batch.responses / settings.replicas)
-    prompts = math.ceil(batch.prompts / settings.replicas)
-    prefill = prompts * _flops(settings, architecture, prompt, data) / (gpu.flops * FORWARD_MFU * parallel)
-    held = kv.tokens / (prompt + response_tokens)
-    running = max(1.0, min(responses, settings.max_sequences, held))
-    weights = architecture.parameters * settings.rollout_bytes / parallel
-    cache = running * (prompt + response_tokens / 2) * kv.bytes_per_token
-    arithmetic = running * 2 * architecture.language_matmul_parameters / (gpu.flops * FORWARD_MFU * parallel)
-    step = max((weights + cache) / (gpu.bandwidth * BANDWIDTH_SHARE), arithmetic)
-    alone = max(0.0, settings.response_tokens - response_tokens) * weights / (gpu.bandwidth * BANDWIDTH_SHARE)
-    return prefill + responses * response_tokens / running * step + alone
+    patches = image * architecture.merge
+    matmul = architecture.language_matmul_parameters * tokens + architecture.vision_parameters * patches
+    return float(2 * matmul + attention)

@@ -213,7 +213,7 @@ def test_kv_bytes_per_token(model: str) -> None:
     assert architecture.kv_bytes_per_token() == KV_BYTES[model]
     assert architecture.kv_bytes_per_token(tensor_parallel=2) == KV_BYTES[model] // 2
     # more GPUs than heads: each holds a copy of one
-    assert architecture.kv_bytes_per_token(tensor_parallel=64) == KV_BYTES[model] // architecture.decoder.kv_heads
+    assert architecture.kv_bytes_per_token(tensor_parallel=64) == KV_BYTES[model] // architecture.kv_heads
 
 
 def test_the_cache_is_what_weights_and_forward_pass_leave(settings: Settings) -> None:
