@@ -17,9 +17,8 @@ Example:
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
-from types import MappingProxyType
 
 MAX_ASPECT_RATIO = 200
 """Qwen's processors refuse a longer side of more than this many times the shorter one."""
@@ -38,40 +37,24 @@ class ImageSizeError(ValueError):
 
 @dataclass(frozen=True)
 class ModelFamily:
-    """The image rules and text conventions of one model family.
+    """The image rules of one model family, and the frame of its boxes.
 
     Attributes:
         name: key in `FAMILIES`, and the `model_type` of the family's Hugging Face configuration.
         patch_size: side of one vision patch in pixels.
-        merge_size: patches of a square of this side become one token of the language model.
-        min_pixels: least area of the resized image; for a tiled family the least number of tiles times a tile's area.
-        max_pixels: largest area of the resized image; for a tiled family the largest number of tiles times a tile's
-            area.
-        tile_size: side of a square tile in pixels, or None for a family that resizes instead of tiling.
+        min_pixels: least area of the resized image; for a tiled family that of the least number of tiles.
+        max_pixels: the same for the largest.
         box_frame: the frame in which the family answers with boxes, one of `mixed_r1_verl.core.boxes.FRAMES`.
-        image_token: the text of one image token in the expanded prompt.
-        image_start: marker before the image tokens of one picture.
-        image_end: marker after them.
-        end_tokens: special tokens that may stand at the end of a decoded response.
-        box_tokens: the markers that the family writes around a box, and around the phrase that the box is for.
-        default_system: the system message that the chat template adds to a prompt without one; None if it adds none.
-        vision_modules: regular expression of the modules that LoRA leaves alone: the vision tower and what connects it,
-            because vLLM takes adapters of the language model only.
+        merge_size: patches of a square of this side become one token of the language model.
+        tile_size: side of a square tile in pixels, or None for a family that resizes instead of tiling.
     """
 
     name: str
     patch_size: int
-    merge_size: int
     min_pixels: int
     max_pixels: int
     box_frame: str
-    image_token: str
-    image_start: str
-    image_end: str
-    end_tokens: tuple[str, ...]
-    box_tokens: tuple[str, ...]
-    vision_modules: str
-    default_system: str | None = None
+    merge_size: int = 2
     tile_size: int | None = None
 
     @property
@@ -87,10 +70,8 @@ class ModelFamily:
         For a tiled family this is the canvas of all tiles, without the thumbnail.
 
         Args:
-            width: width of the original picture in pixels.
-            height: height of the original picture in pixels.
-            min_pixels: least area instead of the family's default.
-            max_pixels: largest area instead of the family's default.
+            width, height: of the original picture in pixels.
+            min_pixels, max_pixels: areas instead of the family's own.
 
         Raises:
             ImageSizeError: if the processor itself would refuse the picture.
@@ -107,36 +88,23 @@ class ModelFamily:
         most = self.max_pixels if max_pixels is None else max_pixels
         if self.tile_size is None:
             return smart_resize(width, height, self.factor, least, most)
-        columns, rows = self._grid(width, height, least, most)
+        fewest, largest = math.ceil(least / self.tile_size**2), max(1, most // self.tile_size**2)
+        columns, rows = tile_grid(width, height, self.tile_size, min(max(1, fewest), largest), largest)
         return columns * self.tile_size, rows * self.tile_size
-
-    def image_patches(
-        self, width: int, height: int, min_pixels: int | None = None, max_pixels: int | None = None
-    ) -> int:
-        """Vision patches of one picture, the thumbnail of a tiled family included.
-
-        Example:
-            >>> get_family("qwen2_5_vl").image_patches(640, 480)
-            1564
-        """
-        resized_width, resized_height = self.resized_size(width, height, min_pixels, max_pixels)
-        patches = (resized_width // self.patch_size) * (resized_height // self.patch_size)
-        if self.tile_size is not None:
-            tile = (self.tile_size // self.patch_size) ** 2
-            if patches > tile:
-                patches += tile
-        return patches
 
     def image_tokens(
         self, width: int, height: int, min_pixels: int | None = None, max_pixels: int | None = None
     ) -> int:
-        """Image tokens of one picture in the prompt, without the two markers around them.
+        """Image tokens of one picture in the prompt, a thumbnail included, without the two markers around them.
 
         Example:
             >>> get_family("qwen2_vl").image_tokens(224, 224)
             64
         """
-        return self.image_patches(width, height, min_pixels, max_pixels) // self.merge_size**2
+        columns, rows = self.resized_size(width, height, min_pixels, max_pixels)
+        tokens = (columns // self.factor) * (rows // self.factor)
+        tile = ((self.tile_size or 0) // self.factor) ** 2
+        return tokens + tile if tokens > tile else tokens
 
     def verl_image_tokens(
         self, width: int, height: int, min_pixels: int | None = None, max_pixels: int | None = None
@@ -144,25 +112,14 @@ class ModelFamily:
         """Image tokens of one picture in verl, which lets `qwen_vl_utils.fetch_image` resize it before the processor.
 
         Args:
-            width: width of the original picture in pixels.
-            height: height of the original picture in pixels.
-            min_pixels: the key `min_pixels` of the image's cell in the data file, if it has one.
-            max_pixels: its key `max_pixels`, if it has one.
+            width, height: of the original picture in pixels.
+            min_pixels, max_pixels: keys of the image's cell in the data file, if it has them.
 
         Example:
-            >>> get_family("qwen3_vl").verl_image_tokens(50, 60)
-            64
-            >>> get_family("qwen3_vl").image_tokens(50, 60)
-            72
+            >>> get_family("qwen3_vl").verl_image_tokens(50, 60), get_family("qwen3_vl").image_tokens(50, 60)
+            (64, 72)
         """
         return self.image_tokens(*fetched_size(width, height, self.factor, min_pixels, max_pixels))
-
-    def _grid(self, width: int, height: int, min_pixels: int, max_pixels: int) -> tuple[int, int]:
-        assert self.tile_size is not None
-        area = self.tile_size**2
-        most = max(1, max_pixels // area)
-        least = min(max(1, math.ceil(min_pixels / area)), most)
-        return tile_grid(width, height, self.tile_size, least, most)
 
 
 def smart_resize(
@@ -175,11 +132,9 @@ def smart_resize(
     rely on it.
 
     Args:
-        width: of the picture in pixels.
-        height: of the picture in pixels.
+        width, height: of the picture in pixels.
         factor: pixels of the side of one image token.
-        min_pixels: least area.
-        max_pixels: largest area.
+        min_pixels, max_pixels: least and largest area.
         least_side: a side that rounds to less becomes this long before the area is looked at.
 
     Raises:
@@ -214,10 +169,8 @@ def fetched_size(
     first lengthens to a whole one.
 
     Example:
-        >>> fetched_size(500, 10, 28)
-        (504, 28)
-        >>> smart_resize(500, 10, 28, 3136, 12845056)
-        (420, 28)
+        >>> fetched_size(500, 10, 28), smart_resize(500, 10, 28, 3136, 12845056)
+        ((504, 28), (420, 28))
     """
     least = 4 * factor**2 if min_pixels is None else min_pixels
     most = 16384 * factor**2 if max_pixels is None else max_pixels
@@ -237,79 +190,35 @@ def tile_grid(width: int, height: int, tile_size: int, least: int, most: int) ->
     Of grids that are equally near, the one with more tiles is taken while the picture has more than half of its area.
 
     Example:
-        >>> tile_grid(2000, 1000, 448, 1, 12)
-        (4, 2)
-        >>> tile_grid(400, 200, 448, 1, 12)
-        (2, 1)
+        >>> tile_grid(2000, 1000, 448, 1, 12), tile_grid(400, 200, 448, 1, 12)
+        ((4, 2), (2, 1))
     """
-    ratio = width / height
-    area = width * height
-    best = (1, 1)
-    best_distance = math.inf
+    best, best_distance = (1, 1), math.inf
     for columns, rows in _grids(least, most):
-        distance = abs(ratio - columns / rows)
-        if distance < best_distance:
-            best_distance, best = distance, (columns, rows)
-        elif distance == best_distance and area > 0.5 * tile_size * tile_size * columns * rows:
-            best = (columns, rows)
+        distance = abs(width / height - columns / rows)
+        large = width * height > 0.5 * tile_size * tile_size * columns * rows
+        if distance < best_distance or (distance == best_distance and large):
+            best, best_distance = (columns, rows), distance
     return best
 
 
-_END_TOKENS = ("<|im_end|>", "<|endoftext|>")
+# verl does not know InternVL's processor and strips its placeholders: `mixed_r1_verl.plugin.internvl`.
+FAMILIES: Mapping[str, ModelFamily] = {
+    family.name: family
+    for family in (
+        ModelFamily("qwen2_vl", 14, 4 * 28 * 28, 16384 * 28 * 28, "norm1000"),
+        ModelFamily("qwen2_5_vl", 14, 4 * 28 * 28, 16384 * 28 * 28, "resized"),
+        ModelFamily("qwen3_vl", 16, 64 * 32 * 32, 16384 * 32 * 32, "norm1000"),
+        ModelFamily("internvl", 14, 448 * 448, 12 * 448 * 448, "norm1000", tile_size=448),
+    )
+}
 
-_QWEN2_VL = ModelFamily(
-    name="qwen2_vl",
-    patch_size=14,
-    merge_size=2,
-    min_pixels=4 * 28 * 28,
-    max_pixels=16384 * 28 * 28,
-    box_frame="norm1000",
-    image_token="<|image_pad|>",
-    image_start="<|vision_start|>",
-    image_end="<|vision_end|>",
-    end_tokens=_END_TOKENS,
-    box_tokens=("<|object_ref_start|>", "<|object_ref_end|>", "<|box_start|>", "<|box_end|>"),
-    vision_modules=".*visual.*",
-    default_system="You are a helpful assistant.",
-)
-_QWEN2_5_VL = replace(_QWEN2_VL, name="qwen2_5_vl", box_frame="resized")
-_QWEN3_VL = replace(
-    _QWEN2_VL,
-    name="qwen3_vl",
-    patch_size=16,
-    min_pixels=64 * 32 * 32,
-    max_pixels=16384 * 32 * 32,
-    default_system=None,
-)
-# verl does not know its processor and strips its placeholders: `mixed_r1_verl.plugin.internvl`.
-_INTERNVL = ModelFamily(
-    name="internvl",
-    patch_size=14,
-    merge_size=2,
-    min_pixels=448 * 448,
-    max_pixels=12 * 448 * 448,
-    box_frame="norm1000",
-    image_token="<IMG_CONTEXT>",
-    image_start="<img>",
-    image_end="</img>",
-    end_tokens=_END_TOKENS,
-    box_tokens=("<ref>", "</ref>", "<box>", "</box>"),
-    vision_modules=".*(vision_tower|multi_modal_projector).*",
-    tile_size=448,
-)
-
-FAMILIES: Mapping[str, ModelFamily] = MappingProxyType(
-    {family.name: family for family in (_QWEN2_VL, _QWEN2_5_VL, _QWEN3_VL, _INTERNVL)}
-)
-
-_ALIASES: Mapping[str, str] = MappingProxyType(
-    {
-        "qwen25_vl": "qwen2_5_vl",
-        "qwen3_vl_moe": "qwen3_vl",
-        "internvl3": "internvl",
-        "internvl3_5": "internvl",
-    }
-)
+_ALIASES = {
+    "qwen25_vl": "qwen2_5_vl",
+    "qwen3_vl_moe": "qwen3_vl",
+    "internvl3": "internvl",
+    "internvl3_5": "internvl",
+}
 
 
 def get_family(name: str) -> ModelFamily:

@@ -16,10 +16,11 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mixed_r1_verl.core.families import FAMILIES
 from mixed_r1_verl.rewards.formats import ResponseFormat
 
-_FURTHER_END_TOKENS = (
+END_TOKENS = (
+    "<|im_end|>",
+    "<|endoftext|>",
     "</s>",
     "<eos>",
     "<pad>",
@@ -29,10 +30,6 @@ _FURTHER_END_TOKENS = (
     "<|end|>",
     "<end_of_turn>",
     "<｜end▁of▁sentence｜>",
-)
-
-END_TOKENS = tuple(
-    sorted({token for family in FAMILIES.values() for token in family.end_tokens} | set(_FURTHER_END_TOKENS))
 )
 """Special tokens that may trail a decoded response; they are no part of it."""
 

@@ -63,7 +63,6 @@ def test_qwen_sizes_are_those_of_the_processor(name: str, limits: dict[str, int]
         size = family.resized_size(width, height, **limits)
         assert size == reference(height, width, family.factor, least, most)[::-1], (width, height)
         patches = processor.get_number_of_image_patches(height, width, {})
-        assert family.image_patches(width, height, **limits) == patches
         assert family.image_tokens(width, height, **limits) == patches // 4
 
 

@@ -14,6 +14,7 @@ from hydra import compose, initialize_config_module
 from omegaconf import DictConfig, OmegaConf
 
 from mixed_r1_verl.core.families import get_family
+from mixed_r1_verl.plan.architecture import load_architecture
 
 REPOSITORY = Path(__file__).parent.parent.parent
 RECIPES = REPOSITORY / "recipes" / "recipe"
@@ -106,7 +107,9 @@ def test_the_model_is_of_the_family_that_the_recipe_names(name: str) -> None:
     assert name.startswith(f"mixed_r1_{family.name}")
     assert block.iou.box_frame == family.box_frame
     assert config.data.image_patch_size == family.patch_size
-    assert config.actor_rollout_ref.model.exclude_modules == family.vision_modules
+    model = config.actor_rollout_ref.model
+    adapted = load_architecture(model.path).lora_shapes(8, model.exclude_modules)
+    assert adapted and all(module.startswith("model.language_model.") for module in adapted)  # vLLM takes no others
     size = name.rpartition("_")[2]
     assert config.actor_rollout_ref.model.path.lower().split("-")[-2 if family.name != "internvl" else 1] == size
     assert config.trainer.experiment_name == name.removeprefix("mixed_r1_")
