@@ -12,11 +12,10 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import typer
 from packaging.requirements import Requirement
@@ -31,8 +30,7 @@ RECIPES = ("mixed_r1", "mixed_r1_cpu")  # the others are made of the same parts
 REINSTALL = "reinstall: pip install --force-reinstall --no-deps mixed-r1-verl"
 
 
-@dataclass(frozen=True)
-class Check:
+class Check(NamedTuple):
     """One line of the report: what was looked at, how it is, what was found, and what to do if anything."""
 
     name: str
@@ -61,9 +59,10 @@ def has_gpu() -> bool:
 
 def check_python() -> str:
     needed = SpecifierSet(metadata.metadata("mixed-r1-verl")["Requires-Python"])
+    found = f"{platform.python_version()} (supported: {needed})"
     if platform.python_version() not in needed:
-        raise Finding(f"{platform.python_version()} (supported: {needed})", "make an environment with a supported one")
-    return f"{platform.python_version()} (supported: {needed})"
+        raise Finding(found, "make an environment with a supported one")
+    return found
 
 
 def check_version(*names: str) -> str:
@@ -75,18 +74,14 @@ def check_version(*names: str) -> str:
         "transformers": versions.declared("verl", "transformers"),  # outside it, verl's patches of models fail late
         "vllm": versions.VLLM,
     }[names[0]]
-    found = next((f"{name} {version}" for name in names if (version := _installed(name))), None)
-    if found is None:
-        extra = (
-            "'mixed-r1-verl[gpu]', or 'mixed-r1-verl[cpu]' without a GPU"
-            if "vllm" in names
-            else f"'{names[0]}{supported}'"
-        )
-        raise Finding("not installed", f"pip install {extra}")
-    name, version = found.split()
+    found = [(name, version) for name in names if (version := _installed(name))]
+    if not found:
+        extras = "'mixed-r1-verl[gpu]', or 'mixed-r1-verl[cpu]' without a GPU"
+        raise Finding("not installed", f"pip install {extras if 'vllm' in names else repr(names[0] + str(supported))}")
+    name, version = found[0]
     if version.partition("+")[0] not in supported:
         raise Finding(f"{version} is not supported (supported: {supported})", f"pip install '{name}{supported}'")
-    return f"{found} (supported: {supported})"
+    return f"{name} {version} (supported: {supported})"
 
 
 def check_torch() -> str:
@@ -104,9 +99,9 @@ def _try(code: str) -> subprocess.CompletedProcess[str]:
 
 def check_torchvision() -> str:
     probe = _try("import torchvision; print(torchvision.__version__)")
+    error = probe.stderr.strip().rsplit("\n", 1)[-1]
     if probe.returncode == 0:
         return probe.stdout.strip()
-    error = probe.stderr.strip().rsplit("\n", 1)[-1]
     if "torchvision::" in error:
         raise Finding(f"a CUDA build beside CPU torch: {error}", "mixed-r1 doctor --fix")
     raise Finding(error, "pip install torchvision==0.28.0")
@@ -115,8 +110,7 @@ def check_torchvision() -> str:
 def check_torch_extensions() -> str:
     """torchaudio and torchcodec of another build than torch raise on import and take vLLM with them."""
     installed = [name for name in ("torchaudio", "torchcodec") if importlib.util.find_spec(name)]
-    names = " ".join(name for name in installed if _try(f"import {name}").returncode)
-    if names:
+    if names := " ".join(name for name in installed if _try(f"import {name}").returncode):
         raise Finding(f"{names} do not import and break vLLM", f"pip uninstall -y {names}")
     return "none that breaks vLLM"
 
@@ -167,13 +161,14 @@ def check_gpu() -> str:
 
     from mixed_r1_verl.plugin.rules import device_name
 
+    name = device_name()
     if has_gpu():
-        return f"verl runs on {device_name()}: {torch.cuda.device_count()} × {torch.cuda.get_device_name(0)}"
-    if (name := device_name()) == "cpu":
+        return f"verl runs on {name}: {torch.cuda.device_count()} × {torch.cuda.get_device_name(0)}"
+    if name == "cpu":
         raise Finding("verl runs on cpu: use the recipe mixed_r1_cpu and a tiny model", status="note")
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
     raise Finding(
-        f"verl runs on {name} and torch sees none{'' if hidden is None else f' (CUDA_VISIBLE_DEVICES={hidden})'}",
+        f"verl runs on {name} and torch sees none" + ("" if hidden is None else f" (CUDA_VISIBLE_DEVICES={hidden})"),
         "mend the driver: nvidia-smi must list the GPU. Without one: pip install 'mixed-r1-verl[cpu]'",
     )
 

@@ -91,9 +91,7 @@ def bounds_of(hint: Any) -> Interval | None:
 def check_bounds(config: Any, path: str = "") -> None:
     """Refuse numbers outside the bounds that the fields of a dataclass declare, and numbers that are not finite.
 
-    Args:
-        config: an instance of a dataclass.
-        path: what stands before the names of its fields in messages.
+    `path` is what stands before the names of its fields in messages.
 
     Raises:
         ConfigError: naming the field, its value and what it must be.
@@ -124,8 +122,7 @@ def read_dataclass(cls: type[C], mapping: Mapping[str, Any], path: str = "") -> 
     Whole numbers may stand for floats, and lists for tuples.
 
     Args:
-        cls: the dataclass.
-        mapping: its values, those of nested dataclasses as nested mappings.
+        cls, mapping: the dataclass and its values, those of nested dataclasses as nested mappings.
         path: what stands before the names of its keys in messages.
 
     Raises:
@@ -140,14 +137,8 @@ def read_dataclass(cls: type[C], mapping: Mapping[str, Any], path: str = "") -> 
         if key not in hints:
             raise ConfigError(f"unknown key {name!r}{suggestion(key, hints)}")
         values[key] = _read_value(hints[key], value, name)
-    missing = [
-        field.name
-        for field in dataclasses.fields(cls)  # type: ignore[arg-type]
-        if field.init
-        and field.name not in values
-        and field.default is dataclasses.MISSING
-        and field.default_factory is dataclasses.MISSING
-    ]
+    fields = (field for field in dataclasses.fields(cls) if field.init and field.name not in values)  # type: ignore[arg-type]
+    missing = [field.name for field in fields if field.default is field.default_factory is dataclasses.MISSING]
     if missing:
         raise ConfigError(f"{path + ' lacks' if path else 'missing'} {', '.join(map(repr, missing))}")
     return cls(**values)

@@ -87,12 +87,7 @@ def merge(block: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
 
 
 def progress_bar(console: "Console", *columns: Any) -> "Progress":
-    """A bar of rows done, with the time that is left; silent where the console is no terminal.
-
-    Args:
-        console: where it is drawn.
-        columns: further columns of rich, after the time.
-    """
+    """A bar of rows done, the time that is left and further columns; silent where the console is no terminal."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     return Progress(
@@ -120,11 +115,7 @@ def visible(text: str) -> str:
 
 
 def terminal(**options: Any) -> "Console":
-    """A console of rich for texts out of files that strangers wrote: see `visible`.
-
-    Args:
-        options: of rich's `Console`.
-    """
+    """A console of rich, with its options, for texts out of files that strangers wrote: see `visible`."""
     from rich.console import Console
 
     class Terminal(Console):
@@ -153,12 +144,9 @@ def error_line(message: object) -> None:
 def command_errors(*usage: type[Exception], interrupted: str = "interrupted; nothing was written") -> Iterator[None]:
     """Errors of a command as one line and an exit code.
 
-    Exit code 2 for `usage`, `ConfigError` and `DataError`; 1 for `OSError` and `RuntimeError` (a full disk, a process
-    that does not start); 130 for Ctrl-C.
-
-    Args:
-        usage: further errors that say that the command was asked for something that cannot be done.
-        interrupted: what is said at Ctrl-C.
+    Exit code 2 for `ConfigError`, `DataError` and what else says that the command was asked for something that cannot
+    be done (`usage`); 1 for `OSError` and `RuntimeError` (a full disk, a process that does not start); 130 for Ctrl-C,
+    at which `interrupted` is said.
     """
     try:
         yield

@@ -53,11 +53,7 @@ def write_text(path: Path, text: str) -> None:
 
 @contextmanager
 def lock(path: Path, *, wait: bool = True) -> Iterator[None]:
-    """Hold a lock between processes; the kernel frees it when its holder dies.
-
-    Args:
-        path: the lock file; stays when the lock is freed.
-        wait: wait for another holder, or raise at once.
+    """Hold a lock between processes; the kernel frees it when its holder dies, and the file stays.
 
     Raises:
         Busy: another process holds it, and `wait` is false.

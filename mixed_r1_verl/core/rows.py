@@ -51,9 +51,7 @@ class RowError(ValueError):
 
     def __init__(self, field: str, reason: str, detail: str = "") -> None:
         super().__init__(f"{field}: {reason}" + (f" ({detail})" if detail else ""))
-        self.field = field
-        self.reason = reason
-        self.detail = detail
+        self.field, self.reason, self.detail = field, reason, detail
 
     def __reduce__(self) -> tuple[type["RowError"], tuple[str, str, str]]:
         # The default pickling of exceptions would call the constructor with the message alone.
@@ -61,15 +59,12 @@ class RowError(ValueError):
 
 
 class Reject(NamedTuple):
-    """A record that was left out, as it stands in a rejects file.
+    """A record that was left out, as it stands in a rejects file; field, reason and detail are those of `RowError`.
 
     Attributes:
         source: name of the data source, or the file.
         row: file and position.
-        field: field at fault.
-        reason: short snake_case code.
         stage: `read`, `convert`, `image`, `boxes`, `validate` or `duplicate`.
-        detail: the particulars, for a person.
     """
 
     source: str
@@ -96,8 +91,7 @@ class DataRow:
     Attributes:
         file: where it comes from.
         number: the row from 0 in parquet and JSON lists, the line from 1 in JSON lines.
-        data_source, ground_truth: of the row.
-        extra_info: of the row, what is null left out.
+        extra_info: what is null left out.
     """
 
     file: str
@@ -186,8 +180,8 @@ def _json(path: Path) -> Records:
                 record = json.loads(line.decode("utf-8"))
             except (ValueError, RecursionError) as error:
                 yield number, BadRecord(f"not JSON in UTF-8: {error}")
-                continue
-            yield number, record if isinstance(record, dict) else BadRecord(f"not a JSON object: {shown(record)}")
+            else:
+                yield number, _object(record)
 
 
 def _json_list(path: Path) -> Records:
@@ -195,8 +189,11 @@ def _json_list(path: Path) -> Records:
         records = json.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not a JSON list: {error}") from error
-    for number, record in enumerate(records):
-        yield number, record if isinstance(record, dict) else BadRecord(f"not a JSON object: {shown(record)}")
+    yield from enumerate(map(_object, records))
+
+
+def _object(record: Any) -> dict[str, Any] | BadRecord:
+    return record if isinstance(record, dict) else BadRecord(f"not a JSON object: {shown(record)}")
 
 
 def count_records(path: Path) -> int:
@@ -229,22 +226,21 @@ def row_of(file: str, number: int, record: Mapping[str, Any] | BadRecord) -> Dat
     """
     if isinstance(record, BadRecord):
         raise RowError("record", "bad_record", record.reason)
-    source = record.get("data_source")
-    if source is not None and not isinstance(source, str):
-        raise RowError("data_source", "not_text", f"must be a string, not {shown(source)}")
-    return DataRow(file, number, source or "", _ground_truth(record), _extra_info(record))
-
-
-def _ground_truth(record: Mapping[str, Any]) -> str:
     model = record.get("reward_model")
-    found = {"reward_model.ground_truth": model.get("ground_truth") if isinstance(model, Mapping) else None}
-    found |= {name: record.get(name) for name in TRUTH_COLUMNS}
-    for name, truth in found.items():
-        if isinstance(truth, str):
-            return truth
-        if truth is not None:
-            raise RowError(name, "not_text", f"must be a string, not {shown(truth)}")
-    raise RowError("ground_truth", "missing", f"there is no {', '.join(found)}")
+    truths = {"reward_model.ground_truth": model.get("ground_truth") if isinstance(model, Mapping) else None}
+    truths |= {name: record.get(name) for name in TRUTH_COLUMNS}
+    source = _typed("data_source", record.get("data_source"), str, "text", "a string")
+    name, truth = next((found for found in truths.items() if found[1] is not None), ("", None))
+    if truth is None:
+        raise RowError("ground_truth", "missing", f"there is no {', '.join(truths)}")
+    return DataRow(file, number, source or "", _typed(name, truth, str, "text", "a string"), _extra_info(record))
+
+
+def _typed(field: str, value: Any, kind: Any, word: str, wanted: str) -> Any:
+    """A value that is of a type or null; else a `RowError` with the reason `not_…`."""
+    if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
+        raise RowError(field, f"not_{word}", f"must be {wanted}, not {shown(value)}")
+    return value
 
 
 # Columns of a record that are no property of its row: what is read elsewhere, and what verl's dumps hold of a response.
@@ -257,23 +253,19 @@ _NO_INFO = frozenset(
 
 
 def _extra_info(record: Mapping[str, Any]) -> dict[str, Any]:
-    extra = record.get("extra_info")
-    if extra is not None and not isinstance(extra, Mapping):
-        raise RowError("extra_info", "not_object", f"must be an object, not {shown(extra)}")
+    extra = _typed("extra_info", record.get("extra_info"), Mapping, "object", "an object") or {}
     info = {name: value for name, value in record.items() if name not in _NO_INFO and value is not None}
     if not isinstance(info.get("reward"), str):
         info.pop("reward", None)
     if "reward" not in info and isinstance(record.get("reward_kind"), str):
         info["reward"] = record["reward_kind"]
-    info |= {name: value for name, value in (extra or {}).items() if value is not None}
-    if not isinstance(info.get("reward", ""), str):
-        raise RowError("reward", "not_text", f"must be a string, not {shown(info['reward'])}")
+    info |= {name: value for name, value in extra.items() if value is not None}
+    _typed("reward", info.get("reward"), str, "text", "a string")
+    for name in ("width", "height"):
+        _typed(name, info.get(name), int | float, "number", "a number")
     choices = info.get("choices", [])
     if not isinstance(choices, list) or not all(isinstance(choice, str) for choice in choices):
         raise RowError("choices", "not_list", f"must be a list of strings, not {shown(choices)}")
-    for name in ("width", "height"):
-        if name in info and (isinstance(info[name], bool) or not isinstance(info[name], int | float)):
-            raise RowError(name, "not_number", f"must be a number, not {shown(info[name])}")
     return info
 
 

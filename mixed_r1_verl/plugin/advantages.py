@@ -1,12 +1,12 @@
 """Advantages that know of tasks: pure functions of numpy arrays, and where they take the place of verl's.
 
 verl's estimators see scores and group ids. What is here sees the kind of reward and the components of the score too,
-and writes what it computes over what the configured estimator has computed, in every trainer mode. `balance.py` may
-then rescale it.
+and acts on what the configured estimator has computed, in every trainer mode: replaces it, and then rescales it where
+no task shall drown another.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 from scipy.stats import norm, rankdata
 
 from mixed_r1_verl.core.config import ConfigError
-from mixed_r1_verl.core.files import atomic
-from mixed_r1_verl.core.verl_config import BLOCK
-from mixed_r1_verl.plugin.curves import as_list, last_outputs, read_batch
+from mixed_r1_verl.core.verl_config import BLOCK, reward_config, select
+from mixed_r1_verl.plugin.curves import as_list, batch_and_metrics, last_outputs, read_batch
+from mixed_r1_verl.plugin.metrics import balance_factors, gradient_signal
+from mixed_r1_verl.plugin.tracking import keep_steps
 from mixed_r1_verl.rewards.config import MixedRewardConfig
+from mixed_r1_verl.rewards.verdict import NOT_STARTED
 
-__all__ = ["ema_grpo", "g2rpo", "gdpo", "replace_advantages"]
+__all__ = ["add_balance", "ema_grpo", "g2rpo", "gdpo"]
 
 EPSILON = 1e-6
 """Beside a deviation, as in verl's GRPO."""
@@ -49,8 +51,7 @@ def ema_grpo(
     Args:
         score, group, task: (responses,).
         spreads: S of each task so far.
-        decay: in [0, 1).
-        limit: above 0.
+        decay, limit: in [0, 1), and above 0.
 
     Returns:
         (responses,) advantages, and S of each task from now on. A task without any spread keeps its S.
@@ -100,8 +101,7 @@ def gdpo(components: NDArray, group: NDArray) -> NDArray:
     Source: arXiv 2601.05242; a component's weight is already in it, and cancels in its own normalisation.
 
     Args:
-        components: (responses, components).
-        group: (responses,).
+        components, group: (responses, components) and (responses,).
 
     >>> parts = np.array([[0.0, 0.1], [0.9, 0.1], [0.0, 0.0], [0.0, 0.1]])
     >>> gdpo(parts, np.array([0, 0, 1, 1])).round(2).tolist()
@@ -114,12 +114,47 @@ def gdpo(components: NDArray, group: NDArray) -> NDArray:
     return (total - total.mean()) / (total.std(ddof=1) + 1e-8) if len(total) > 1 else total
 
 
-def replace_advantages(trainer: Any, batch: Any, options: MixedRewardConfig) -> None:
-    """Write the advantages that the reward block asks for over those that verl computed.
+def add_balance(compute_advantage: Callable[..., Any], trainer: Any, args: Any, kwargs: Any) -> Any:
+    """Around `PPOTrainer._compute_advantage`: replaces or rescales what it computed where the reward block asks for it.
 
     Raises:
-        ConfigError: when the responses were not scored by Mixed-Reward, or the scores are not all of the reward.
+        RuntimeError: scoring has ended, and the step would train on zeros: a reward that raises ends no run of verl.
+        ConfigError: the responses were not scored by Mixed-Reward, or the scores are not all of the reward.
     """
+    batch, metrics = batch_and_metrics(*args, **kwargs)
+    if select(trainer.config, "reward.reward_manager.name") == "mixed_r1":
+        reasons = [result["reason"] for result in read_batch(batch, ["extra_fields"])[2] or ()]
+        if ended := [reason for reason in reasons if reason.startswith(NOT_STARTED)]:
+            raise RuntimeError(
+                f"mixed_r1: {ended[0]}; {len(ended)} of {len(reasons)} samples of this step are unscored"
+            )
+    batch = compute_advantage(*args, **kwargs)
+    options = MixedRewardConfig.from_mapping(reward_config(trainer.config))
+    if options.advantage != "grpo":
+        replace_advantages(trainer, batch, options)
+    if options.task_balance == "samples":
+        loss_agg_mode = trainer.config.actor_rollout_ref.actor.loss_agg_mode
+        metrics.update(balance_advantages(batch, options.task_balance_limit, loss_agg_mode))
+    return batch
+
+
+def balance_advantages(batch: Any, limit: float, loss_agg_mode: str) -> dict[str, float]:
+    """Task balance: rescale the advantages of a batch in TransferQueue, and return the factors as metrics."""
+    keys, data, results = read_batch(batch, ["extra_fields", "response_mask", "advantages"])
+    if results is None:
+        raise ConfigError(f"{BLOCK}.task_balance needs rewards that return `reward_kind`, as mixed_r1's do")
+    kinds = [str(result["reward_kind"]) for result in results]
+    advantages = data["advantages"]
+    mask = data["response_mask"].to_padded_tensor(0).numpy()
+    signal = gradient_signal(advantages.to_padded_tensor(0.0).float().numpy(), mask, loss_agg_mode)
+    factors = balance_factors(kinds, signal, limit)
+    rows = [row * factors[kind] for row, kind in zip(advantages.unbind(), kinds, strict=True)]
+    write_advantages(keys, batch, rows, "advantages")
+    return {f"mixed_r1/reward/{kind}/balance_factor": factor for kind, factor in factors.items()}
+
+
+def replace_advantages(trainer: Any, batch: Any, options: MixedRewardConfig) -> None:
+    """Write the advantages that the reward block asks for over those that verl computed."""
     if trainer.config.algorithm.use_kl_in_reward:
         raise ConfigError(f"{BLOCK}.advantage={options.advantage} reads scores; set algorithm.use_kl_in_reward=false")
     keys, data, results = read_batch(batch, ["uid", "extra_fields", "response_mask"])
@@ -143,37 +178,25 @@ def replace_advantages(trainer: Any, batch: Any, options: MixedRewardConfig) -> 
     else:
         share = options.format_weight * np.array([float(one["format"]) for one in scored])
         values = gdpo(np.stack([score - share, share], axis=1), group)
-    _write(keys, batch, data["response_mask"], values[session])
+    masks = data["response_mask"].unbind()
+    rows = [float(value) * mask.float() for value, mask in zip(values[session], masks, strict=True)]
+    write_advantages(keys, batch, rows, "advantages", "returns")
 
 
-def _write(keys: list[str], batch: Any, mask: Any, values: NDArray) -> None:
+def write_advantages(keys: list[str], batch: Any, rows: Sequence[Any], *names: str) -> None:
+    """Write one tensor a response, (tokens,), to fields of TransferQueue."""
     import torch
     import transfer_queue as tq
     from tensordict import TensorDict
 
-    rows = [float(value) * row.float() for value, row in zip(values, mask.unbind(), strict=True)]
-    nested = torch.nested.as_nested_tensor(rows, layout=torch.jagged)
-    fields = TensorDict({"advantages": nested, "returns": nested.clone()}, batch_size=len(keys))
+    nested = torch.nested.as_nested_tensor(list(rows), layout=torch.jagged)
+    fields = TensorDict({name: nested.clone() for name in names}, batch_size=len(keys))
     tq.kv_batch_put(keys=keys, partition_id=batch.partition_id, fields=fields)
 
 
 def read_spreads(path: Path, step: int) -> dict[str, float]:
-    """The moving averages after a step, out of a file that a kill may have cut; empty where there are none.
-
-    Lines of later steps, which a resumed run repeats, are taken out of the file.
-    """
-    if not path.is_file():
-        return {}
-    kept: list[str] = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            if json.loads(line)["step"] > step:
-                break
-        except (ValueError, KeyError, TypeError):
-            break
-        kept.append(line)
-    with atomic(path) as file:
-        file.write("".join(f"{line}\n" for line in kept))
+    """The moving averages after a step; empty where there are none. Later ones, which a resumed run repeats, go."""
+    kept = keep_steps(path, step) if path.is_file() else []
     return json.loads(kept[-1])["spreads"] if kept else {}
 
 

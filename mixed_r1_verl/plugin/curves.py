@@ -19,6 +19,7 @@ from mixed_r1_verl.rewards.verdict import ABSTAINED, SHORTENED
 
 logger = logging.getLogger(__name__)
 
+RESULTS = ("reward_kind", "acc", "format", "error", "reason")
 FIELDS = ["uid", "data_source", "extra_fields", "rm_scores", "response_mask", "advantages"]
 
 
@@ -49,12 +50,8 @@ def batch_and_metrics(batch: Any, metrics: dict[str, Any], *_: Any, **__: Any) -
 def read_rollouts(batch: Any, config: Any) -> Rollouts | None:
     """The responses of a step out of TransferQueue; None when they were not scored by Mixed-Reward.
 
-    An agent loop may return several outputs for one session. verl scores the last one, and so it stands here for the
-    session; the signal is that of all outputs.
-
-    Args:
-        batch: verl's `KVBatchMeta`, keys of the form `{uid}_{session}_{output}`.
-        config: the trainer's configuration.
+    An agent loop may return several outputs for one session, with keys of the form `{uid}_{session}_{output}`. verl
+    scores the last one, and so it stands here for the session; the signal is that of all outputs.
     """
     keys, data, results = read_batch(batch, FIELDS)
     if results is None:
@@ -63,24 +60,22 @@ def read_rollouts(batch: Any, config: Any) -> Rollouts | None:
     advantages = data["advantages"].to_padded_tensor(0.0).float().numpy()
     last, session = last_outputs(keys)
     signal = gradient_signal(advantages, mask, config.actor_rollout_ref.actor.loss_agg_mode)
-    length = data["response_mask"].offsets().diff().numpy()
-
-    def column(name: str) -> NDArray:
-        return np.array([results[row][name] for row in last])
-
+    length = data["response_mask"].offsets().diff().numpy()[last]
+    source, group = (np.array(as_list(data[name]), dtype=str)[last] for name in ("data_source", "uid"))
+    column = {name: np.array([results[row][name] for row in last]) for name in RESULTS}
     return Rollouts(
-        source=np.array(as_list(data["data_source"]), dtype=str)[last],
-        reward=column("reward_kind"),
-        group=np.array(as_list(data["uid"]), dtype=str)[last],
+        source=source,
+        reward=column["reward_kind"],
+        group=group,
         score=data["rm_scores"].to_padded_tensor(0.0).sum(dim=1).double().numpy()[last],
-        acc=column("acc"),
-        format=column("format"),
-        error=column("error"),
-        abstained=np.array([results[row]["reason"] == ABSTAINED for row in last]),
-        timeout=np.array([results[row]["reason"].startswith("timeout") for row in last]),
-        shortened=np.array([SHORTENED in results[row]["reason"] for row in last]),
-        length=length[last],
-        truncated=length[last] >= config.data.max_response_length,
+        acc=column["acc"],
+        format=column["format"],
+        error=column["error"],
+        abstained=column["reason"] == ABSTAINED,
+        timeout=np.char.startswith(column["reason"], "timeout"),
+        shortened=np.char.find(column["reason"], SHORTENED) >= 0,
+        length=length,
+        truncated=length >= config.data.max_response_length,
         advantage=gradient_signal(advantages, mask, "seq-mean-token-mean")[last],
         signal=np.bincount(session, signal),
     )

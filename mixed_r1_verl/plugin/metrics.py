@@ -44,20 +44,15 @@ def gradient_signal(advantages: NDArray, mask: NDArray, loss_agg_mode: str) -> N
     tokens. Clipping and the size of ∇log π are left out: neither is known before the update.
 
     Args:
-        advantages: (responses, tokens).
-        mask: (responses, tokens), 1 for tokens that are trained on.
+        advantages, mask: (responses, tokens), and 1 for tokens that are trained on.
         loss_agg_mode: verl's `actor_rollout_ref.actor.loss_agg_mode`.
-
-    Returns:
-        (responses,), non-negative.
 
     Raises:
         ValueError: for a mode that verl does not have.
 
-    >>> gradient_signal(np.array([[1.0, 1.0], [-1.0, 9.0]]), np.array([[1, 1], [1, 0]]), "token-mean").tolist()
-    [2.0, 1.0]
-    >>> gradient_signal(np.array([[1.0, 1.0], [-1.0, 9.0]]), np.array([[1, 1], [1, 0]]), "seq-mean-token-mean").tolist()
-    [1.0, 1.0]
+    >>> advantages, mask = np.array([[1.0, 1.0], [-1.0, 9.0]]), np.array([[1, 1], [1, 0]])
+    >>> [gradient_signal(advantages, mask, mode).tolist() for mode in ("token-mean", "seq-mean-token-mean")]
+    [[2.0, 1.0], [1.0, 1.0]]
     """
     total = np.where(mask > 0, np.abs(advantages), 0.0).sum(axis=1)
     if loss_agg_mode in TOKEN_SUMS:
@@ -83,8 +78,7 @@ def curves_of_step(rollouts: Rollouts) -> dict[str, float]:
     varied, spread = _groups(rollouts)
     for prefix, labels in (("source", rollouts.source), ("reward", rollouts.reward)):
         for label in np.unique(labels):
-            part = labels == label
-            for name, value in _curves_of(rollouts, part, varied, spread).items():
+            for name, value in _curves_of(rollouts, labels == label, varied, spread).items():
                 metrics[f"mixed_r1/{prefix}/{label}/{name}"] = float(value)
     return metrics
 
@@ -92,12 +86,11 @@ def curves_of_step(rollouts: Rollouts) -> dict[str, float]:
 def _groups(rollouts: Rollouts) -> tuple[NDArray, NDArray]:
     """For each response: whether its group has variance, and the standard deviation of the group's score."""
     _, index, sizes = np.unique(rollouts.group, return_inverse=True, return_counts=True)
-    mean = np.bincount(index, rollouts.score) / sizes
-    deviation = np.sqrt(np.bincount(index, (rollouts.score - mean[index]) ** 2) / sizes)
-    highest, lowest = np.full(len(sizes), -np.inf), np.full(len(sizes), np.inf)
-    np.maximum.at(highest, index, rollouts.score)
-    np.minimum.at(lowest, index, rollouts.score)
-    return (highest - lowest > ZERO_VARIANCE)[index], deviation[index]
+    rest = rollouts.score - (np.bincount(index, rollouts.score) / sizes)[index]
+    above, below = np.zeros(len(sizes)), np.zeros(len(sizes))
+    np.maximum.at(above, index, rest)
+    np.maximum.at(below, index, -rest)
+    return (above + below > ZERO_VARIANCE)[index], np.sqrt(np.bincount(index, rest**2) / sizes)[index]
 
 
 def _curves_of(rollouts: Rollouts, part: NDArray, varied: NDArray, spread: NDArray) -> dict[str, float]:
@@ -107,6 +100,8 @@ def _curves_of(rollouts: Rollouts, part: NDArray, varied: NDArray, spread: NDArr
     judged = ~own.abstained
     columns = {name: getattr(own, name)[judged] for name in ("score", "acc", "format") if judged.any()}
     columns["response_length"] = own.length
+    rates = {"error": own.error, "timeout": own.timeout, "timeout_shortened": own.shortened, "truncated": own.truncated}
+    shares = {"advantage_share": rollouts.advantage, "gradient_share": rollouts.signal}
     return {
         "samples": len(own.score),
         "groups": len(first),
@@ -116,19 +111,9 @@ def _curves_of(rollouts: Rollouts, part: NDArray, varied: NDArray, spread: NDArr
         "score/group_std": spread[part][first].mean(),
         "zero_variance": 1.0 - varied[part][first].mean(),
         "malformed": ((own.format < 1.0) & judged).mean(),
-        "error": own.error.mean(),
-        "timeout": own.timeout.mean(),
-        "timeout_shortened": own.shortened.mean(),
-        "truncated": own.truncated.mean(),
-        "advantage_share": _share(rollouts.advantage, part),
-        "gradient_share": _share(rollouts.signal, part),
+        **{name: values.mean() for name, values in rates.items()},
+        **{name: values[part].sum() / (values.sum() or 1.0) for name, values in shares.items()},
     }
-
-
-def _share(values: NDArray, part: NDArray) -> float:
-    """The part's share of the sum; 0 where there is nothing to share."""
-    total = values.sum()
-    return values[part].sum() / total if total > 0 else 0.0
 
 
 def balance_factors(labels: Sequence[str], signal: NDArray, limit: float) -> dict[str, float]:
@@ -139,8 +124,7 @@ def balance_factors(labels: Sequence[str], signal: NDArray, limit: float) -> dic
     1 / `limit`, is cut there, because a task with a single live group would otherwise be all noise.
 
     Args:
-        labels: the task of each response.
-        signal: of each response, non-negative.
+        labels, signal: of each response, its task and its non-negative signal.
         limit: at least 1.
 
     Returns:

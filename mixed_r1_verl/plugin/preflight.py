@@ -6,14 +6,15 @@ the model path and the data files first, and stops with one message.
 
 import os
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from mixed_r1_verl.core.config import ConfigError
-from mixed_r1_verl.core.verl_config import BLOCK, reward_config
+from mixed_r1_verl.core.verl_config import BLOCK, reward_config, select
 from mixed_r1_verl.plugin import rules
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def check(config: DictConfig) -> list[str]:
     except UnsupportedVersionError as error:
         problems.append(str(error))
     reward = None
-    if OmegaConf.select(config, "reward.reward_manager.name") == "mixed_r1":
+    if select(config, "reward.reward_manager.name") == "mixed_r1":
         from mixed_r1_verl.rewards.config import MixedRewardConfig
         from mixed_r1_verl.rewards.mixed import MixedReward
 
@@ -65,10 +66,11 @@ def check(config: DictConfig) -> list[str]:
             reward = MixedReward(MixedRewardConfig.from_mapping(reward_config(config)))
         except ConfigError as error:
             problems.append(f"{BLOCK}: {error}")
-    problems += _check_judge(config, reward)
-    problems += _check_data(config, reward)
-    problems += _check_model(config, reward)
-    problems += rules.silent_failures(config, _cpus(config))
+    problems += [*_judge(config, reward), *_data(config, reward), *_model(config, reward)]
+    # CPUs are known where the run starts a Ray of its own on this machine alone.
+    ray = os.environ.get("RAY_ADDRESS") or select(config, "ray_kwargs.ray_init.address")
+    alone = not ray and (select(config, "trainer.nnodes") or 1) == 1
+    problems += rules.silent_failures(config, rules.cpus_of_this_node() if alone else None)
     if not problems and reward:
         try:
             reward.prepare()
@@ -78,96 +80,80 @@ def check(config: DictConfig) -> list[str]:
     return problems
 
 
-def _cpus(config: DictConfig) -> int | None:
-    """CPUs that Ray will count, where the run starts a Ray of its own on this machine alone."""
-    address = os.environ.get("RAY_ADDRESS") or OmegaConf.select(config, "ray_kwargs.ray_init.address")
-    nodes = OmegaConf.select(config, "trainer.nnodes") or 1
-    return None if address or nodes > 1 else rules.cpus_of_this_node()
-
-
-def _check_judge(config: DictConfig, reward: "MixedReward | None") -> list[str]:
+def _judge(config: DictConfig, reward: "MixedReward | None") -> Iterator[str]:
     options = reward.config.of("open_ended") if reward is not None else None
-    served = OmegaConf.select(config, "reward.reward_model.enable")
-    if options is None or options.variant != "judge" or options.judge.address or served:
-        return []
-    return [
-        f"{BLOCK}.open_ended.variant is judge, but there is no judge: set reward.reward_model.enable=true "
-        "with reward.reward_model.model_path, or open_ended.judge.address"
-    ]
+    served = select(config, "reward.reward_model.enable")
+    if options is not None and options.variant == "judge" and not options.judge.address and not served:
+        yield (
+            f"{BLOCK}.open_ended.variant is judge, but there is no judge: set reward.reward_model.enable=true "
+            "with reward.reward_model.model_path, or open_ended.judge.address"
+        )
 
 
-def _check_model(config: DictConfig, reward: "MixedReward | None") -> list[str]:
+def _data(config: DictConfig, reward: "MixedReward | None") -> Iterator[str]:
+    from mixed_r1_verl.data.columns import quick_check
+
+    for key in ("data.train_files", "data.val_files"):
+        files = select(config, key) or []
+        local = [file for file in ([files] if isinstance(files, str) else files) if "://" not in file]
+        present = [file for file in local if Path(file).expanduser().is_file()]
+        for file in local:
+            if file not in present:
+                yield f"{key}: {file} does not exist; `mixed-r1 data --help` says how to build it"
+        if reward is not None:
+            for line in quick_check(present, reward.kinds, routes=reward.config.routes):
+                yield f"{key}: {line}"
+
+
+def _model(config: DictConfig, reward: "MixedReward | None") -> Iterator[str]:
     """What is wrong with the model's path, or with the model for the recipe. verl itself copies from `hdfs://…`."""
     from transformers import PretrainedConfig
 
-    path = OmegaConf.select(config, "actor_rollout_ref.model.path")
-    if not path:
-        return ["actor_rollout_ref.model.path is empty: give a model directory or hub id"]
+    key = "actor_rollout_ref.model.path"
+    path = select(config, key) or ""
     local = Path(path).expanduser()
-    if "://" in path:
-        return []
-    if local.is_dir() and not (local / "config.json").is_file():
-        return [f"actor_rollout_ref.model.path: no config.json in {path}"]
-    if not local.is_dir() and (path.startswith(("/", ".", "~")) or path.count("/") != 1):
+    if not path:
+        yield f"{key} is empty: give a model directory or hub id"
+    elif "://" in path:
+        return
+    elif local.is_dir() and not (local / "config.json").is_file():
+        yield f"{key}: no config.json in {path}"
+    elif not local.is_dir() and (path.startswith(("/", ".", "~")) or path.count("/") != 1):
         hint = "; that of mixed_r1_cpu lies in a checkout: start at its root, or name another" if path == TINY else ""
-        return [f"actor_rollout_ref.model.path: {path} is neither a directory nor a hub id{hint}"]
-    try:
-        model = PretrainedConfig.get_config_dict(str(local) if local.is_dir() else path)[0]
-    except OSError as error:  # a hub that cannot be reached from here may be reachable from the workers
-        return [f"actor_rollout_ref.model.path: {error}"] if local.is_dir() else []
-    if model.get("model_type") == "internvl_chat":
-        return [
-            f"{path} is an InternVL in its original format, which verl cannot load: take the one named …-hf or …-HF"
-        ]
-    return _check_family(config, reward, model)
+        yield f"{key}: {path} is neither a directory nor a hub id{hint}"
+    else:
+        try:
+            model = PretrainedConfig.get_config_dict(str(local) if local.is_dir() else path)[0]
+        except OSError as error:
+            if local.is_dir():  # a hub that cannot be reached from here may be reachable from the workers
+                yield f"{key}: {error}"
+            return
+        yield from _family(config, reward, model, path)
 
 
-def _check_family(config: DictConfig, reward: "MixedReward | None", model: dict[str, Any]) -> list[str]:
-    """One line when recipe and model are of different families: boxes would be read in the wrong frame.
-
-    A model of a family that is not known here is left to its user.
-    """
+def _family(config: DictConfig, reward: "MixedReward | None", model: dict[str, Any], path: str) -> Iterator[str]:
+    """Recipe and model must be of one family, or boxes are read in the wrong frame; one not known here is let pass."""
     from mixed_r1_verl.core.families import UnknownFamilyError, get_family
 
+    if model.get("model_type") == "internvl_chat":
+        yield f"{path} is an InternVL in its original format, which verl cannot load: take the one named …-hf or …-HF"
     try:
         family = get_family(str(model.get("model_type")))
     except UnknownFamilyError:
-        return []
+        return
     patch = (model.get("vision_config") or {}).get("patch_size", family.patch_size)
     patch = patch[0] if isinstance(patch, list) else patch
-    wanted = {"data.image_patch_size": patch}
-    found = {"data.image_patch_size": OmegaConf.select(config, "data.image_patch_size") or patch}
+    pairs = {"data.image_patch_size": (select(config, "data.image_patch_size") or patch, patch)}
     if reward is not None:
         key = f"{BLOCK}.iou.family"
         try:
-            found[key] = get_family(reward.config.of("iou").family).name
+            pairs[key] = (get_family(reward.config.of("iou").family).name, family.name)
         except UnknownFamilyError as error:
-            return [f"{key}: {error}"]
-        wanted[key] = family.name
-    wrong = [f"{key} is {found[key]}, not {value}" for key, value in wanted.items() if found[key] != value]
-    if not wrong:
-        return []
-    return [
-        f"{config.actor_rollout_ref.model.path} is of family {family.name}, which answers with boxes in the frame "
-        f"{family.box_frame}, but {' and '.join(wrong)}: use a recipe of its family, or +recipe/family={family.name}"
-    ]
-
-
-def _check_data(config: DictConfig, reward: "MixedReward | None") -> list[str]:
-    from mixed_r1_verl.data.columns import quick_check
-
-    problems: list[str] = []
-    for key in ("train_files", "val_files"):
-        files = OmegaConf.select(config, f"data.{key}") or []
-        files = [files] if isinstance(files, str) else list(files)
-        local = [file for file in files if "://" not in file]
-        absent = [file for file in local if not Path(file).expanduser().is_file()]
-        problems += [
-            f"data.{key}: {file} does not exist; `mixed-r1 data --help` says how to build it" for file in absent
-        ]
-        if reward is not None:
-            present = [file for file in local if file not in absent]
-            problems += [
-                f"data.{key}: {line}" for line in quick_check(present, reward.kinds, routes=reward.config.routes)
-            ]
-    return problems
+            yield f"{key}: {error}"
+            return
+    wrong = [f"{key} is {found}, not {wanted}" for key, (found, wanted) in pairs.items() if found != wanted]
+    if wrong:
+        yield (
+            f"{path} is of family {family.name}, which answers with boxes in the frame {family.box_frame}, "
+            f"but {' and '.join(wrong)}: use a recipe of its family, or +recipe/family={family.name}"
+        )

@@ -67,7 +67,7 @@ class MixedRewardManager(RewardManagerBase):
         source = str(row.get("data_source") or "")
         try:
             result = await self.pool.score(source, solution, ground_truth, _plain(extra_info, self.columns))
-        except RuntimeError as error:  # scoring has ended; verl would go on, so `balance.add_balance` ends the run
+        except RuntimeError as error:  # scoring has ended; verl would go on, so `advantages.add_balance` ends the run
             result = failure(str(extra_info.get("reward") or ""), str(error))
         result["id"] = str(extra_info.get("id") or "")
         if result["error"]:

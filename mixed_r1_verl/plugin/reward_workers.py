@@ -25,19 +25,13 @@ class KeptArguments:
     Ray puts an argument of more than 100 kB into its object store and forgets it seconds after the actor has started,
     so that a restart fails (https://github.com/ray-project/ray/issues/53727); verl's configuration is about as large.
     Here every argument is put there, and the reference is kept for as long as this object.
-
-    Args:
-        actor_class: what `ray.remote` made.
     """
 
-    def __init__(self, actor_class: Any):
-        self.actor_class = actor_class
-        self.references: list[Any] = []
+    def __init__(self, actor_class: Any, references: list[Any]):
+        self.actor_class, self.references = actor_class, references
 
     def options(self, **options: Any) -> "KeptArguments":
-        chosen = KeptArguments(self.actor_class.options(**options))
-        chosen.references = self.references
-        return chosen
+        return KeptArguments(self.actor_class.options(**options), self.references)
 
     def remote(self, *arguments: Any) -> Any:
         import ray
@@ -58,7 +52,7 @@ def start_and_wait(init_workers: Callable[[], None], manager: Any, args: Any, kw
     from verl.experimental.reward_loop.reward_loop import RewardLoopWorker
 
     remote = ray.remote(max_restarts=-1, max_task_retries=MAX_TASK_RETRIES)
-    manager.reward_loop_workers_class = KeptArguments(remote(RewardLoopWorker))
+    manager.reward_loop_workers_class = KeptArguments(remote(RewardLoopWorker), [])
     init_workers(*args, **kwargs)
     wait_for(manager.reward_loop_workers)
 

@@ -19,11 +19,9 @@ CPU_OPTIONS = {"dtype": "float32", "enforce_eager": True}
 
 
 class Prompt(NamedTuple):
-    """A row as the rollout asks it.
+    """A row as the rollout asks it: the text after the chat template, and the images as verl hands them to vLLM.
 
-    Attributes:
-        text: after the chat template, with one placeholder a picture; vLLM puts in as many as the picture has tokens.
-        images: as verl hands them to vLLM.
+    The text has one placeholder a picture; vLLM puts in as many as the picture has tokens.
     """
 
     text: str
@@ -46,11 +44,7 @@ def load_processors(model: Path | str) -> tuple[Any, Any]:
 
 
 class PromptBuilder:
-    """Builds prompts out of rows of a training file.
-
-    Args:
-        tokenizer, processor: of the model, from `load_processors`.
-    """
+    """Builds prompts out of rows of a training file, with what `load_processors` returns."""
 
     def __init__(self, tokenizer: Any, processor: Any):
         from omegaconf import OmegaConf
@@ -82,10 +76,7 @@ def open_model(model: Path | str, tokenizer: Any, processor: Any, options: Mappi
     Args:
         model: Hugging Face directory or hub id.
         tokenizer, processor: of the model, from `load_processors`.
-        options: engine arguments of vLLM, which beat those that a CPU needs.
-
-    Raises:
-        Exception: vLLM raises what it likes.
+        options: engine arguments of vLLM, which raises what it likes; they beat those that a CPU needs.
     """
     chosen: dict[str, Any] = {}
     if device.cpu_is_wanted():

@@ -83,7 +83,7 @@ SEAMS = (
          "waits for reward workers and starts a killed one again", "self", "reward_loop_workers_class",
          wrapper="reward_workers:start_and_wait", upstream="ray#53727"),
     Seam(f"{_TRAINER}_compute_advantage", "advantages that know of tasks", "self, batch, metrics",
-         wrapper="balance:add_balance"),
+         wrapper="advantages:add_balance"),
     Seam(f"{_TRAINER}_compute_metrics", "curves by source and reward",
          "self, batch, metrics, timing_raw, global_steps, epoch", wrapper="curves:add_curves", upstream="verl#4545"),
     Seam(f"{_TRACKING}_TensorboardAdapter.log", "a resumed run's events replace those that it repeats; nothing is held "
@@ -158,14 +158,10 @@ _patched: dict[Any, _Patched] = {}
 
 
 def install(package: str, cpu: bool, seams: Iterable[Seam] = SEAMS) -> None:
-    """Apply the patches of a package to each of its modules: now if it is imported, else when it will be.
+    """Apply the patches of a package, `verl` or `vllm`, to each of its modules: now if it is imported, else when it is.
 
-    Safe to call again, also with further seams of the same module.
-
-    Args:
-        package: `verl` or `vllm`.
-        cpu: whether those for machines without an accelerator are wanted too.
-        seams: to choose from.
+    Safe to call again, also with further seams of the same module. `cpu` asks for those for machines without an
+    accelerator too.
     """
     for seam in seams:
         of_vllm = (seam.package == "vllm") == (package == "vllm")
@@ -174,15 +170,15 @@ def install(package: str, cpu: bool, seams: Iterable[Seam] = SEAMS) -> None:
 
 
 def _apply(seam: Seam, module: ModuleType) -> None:
+    ours = _ours(seam.action or seam.wrapper)
     if seam.action:
-        action = _ours(seam.action)
-        if callable(action):
-            action(module)
+        if callable(ours):
+            ours(module)
         return
     owner, name, target = wrapt.resolve_path(module, seam.target.partition(":")[2])
     if not isinstance(target, _Patched):
         # One object for a function that several modules name, as before: else it could not be pickled by its name.
-        wrapt.apply_patch(owner, name, _patched.setdefault(target, _Patched(target, _ours(seam.wrapper))))
+        wrapt.apply_patch(owner, name, _patched.setdefault(target, _Patched(target, ours)))
 
 
 def _ours(path: str) -> Any:

@@ -41,7 +41,8 @@ def log_events(log: Callable[..., None], adapter: Any, args: Any, kwargs: Any) -
 
 def open_file(init: Callable[..., None], logger: Any, args: Any, kwargs: Any) -> None:
     """In place of `FileLogger.__init__`, which empties the file: opens it behind what it holds."""
-    logger.project_name, logger.experiment_name = _names(*args, **kwargs)
+    given = dict(zip(("project_name", "experiment_name"), args, strict=False)) | kwargs
+    logger.project_name, logger.experiment_name = given["project_name"], given["experiment_name"]
     folder = Path(os.getenv("VERL_FILE_LOGGER_ROOT", ".")).expanduser() / logger.project_name
     path = Path(os.getenv("VERL_FILE_LOGGER_PATH") or folder / f"{logger.experiment_name}.jsonl")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -51,28 +52,28 @@ def open_file(init: Callable[..., None], logger: Any, args: Any, kwargs: Any) ->
 
 
 def log_line(log: Callable[..., None], logger: Any, args: Any, kwargs: Any) -> None:
-    """Around `FileLogger.log`: before its first line, those of steps that are done again make way.
-
-    What stays is written to a new file that takes the name of the old one, so that a kill at any moment leaves one of
-    the two, whole.
-    """
+    """Around `FileLogger.log`: before its first line, those of steps that are done again make way."""
     if not logger._mixed_r1_started:
-        done, path = completed_steps(*args, **kwargs), Path(logger.filepath)
-        kept = [line for line in path.read_bytes().splitlines(keepends=True) if _step(line) <= done] if done else []
-        with atomic(path, "wb") as file:
-            file.write(b"".join(kept))
+        path = Path(logger.filepath)
+        keep_steps(path, completed_steps(*args, **kwargs) or -1)  # nothing done: what is there is of a former run
         logger.fp.close()
         logger.fp = path.open("ab", buffering=0)
         logger._mixed_r1_started = True
     log(*args, **kwargs)
 
 
-def _names(project_name: str, experiment_name: str) -> tuple[str, str]:
-    return project_name, experiment_name
+def keep_steps(path: Path, last: int) -> list[bytes]:
+    """Take the lines of later steps, and those that a crash cut short, out of a file of JSON lines; return the others.
+
+    A new file takes the name of the old one, so that a kill at any moment leaves one of the two, whole.
+    """
+    kept = [line for line in path.read_bytes().splitlines(keepends=True) if _step(line) <= last]
+    with atomic(path, "wb") as file:
+        file.write(b"".join(kept))
+    return kept
 
 
 def _step(line: bytes) -> float:
-    """The step of a line; infinite for one that a crash cut short."""
     try:
         return float(json.loads(line)["step"])
     except (ValueError, KeyError, TypeError):

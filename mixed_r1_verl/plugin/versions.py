@@ -19,12 +19,11 @@ def declared(distribution: str, dependency: str) -> SpecifierSet:
     Where this package was uploaded to a Ray worker instead of installed, nothing is declared.
     """
     try:
-        needed = map(Requirement, requires(distribution) or ())
-        named = (one for one in needed if one.name == dependency)
-        asked = (one for one in named if not one.marker or one.marker.evaluate({"extra": dependency}))
-        return next((one.specifier for one in asked), SpecifierSet())
+        needed = [one for one in map(Requirement, requires(distribution) or ()) if one.name == dependency]
     except PackageNotFoundError:
-        return SpecifierSet()
+        needed = []
+    asked = (one for one in needed if not one.marker or one.marker.evaluate({"extra": dependency}))
+    return next((one.specifier for one in asked), SpecifierSet())
 
 
 def require_supported_verl() -> None:

@@ -133,7 +133,7 @@ def test_what_is_patched_beside_an_accelerator_is_this_and_nothing_for_cpus_is_i
         "    if seam.gpu and (seam.wrapper or seam.action): importlib.import_module(seam.module)\n"
         "    elif seam.wrapper:\n"
         "        with contextlib.suppress(Exception): importlib.import_module(seam.module)\n"
-        "for module in ('rollout', 'rules', 'preflight', 'internvl', 'curves', 'balance'):\n"
+        "for module in ('rollout', 'rules', 'preflight', 'internvl', 'curves', 'advantages'):\n"
         "    importlib.import_module(f'mixed_r1_verl.plugin.{module}')\n"
         "print(*(seam.target for seam in seams.SEAMS if seam.wrapper and seam.module in sys.modules and isinstance(\n"
         "    wrapt.resolve_path(seam.module, seam.target.partition(':')[2])[2], seams._Patched)))\n"

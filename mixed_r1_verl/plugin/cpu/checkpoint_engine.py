@@ -17,14 +17,9 @@ from verl.checkpoint_engine.base import CheckpointEngine, CheckpointEngineRegist
 
 @CheckpointEngineRegistry.register("cpu")
 class CPUCheckpointEngine(CheckpointEngine):
-    """Each rollout worker opens a socket; the first actor worker sends every tensor to all of them.
+    """Each rollout worker opens a socket; the first actor worker sends every tensor to all of them."""
 
-    Args:
-        bucket_size: of verl's interface; tensors go one by one here.
-        is_master: whether this is the first actor worker.
-    """
-
-    def __init__(self, bucket_size: int, is_master: bool = False):
+    def __init__(self, bucket_size: int, is_master: bool = False):  # tensors go one by one, in no buckets
         self.is_master = is_master
         self.context: zmq.Context = zmq.Context.instance()
         self.sockets: list[zmq.Socket] = []

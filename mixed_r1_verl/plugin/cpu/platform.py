@@ -43,28 +43,24 @@ class _CPUDeviceModule(ModuleType):
         """Peak resident memory of this process in bytes (Linux counts it in KiB)."""
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
-    memory_reserved, max_memory_reserved = memory_allocated, max_memory_allocated
-
-    def empty_cache(self) -> None:
-        """PyTorch keeps no cache of host memory."""
-
     def get_rng_state(self, device: Any = None) -> torch.Tensor:
         return torch.get_rng_state()
 
     def set_rng_state(self, state: torch.Tensor, device: Any = None) -> None:
         torch.set_rng_state(state)
 
+    def empty_cache(self) -> None:
+        """PyTorch keeps no cache of host memory."""
 
-_device_module = _CPUDeviceModule("mixed_r1_verl_cpu_device")
+    memory_reserved, max_memory_reserved = memory_allocated, max_memory_allocated
 
 
 @PlatformRegistry.register(platform="cpu")
 class CPUPlatform(PlatformBase):
     """PyTorch on the CPU with gloo."""
 
-    device_name = "cpu"
-    vendor_name = "cpu"
-    device_module = _device_module
+    device_name = vendor_name = "cpu"
+    device_module = _CPUDeviceModule("mixed_r1_verl_cpu_device")
 
     def is_available(self) -> bool:
         return not torch.cuda.is_available()
@@ -105,8 +101,7 @@ class CPUPlatform(PlatformBase):
         return ["RAY_EXPERIMENTAL_NOSET_CUDA_VISIBLE_DEVICES"]
 
     def is_ipc_supported(self) -> bool:
-        # Selects verl's shared-memory weight transfer.
-        return False
+        return False  # selects verl's shared-memory weight transfer
 
 
 class _VLLMAlias(metadata.DistributionFinder):

@@ -7,6 +7,7 @@ vLLM's engine process imports torchvision before any plugin of verl or vLLM runs
 start: `mixed-r1 doctor --fix` writes a `.pth` file for it, only where the import fails.
 """
 
+import contextlib
 import ctypes
 import sys
 from collections.abc import Sequence
@@ -21,10 +22,6 @@ PTH_LINE = (
     "__import__('mixed_r1_verl.plugin.cpu.torchvision_ops', fromlist=['watch']).watch()\n"
 )
 
-_SCHEMAS = (
-    "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
-    "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
-)
 _libraries: list[object] = []  # torch forgets the schemas of a library object that is collected
 
 
@@ -58,15 +55,13 @@ def define_missing_schemas(torchvision_dir: Path) -> None:
 
     if _libraries:
         return
-    try:
-        for native in torchvision_dir.glob("_C*.so"):
+    for native in torchvision_dir.glob("_C*.so"):
+        with contextlib.suppress(OSError):
             ctypes.CDLL(str(native))
             return
-    except OSError:
-        pass
     library = torch.library.Library("torchvision", "DEF")
-    for schema in _SCHEMAS:
-        library.define(schema)
+    for name in ("nms", "qnms"):
+        library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     _libraries.append(library)
 
 
