@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from mixed_r1_verl.data_preprocess import generic
-from mixed_r1_verl.data_preprocess.coco_detection import annotations_of, image_name
+from mixed_r1_verl.data_preprocess.detection import annotations_of, image_name
 from mixed_r1_verl.data_preprocess.records import Records
 
 from mixed_r1_verl.data import Converter, DataError, Example, RawFolder, Row, RowError, references_json

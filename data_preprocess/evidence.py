@@ -13,6 +13,7 @@ from mixed_r1_verl.data import RowError
 from mixed_r1_verl.data.markup import LATEX, is_expression, is_lone_letter, mark_in
 from mixed_r1_verl.data.options import literal
 from mixed_r1_verl.rewards.answer.boxes import MAX_GOLD_BOXES, find_boxes
+from mixed_r1_verl.rewards.answer.latex import boxed_contents
 from mixed_r1_verl.rewards.answer.numbers import parse_number
 from mixed_r1_verl.rewards.answer.types import guess_answer_type
 
@@ -112,17 +113,9 @@ def final_answer(text: str) -> tuple[str, str]:
 
 
 def _boxed(text: str) -> str | None:
-    start = text.rfind("\\boxed{")
-    if start < 0:
-        return None
-    depth = 0
-    for end in range(start + 6, min(len(text), start + 2000)):
-        depth += {"{": 1, "}": -1}.get(text[end], 0)
-        if not depth:
-            inner = text[start + 7 : end].strip()
-            whole = re.fullmatch(r"\\text\{([^{}]*)\}", inner)
-            return whole[1].strip() if whole else inner
-    return None
+    found = boxed_contents(text)
+    whole = re.fullmatch(r"\\text\{([^{}]*)\}", found[-1].strip()) if found else None
+    return whole[1].strip() if whole else found[-1].strip() if found else None
 
 
 def read_boxes(answer: Any) -> Boxes | None:

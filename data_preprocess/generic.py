@@ -35,16 +35,17 @@ Quirks: videos, points, actions of a user interface, questions that hold boxes, 
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from mixed_r1_verl.data_preprocess.chat import IMAGES, TURN_LISTS, Turn, exchanges, pictures, without_markers
+from mixed_r1_verl.data_preprocess.chat import IMAGES, TURN_LISTS, Picture, Turn, exchanges, pictures, without_markers
 from mixed_r1_verl.data_preprocess.reading import FIELDS, LAYOUTS, not_named, said, text_of
 
-from mixed_r1_verl.data import Converter, DataError, Example, RawFolder, Row, RowError, references_json
-from mixed_r1_verl.data.fields import one_line, place_id, record, scalar_text, text_list
+from mixed_r1_verl.data import Converter, DataError, Example, RawFolder, Row, RowError
+from mixed_r1_verl.data.fields import place_id, record, scalar_text
 from mixed_r1_verl.data.markup import media_in
 from mixed_r1_verl.data.raw import Told
 
@@ -129,27 +130,19 @@ def convert(row: Row, told: Told) -> Example:
     if isinstance(value.get("Question"), list) and len(value["Question"]) > 1:
         raise RowError("Question", "needs_history", "the question is the last of several turns")
     if isinstance(captions, list) and not any(value.get(name) for name in (*FIELDS["question"], *TURN_LISTS)):
-        return _described(row, value)
+        others = {key: found for key, found in value.items() if key not in FIELDS["answer"]}
+        value = others | {"captions": captions, "question": "Describe the picture in one sentence."}
     if any(value.get(key) for key in ("video", "videos", "audio", "audios")) or value.get("data_type") == "video":
         raise RowError("video", "media", "the record is about a video or sound, which no row can hold")
     turn, others = _turn(value, row.data["turn"])
     media = media_in(turn.question)
     if media:
         raise RowError("question", media.reason, media.message)
-    read = said(value, turn, told, columns)
-    return Example(
+    return replace(
+        said(value, turn, told, columns),
         id=_identity(row, value, columns),
-        question=read.question,
-        reward=read.reward,
-        answer=read.answer,
-        choices=read.choices,
-        boxes=read.boxes.boxes if read.boxes else (),
-        box_frame=(read.boxes.frame if read.boxes else "") or "pixel",
-        box_format=read.box_format,
-        images=tuple(_spelt(one, row.data["folder"]) if isinstance(one, str) else one for one in turn.images),
+        images=_spelt(turn.images, row.data["folder"]),
         data_source=text_of(value, "data_source") if isinstance(value.get("reward_model"), dict) else "",
-        answer_type=read.answer_type,
-        how=f"{read.reward}: {read.how}",
         dropped_turns=0 if value.get("texts") or told.turns == "all" else others,
     )
 
@@ -234,21 +227,6 @@ def _question(value: dict[str, Any]) -> str:
     raise RowError("question", "missing", not_named("question", value))
 
 
-def _described(row: Row, value: dict[str, Any]) -> Example:
-    column = "captions" if value.get("captions") is not None else "caption"
-    captions = [one_line(text) for text in text_list(value, column)]
-    if not captions:
-        raise RowError("captions", "missing")
-    return Example(
-        id=place_id(row),
-        question="Describe the picture in one sentence.",
-        reward="open_ended",
-        answer=references_json(captions),
-        images=tuple(_spelt(one, row.data["folder"]) if isinstance(one, str) else one for one in pictures(value)),
-        how="open_ended: captions",
-    )
-
-
 def _identity(row: Row, value: dict[str, Any], columns: dict[str, str]) -> str:
     """The record's own id where it comes from parquet, with its file; else file and position."""
     if "path" not in row.data and "id" not in columns:
@@ -260,8 +238,12 @@ def _identity(row: Row, value: dict[str, Any], columns: dict[str, str]) -> str:
     return f"{place_id(row).rpartition('/')[0]}/{scalar_text(value, key)}{turn}"
 
 
-def _spelt(name: str, folder: str) -> tuple[str, ...] | str:
-    """Under which names a picture may lie: as it stands, from its file's folder, without its first folder, COCO's."""
+def _spelt(images: Sequence[Picture], folder: str) -> tuple[Picture | tuple[str, ...], ...]:
+    """Under which names pictures may lie: as they stand, from their file's folder, without the first folder, COCO's."""
+    return tuple(_spellings(one, folder) if isinstance(one, str) else one for one in images)
+
+
+def _spellings(name: str, folder: str) -> tuple[str, ...] | str:
     if name.startswith(("http://", "https://", "data:")):
         return name
     parent, slash, file = name.rpartition("/")

@@ -6,7 +6,7 @@ No converter: the part of `generic` that decides.
 import re
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from mixed_r1_verl.data_preprocess.chat import IMAGES, Turn
 from mixed_r1_verl.data_preprocess.evidence import (
@@ -20,8 +20,7 @@ from mixed_r1_verl.data_preprocess.evidence import (
     refuse_boxes_in,
 )
 
-from mixed_r1_verl.data import RowError, references_json
-from mixed_r1_verl.data.converter import BoxFormat
+from mixed_r1_verl.data import Example, RowError, references_json
 from mixed_r1_verl.data.fields import one_line, scalar_text, text_list
 from mixed_r1_verl.data.markup import is_lone_letter, mark_in
 from mixed_r1_verl.data.options import CHOICES, choice_letter, choices_of, literal, split_choices
@@ -74,21 +73,12 @@ _NOT_CONTEXT = ("", "n/a", "none", "nan")
 _PLACEHOLDER = re.compile(r"<(ref-object|bbox)>")
 
 
-class Said(NamedTuple):
-    """What a record says, as an example has it."""
-
-    question: str
-    reward: str
-    how: str
-    answer: str = ""
-    choices: tuple[str, ...] = ()
-    boxes: Boxes | None = None
-    box_format: BoxFormat = "xyxy"
-    answer_type: str = ""
+def _example(question: str, kind: str, how: str, answer: str = "", **known: Any) -> Example:
+    return Example("", question, kind, answer, how=f"{kind}: {how}", **known)
 
 
-def said(value: dict[str, Any], turn: Turn, told: Told, columns: dict[str, str]) -> Said:
-    """Reads a record.
+def said(value: dict[str, Any], turn: Turn, told: Told, columns: dict[str, str]) -> Example:
+    """Reads a record: all of its example but the id and the pictures.
 
     Args:
         value: the record, its columns under the names of `FIELDS`.
@@ -130,8 +120,8 @@ def said(value: dict[str, Any], turn: Turn, told: Told, columns: dict[str, str])
     if closed and listed and (not choices or list(listed) == list(choices)):
         question, choices, place = asked, choices or listed, place or "the question"
     if closed and choices:
-        return Said(
-            question, "matching", f"options in {place}", _letter(answer, choices), choices, answer_type="choice"
+        return _example(
+            question, "matching", f"options in {place}", _letter(answer, choices), choices=choices, answer_type="choice"
         )
     found_at = ""
     if not isinstance(answer, list | tuple | dict):
@@ -152,7 +142,7 @@ def said(value: dict[str, Any], turn: Turn, told: Told, columns: dict[str, str])
     text = scalar_text({"answer": answer}, "answer")
     kind, why = _kind(text, stated, source, told)
     how = f"{why}, {found_at}" if found_at else why
-    return Said(question, kind, how, text, answer_type=text_of(extra, "answer_type"))
+    return _example(question, kind, how, text, answer_type=text_of(extra, "answer_type"))
 
 
 def _kind(answer: str, stated: str, source: str, told: Told) -> tuple[str, str]:
@@ -222,7 +212,7 @@ def _letter(answer: Any, choices: tuple[str, ...]) -> str:
         return choice_letter(text, choices)
 
 
-def _boxes_said(question: str, boxes: Boxes, told: Told, how: str, box_format: str) -> Said:
+def _boxes_said(question: str, boxes: Boxes, told: Told, how: str, box_format: str) -> Example:
     if boxes.frame == "?" and not told.box_frame:
         detail = (
             "boxes in special tokens are 0-1000 (Qwen2-VL) or pixels (Qwen2.5-VL): say --box-frame norm1000 or pixel"
@@ -230,20 +220,21 @@ def _boxes_said(question: str, boxes: Boxes, told: Told, how: str, box_format: s
         raise RowError("answer", "frame_unknown", detail)
     frame = told.box_frame or boxes.frame or "pixel"
     how = f"{how}, {told.box_format or box_format} in {frame}{'' if told.box_frame or boxes.frame else ' (not said)'}"
-    return Said(question, "iou", how, boxes=boxes._replace(frame=frame), box_format=told.box_format or box_format)
+    known = {"boxes": boxes.boxes, "box_frame": frame, "box_format": told.box_format or box_format}
+    return _example(question, "iou", how, **known)
 
 
-def _several(question: str, answers: list[Any], stated: str, source: str, told: Told) -> Said:
+def _several(question: str, answers: list[Any], stated: str, source: str, told: Told) -> Example:
     """Several answers: one that most people gave, or references of a description."""
     texts = answer_texts(answers)
     distinct = list(dict.fromkeys(texts))
     if stated == "open_ended" or (not stated and 1 < len(distinct) == len(texts) and _are_sentences(distinct)):
         why = f"{source or 'sentences'}, {len(distinct)} references"
-        return Said(question, "open_ended", why, references_json([one_line(text) for text in distinct]))
+        return _example(question, "open_ended", why, references_json([one_line(text) for text in distinct]))
     best, found_at = final_answer(majority(texts, spellings=bool(stated)))
     kind, why = _kind(best, stated, source, told)
     notes = ([found_at] if found_at else []) + (["the majority of answers"] if len(texts) > 1 else [])
-    return Said(question, kind, ", ".join([why, *notes]), best)
+    return _example(question, kind, ", ".join([why, *notes]), best)
 
 
 def answer_texts(answers: list[Any]) -> list[str]:

@@ -1,6 +1,6 @@
 """The one reader of datasets that are records with fields: a table entry says where things stand, this does the rest.
 
-No converter: the tables are in `charts`, `descriptions`, `exams`, `photographs` and `places`.
+No converter: the tables are in `charts`, `descriptions`, `detection`, `exams`, `photographs` and `places`.
 """
 
 import string
@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from mixed_r1_verl.data_preprocess.reading import answer_texts, majority
 
-from mixed_r1_verl.data import Converter, Example, RawFolder, Row, RowError, references_json
+from mixed_r1_verl.data import Box, Converter, Example, RawFolder, Row, RowError, references_json
 from mixed_r1_verl.data.fields import letter_of, number_list, place_id, record, scalar_text, text_field, text_list
 from mixed_r1_verl.data.options import choice_letter, split_choices
 
@@ -70,7 +70,7 @@ class Records:
         reward: of rows without options (with them it is matching); empty where there must be options.
         pictures: for each picture the names that it may have, texts with places.
         more: field in which `walk` or `mend` lists further pictures.
-        box: field of the box, in pixels.
+        box: field of the box, in pixels, or with `many` of a list of boxes.
         box_format: what its four numbers are.
         size: fields of width and height of the picture that the box was drawn on.
         answer_type, ability: see `Example`.
@@ -106,6 +106,7 @@ class Records:
     more: str = ""
     box: str = ""
     box_format: Literal["xyxy", "xywh"] = "xyxy"
+    many: bool = False
     size: tuple[str, ...] = ()
     answer_type: str = ""
     ability: str = ""
@@ -138,7 +139,7 @@ class Records:
             question, choices = split_choices(question)
         if self.choices:
             choices = text_list(value, self.choices)
-        boxes = (number_list(value, self.box, 4),) if self.box else ()
+        found = (value[self.box] if self.many else [value.get(self.box)]) if self.box else ()
         answer = "" if self.box else self._answer(value, choices)
         size = tuple(value.get(name) for name in self.size)
         return Example(
@@ -151,7 +152,7 @@ class Records:
                 *(_one_or_more([filled(name, value) for name in names]) for names in self.pictures),
                 *(value[self.more] if self.more else ()),
             ),
-            boxes=boxes,
+            boxes=tuple(one if isinstance(one, Box) else number_list({self.box: one}, self.box, 4) for one in found),
             box_format=self.box_format,
             box_size=size if size and all(isinstance(side, int) for side in size) else None,  # type: ignore[arg-type]
             answer_type="yes_no" if self.polar and answer in YES_NO else self.answer_type,

@@ -105,14 +105,17 @@ def convert_command(
     from mixed_r1_verl.data.convert import Options, convert_dataset
     from mixed_r1_verl.data.raw import Told
     from mixed_r1_verl.data.registry import get_converter
-    from mixed_r1_verl.data.source import column_pairs, open_raw
+    from mixed_r1_verl.data.source import open_raw
     from mixed_r1_verl.data.truth import reward_with
 
     with command_errors():
         converter = get_converter(name)
         converter.check_split(split or converter.splits[0])
+        pairs = [pair.partition("=") for pair in column or ()]
+        if not all(field and name for field, _, name in pairs):
+            raise DataError("give --column as FIELD=COLUMN, such as --column question=prompt_text")
         told = Told(
-            columns=column_pairs(column or ()),
+            columns=tuple((field, name) for field, _, name in pairs),
             box_frame=box_frame,
             box_format=box_format or "",
             reward=reward,

@@ -73,10 +73,8 @@ def choices_of(value: Mapping[str, Any], keys: Sequence[str] = CHOICES) -> tuple
         if found is None or (isinstance(found, str | list | dict) and not found):
             continue
         if isinstance(found, str):
-            found = literal(found) if literal(found) is not None else found
-            if isinstance(found, str):
-                lines = [line for line in found.splitlines() if line.strip()]
-                found = lines if len(lines) > 1 else found
+            lines, parsed = [line for line in found.splitlines() if line.strip()], literal(found)
+            found = parsed if parsed is not None else lines if len(lines) > 1 else found
         if isinstance(found, Mapping) and "text" in found and isinstance(found["text"], list):
             found = found["text"]
         if isinstance(found, Mapping):

@@ -12,7 +12,7 @@ The `images` column has two forms, one for a run:
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -242,28 +242,21 @@ class RowGroups:
 
 def parquet_writer(path: Path, images: ImageForm) -> pq.ParquetWriter:
     """A writer with this package's schema; image bytes are stored as they are, since they are compressed already."""
-    schema = row_schema(images)
     bulk = "images.list.element.bytes"
-    columns = [column for column in _leaf_columns(schema) if column != bulk]
+    columns = [column for column in _leaf_columns(images) if column != bulk]
     return pq.ParquetWriter(
         path,
-        schema,
+        row_schema(images),
         compression={column: "ZSTD" for column in columns} | ({bulk: "NONE"} if images == "bytes" else {}),
         use_dictionary=[column for column in columns if not column.startswith("images.")],
         write_statistics=[column for column in columns if not column.startswith("images.")],
     )
 
 
-def _leaf_columns(schema: pa.Schema) -> list[str]:
+@lru_cache(maxsize=2)
+def _leaf_columns(images: ImageForm) -> list[str]:
     """Names of the parquet leaf columns, `images.list.element.bytes` and the like."""
-
-    def leaves(prefix: str, kind: pa.DataType) -> Iterator[str]:
-        if pa.types.is_list(kind):
-            yield from leaves(f"{prefix}.list.element", kind.value_type)
-        elif pa.types.is_struct(kind):
-            for i in range(kind.num_fields):
-                yield from leaves(f"{prefix}.{kind.field(i).name}", kind.field(i).type)
-        else:
-            yield prefix
-
-    return [leaf for column in schema for leaf in leaves(column.name, column.type)]
+    sink = pa.BufferOutputStream()
+    pq.write_table(row_schema(images).empty_table(), sink)
+    leaves = pq.read_metadata(pa.BufferReader(sink.getvalue())).schema
+    return [leaves.column(number).path for number in range(len(leaves))]

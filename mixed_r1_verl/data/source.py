@@ -54,19 +54,3 @@ def _download(repository: str) -> Path:
         return Path(snapshot_download(repository, repo_type="dataset"))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise DataError(f"cannot download dataset {repository!r}: {str(error).splitlines()[0]}") from None
-
-
-def column_pairs(pairs: Iterable[str]) -> tuple[tuple[str, str], ...]:
-    """What `--column FIELD=COLUMN` says, several times.
-
-    Raises:
-        DataError: a pair without `=`.
-
-    Example:
-        >>> column_pairs(["answer=meta.gold"])
-        (('answer', 'meta.gold'),)
-    """
-    split = [pair.partition("=") for pair in pairs]
-    if not all(field and column for field, _, column in split):
-        raise DataError("give --column as FIELD=COLUMN, such as --column question=prompt_text")
-    return tuple((field, column) for field, _, column in split)

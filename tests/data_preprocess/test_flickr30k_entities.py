@@ -2,7 +2,7 @@
 
 import re
 
-from mixed_r1_verl.data_preprocess.flickr30k_entities import _PHRASE
+from mixed_r1_verl.data_preprocess.places import _PHRASE
 
 SENTENCES = """[/EN#1/people A group of friends] playing [/EN#2/other cards] with [/EN#0/notvisual each other] .
 [/EN#1/people Several men] in [/EN#3/scene a room] .

@@ -3,12 +3,12 @@
 import pickle
 
 import pytest
-from mixed_r1_verl.data_preprocess import charts, descriptions, exams, photographs, places
+from mixed_r1_verl.data_preprocess import charts, descriptions, detection, exams, photographs, places
 
 from mixed_r1_verl.core.code import imported_modules
 from mixed_r1_verl.data.convert import converter_code
 
-TABLES = (charts, descriptions, exams, photographs, places)
+TABLES = (charts, descriptions, detection, exams, photographs, places)
 ENTRIES = [(table, converter) for table in TABLES for converter in table.CONVERTERS]
 
 
