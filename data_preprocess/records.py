@@ -4,6 +4,7 @@ No converter: the tables are in `charts`, `descriptions`, `detection`, `exams`, 
 """
 
 import string
+import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -222,7 +223,7 @@ class Records:
             f"What each field becomes: {', '.join(becomes)}; the reward is {kind}. {self.notes}".strip(),
             *([f"Quirks: {self.quirks}"] if self.quirks else []),
         ]
-        return "\n\n".join(paragraphs)
+        return "\n\n".join(text if text.startswith(" ") else textwrap.fill(text, 120) for text in paragraphs)
 
     def names_in(self, split: str) -> list[str]:
         """The names or patterns of its files, for a split."""

@@ -47,7 +47,7 @@ def test_list_of_one_converter(run):
     assert code == 0 and "Raw row:" in output and "Splits: train, val, test." in output
     assert run("data", "list", "nothing")[0] == 2
     code, output = run("data", "list", "--markdown")
-    assert code == 0 and output.startswith("| name | data |") and "| `bccd`, `raccoon`, `voc` |" in output
+    assert code == 0 and output.startswith("| name | data |") and "| `coco_detection`, `coco_labels` |" in output
 
 
 @pytest.mark.parametrize(
