@@ -13,7 +13,7 @@ from mixed_r1_verl.data import RowError
 from mixed_r1_verl.data.markup import LATEX, is_expression, is_lone_letter, mark_in
 from mixed_r1_verl.data.options import literal
 from mixed_r1_verl.rewards.answer.boxes import MAX_GOLD_BOXES, find_boxes
-from mixed_r1_verl.rewards.answer.latex import boxed_contents
+from mixed_r1_verl.rewards.answer.latex import BOX, BOX_END, mark_boxes
 from mixed_r1_verl.rewards.answer.numbers import parse_number
 from mixed_r1_verl.rewards.answer.types import guess_answer_type
 
@@ -113,9 +113,10 @@ def final_answer(text: str) -> tuple[str, str]:
 
 
 def _boxed(text: str) -> str | None:
-    found = boxed_contents(text)
-    whole = re.fullmatch(r"\\text\{([^{}]*)\}", found[-1].strip()) if found else None
-    return whole[1].strip() if whole else found[-1].strip() if found else None
+    _, mark, rest = mark_boxes(text).rpartition(BOX)
+    inner = rest.partition(BOX_END)[0].strip()
+    whole = re.fullmatch(r"\\text\{([^{}]*)\}", inner)
+    return (whole[1].strip() if whole else inner) if mark else None
 
 
 def read_boxes(answer: Any) -> Boxes | None:
