@@ -1,28 +1,8 @@
 """`mixed-r1 audit`: can the reward be earned without looking at the picture?
 
-Over a file of real rows, every reward kind is paid three ways, always through `MixedReward.score`:
-
-- **honest**: the ground truth itself, in the form in which a model would write it. For open-ended rows with several
-  references it is the first of them, scored against the others. To one that stands alone no answer comes
-  near, but itself: a person's comes a third of the way from unrelated (`PERSON`), and there honest lies.
-- **unrelated**: the honest answers of three other rows of the kind (boxes are moved to this row's image size).
-- **constant**: the best single answer, taken from the data, given to every row of the same form (same number of
-  options, yes/no, other). No reward can keep a policy from this, so it is no fault of the reward.
-
-Then the attacks of `mixed_r1_verl.audit.attacks` are paid. An attack **pays** when its mean `acc` is above its bar:
-
-| answers of the kind | bar of blind and smuggled attacks |
-| --- | --- |
-| closed (matching, chart, math) | the higher of unrelated and constant, + 0.02: nothing may beat a lucky guess |
-| boxes (iou) | the higher of constant and a quarter of the way from unrelated to honest |
-| texts (open_ended, functions of a user's own) | a quarter of the way from unrelated to honest |
-
-A *fitted* attack is the likeliest text for such data, or its most frequent words. Similarity of texts cannot but pay
-something for them, as equality does for the commonest letter; it pays when it comes half the way from unrelated to
-honest, and against single references when it earns what a person does. So does *found_by_search*, the text that an
-optimiser (`mixed_r1_verl.audit.search`) builds on one half of the rows from their words; it is paid on the other half.
-A *padded* attack is the honest answer made worse; it pays when it loses less than a quarter of the way from honest down
-to unrelated. For `format`, honest is a well-formed response, unrelated a bare answer, and any mean above 0 pays.
+Over a file of real rows, every reward kind is paid for honest answers, for those of other rows, for the best constant
+one, and for attacks, always through `MixedReward.score`. An attack *pays* when its mean `acc`, over the rows in which
+it has something to say, is above its bar; the bars and what they are made of stand in docs/rewards.md.
 
 A kind whose rows cannot tell honest from unrelated (one row, one answer for all rows, or less than 0.05 between them)
 is not audited, and the audit fails for it: a gate must not pass what it has not looked at.
@@ -31,25 +11,24 @@ is not audited, and the audit fails for it: a gate must not pass what it has not
 import random
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from statistics import fmean
 from typing import Any
 
 from mixed_r1_verl.audit.attacks import FORMAT_ATTACKS, attacks_on
 from mixed_r1_verl.audit.cases import Case, frequent_words, partners_of, readable_cases
 from mixed_r1_verl.audit.search import search_text
-from mixed_r1_verl.core.rows import DataError, DataRow, Reject, read_rows
-from mixed_r1_verl.rewards.cheats import Cheat, reply
+from mixed_r1_verl.core.rows import DataError, DataRow
+from mixed_r1_verl.rewards.cheats import Cheat, Target, reply
 from mixed_r1_verl.rewards.config import MixedRewardConfig
 from mixed_r1_verl.rewards.kind import RewardKind
 from mixed_r1_verl.rewards.mixed import MixedReward, UnknownRewardError
 
-__all__ = ["AttackResult", "AuditReport", "KindAudit", "attack_bar", "audit_file", "audit_rows", "read_audit_rows"]
-
-QUARTER, HALF = 0.25, 0.5
-PERSON = 1 / 3
-"""Measured on captions: 0.35 on Flickr8k and 0.33 on PASCAL-50S by the default reward, 0.34 and 0.27 by plain BMAS."""
+TWENTIETH, QUARTER, HALF = 0.05, 0.25, 0.5
+PERSON = 0.25
+"""Measured on captions, one against one other: 0.31 on Flickr8k and PASCAL-50S, 0.17 on Multi30k, by the default reward
+with its built-in table."""
 
 CLOSED_MARGIN = 0.02
 LEAST_CONTRAST = 0.05
@@ -60,15 +39,8 @@ SEARCH_STEPS, SEARCH_SECONDS = 150, 20.0
 
 @dataclass(frozen=True)
 class AttackResult:
-    """One attack on one reward kind.
-
-    Attributes:
-        name: the attack.
-        sort: `blind`, `fitted`, `smuggled` or `padded`; see `mixed_r1_verl.audit.attacks`.
-        mean: mean `acc` (`format` for the format reward) over the rows, in [0, 1].
-        bar: the mean from which on it would pay.
-        pays: whether `mean` is above `bar`.
-    """
+    """One attack on one reward kind: its name and sort (see `rewards.cheats`), the mean that it earned of `acc` (of
+    `format` for the format reward), and the bar above which it pays."""
 
     name: str
     sort: str
@@ -83,11 +55,9 @@ class KindAudit:
 
     Attributes:
         kind: the reward kind, or `format`.
-        rows: rows that were scored.
-        broken: rows that were left out because their ground truth cannot be scored.
-        honest: mean of the honest answers.
-        unrelated: mean of other rows' honest answers.
-        constant: mean of the best constant answer, None where it does not enter the bar.
+        rows, broken: rows that were scored, and that were left out because their ground truth cannot be.
+        honest, unrelated, constant: means of honest answers, of other rows' and of the best constant one; None where
+            that does not enter the bar.
         not_audited: why the kind could not be audited, or empty.
         attacks: the attacks, best paid first.
     """
@@ -95,11 +65,11 @@ class KindAudit:
     kind: str
     rows: int
     broken: int
-    honest: float
-    unrelated: float
-    constant: float | None
-    not_audited: str
-    attacks: tuple[AttackResult, ...]
+    honest: float = 0.0
+    unrelated: float = 0.0
+    constant: float | None = None
+    not_audited: str = ""
+    attacks: tuple[AttackResult, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -124,7 +94,7 @@ class AuditReport:
 
 
 def attack_bar(answers: str, sort: str, honest: float, unrelated: float, constant: float | None) -> float:
-    """The mean above which an attack pays; the rules stand at the top of this module.
+    """The mean above which an attack pays.
 
     Args:
         answers: of the kind: `closed`, `boxes` or `text`.
@@ -136,11 +106,9 @@ def attack_bar(answers: str, sort: str, honest: float, unrelated: float, constan
         0.625
         >>> attack_bar("closed", "blind", honest=1.0, unrelated=0.25, constant=0.5)
         0.52
-        >>> attack_bar("boxes", "padded", honest=1.0, unrelated=0.5, constant=0.5)
-        0.875
     """
-    if sort == "padded":
-        return honest - QUARTER * (honest - unrelated)
+    if sort in ("padded", "worsened"):
+        return honest - (QUARTER if sort == "padded" else TWENTIETH) * (honest - unrelated)
     if sort == "fitted":
         return unrelated + HALF * (honest - unrelated)
     best_guess = max(unrelated, constant or 0.0)
@@ -187,8 +155,7 @@ def audit_rows(
     audits, format_cases = [], []
     for kind in sorted(by_kind):
         drawn = by_kind[kind]
-        if len(drawn) > rows_per_kind:
-            drawn = draw.sample(drawn, rows_per_kind)
+        drawn = draw.sample(drawn, rows_per_kind) if len(drawn) > rows_per_kind else drawn
         cases = readable_cases(kind, drawn, reward)
         tried = attacks_on(reward.kinds[kind]) if attacks is None else attacks
         audits.append(_audit_kind(reward.kinds[kind], cases, len(drawn) - len(cases), reward, tried))
@@ -198,111 +165,97 @@ def audit_rows(
     return AuditReport(tuple(audits))
 
 
-def read_audit_rows(path: Path) -> list[DataRow]:
-    """The rows of a parquet or JSONL file; pictures are not read.
-
-    Raises:
-        DataError: if the file cannot be read, or one of its rows cannot.
-    """
-    rows = []
-    for row in read_rows(path):
-        if isinstance(row, Reject):
-            raise DataError(f"{row.row}: {row.field}: {row.reason} ({row.detail})")
-        rows.append(row)
-    return rows
-
-
-def audit_file(
-    path: str | Path, config: MixedRewardConfig | None = None, *, rows_per_kind: int = 200, seed: int = 0
-) -> AuditReport:
-    """Audits Mixed-Reward on a parquet or JSONL file; see `audit_rows`.
-
-    Raises:
-        DataError: if the file cannot be read or has no rows.
-    """
-    return audit_rows(read_audit_rows(Path(path)), config, rows_per_kind=rows_per_kind, seed=seed)
-
-
 def _audit_kind(
     kind: RewardKind, cases: Sequence[Case], broken: int, reward: MixedReward, attacks: Sequence[Cheat]
 ) -> KindAudit:
     def acc(case: Case, response: str) -> float:
         return float(case.score(reward, response)["acc"])
 
-    def audited(reason: str, results: Sequence[AttackResult] = ()) -> KindAudit:
-        return KindAudit(kind.name, len(cases), broken, honest, unrelated, constant, reason, _best_paid_first(results))
-
-    honest, unrelated, constant = 0.0, 0.0, None
+    audit = KindAudit(kind.name, len(cases), broken)
     if len({case.row.ground_truth for case in cases}) < 2:
-        return audited("fewer than two different ground truths" if cases else "no row can be scored")
+        reason = "fewer than two different ground truths" if cases else "no row can be scored"
+        return replace(audit, not_audited=reason)
     partners = partners_of(kind, cases)
-    honest = _mean([acc(case, reply(case.honest)) for case in cases])
-    unrelated = _mean(
-        [
-            acc(case, reply(other.answer_to(case)))
-            for case, others in zip(cases, partners, strict=True)
-            for other in others
-        ]
+    copied = honest = fmean(acc(case, reply(case.honest)) for case in cases)
+    unrelated = fmean(
+        acc(case, reply(other.answer_to(case)))
+        for case, others in zip(cases, partners, strict=True)
+        for other in others
     )
-    copied = honest  # what padded attacks begin with
-    singles = sum(len(case.gold.references) == 1 for case in cases) / len(cases)
+    singles = fmean(len(case.gold.references) == 1 for case in cases)
     honest -= singles * (1 - PERSON) * max(0.0, honest - unrelated)
+    # Padded attacks begin with the copy. Against single references a fitted one may come as far as a person does.
     bests = {"padded": copied, "fitted": min(copied, 2 * honest - unrelated)}
+    if kind.answers == "text":
+        bests["worsened"] = fmean(acc(case.alone, reply(case.honest)) for case in cases)
     constant = None if kind.answers == "text" else _best_constant(cases, acc)
+    audit = replace(audit, honest=honest, unrelated=unrelated, constant=constant)
     if honest - unrelated < LEAST_CONTRAST:
-        return audited(f"honest answers earn {honest:.3f} and unrelated ones {unrelated:.3f}: nothing to tell apart")
+        reason = f"honest answers earn {honest:.3f} and unrelated ones {unrelated:.3f}: nothing to tell apart"
+        return replace(audit, not_audited=reason)
     frequent = frequent_words([case.honest for case in cases])
     targets = [
         case.target(others[0].answer_to(case), frequent, number)
         for number, (case, others) in enumerate(zip(cases, partners, strict=True))
     ]
+
+    def bar(sort: str) -> float:
+        return attack_bar(kind.answers, sort, bests.get(sort, honest), unrelated, constant)
+
+    results = _attacked(cases, targets, attacks, reward, "acc", bar)
+    if kind.answers == "text" and len(cases) > 3:
+        results.append(_result("found_by_search", "fitted", _mean_of_searched(cases, acc), bar("fitted")))
+    return replace(audit, attacks=_best_paid_first(results))
+
+
+def _audit_format(cases: Sequence[Case], reward: MixedReward) -> KindAudit:
+    honest, unrelated = (
+        fmean(float(case.score(reward, said(case.honest))["format"]) for case in cases) for said in (reply, str)
+    )
+    results = _attacked(
+        cases, [case.target("other") for case in cases], FORMAT_ATTACKS, reward, "format", lambda _: 0.0
+    )
+    reason = "" if honest - unrelated >= LEAST_CONTRAST else "well-formed responses earn no more than bare answers"
+    return KindAudit("format", len(cases), 0, honest, unrelated, None, reason, _best_paid_first(results))
+
+
+def _attacked(
+    cases: Sequence[Case],
+    targets: Sequence[Target],
+    attacks: Sequence[Cheat],
+    reward: MixedReward,
+    measure: str,
+    bar: Callable[[str], float],
+) -> list[AttackResult]:
+    """What attacks earn of `acc` or `format`, each over the rows in which it says something."""
     results = []
     for attack in attacks:
-        said = [attack.respond(target) for target in targets]
-        if all(case.allows(reward, response) for case, response in zip(cases, said, strict=True)):
+        said = list(zip(cases, map(attack.respond, targets), strict=True))
+        if all(case.allows(reward, response) for case, response in said):
             continue
-        mean = _mean([acc(case, response) for case, response in zip(cases, said, strict=True)])
-        bar = attack_bar(kind.answers, attack.sort, bests.get(attack.sort, honest), unrelated, constant)
-        results.append(AttackResult(attack.name, attack.sort, mean, bar, mean > bar + 1e-9))
-    if kind.answers == "text" and len(cases) > 3:
-        mean = _mean_of_searched(cases, acc)
-        bar = attack_bar(kind.answers, "fitted", bests["fitted"], unrelated, constant)
-        results.append(AttackResult("found_by_search", "fitted", mean, bar, mean > bar + 1e-9))
-    return audited("", results)
+        said = [(case, response) for case, response in said if response != reply("")] or said
+        if attack.sort == "worsened":
+            said = [(case.alone, response) for case, response in said]
+        mean = fmean(float(case.score(reward, response)[measure]) for case, response in said)
+        results.append(_result(attack.name, attack.sort, mean, bar(attack.sort)))
+    return results
+
+
+def _result(name: str, sort: str, mean: float, bar: float) -> AttackResult:
+    return AttackResult(name, sort, mean, bar, mean > bar + 1e-9)
 
 
 def _mean_of_searched(cases: Sequence[Case], acc: Callable[[Case, str], float]) -> float:
     """What the text pays on one half of the rows that the optimiser found with the other half and its words."""
     seen, unseen = cases[::2], cases[1::2]
     counts = Counter(word for case in seen for word in set(re.findall(r"\w+", case.honest.lower())))
-    words = [word for word, _ in counts.most_common() if len(word) > 2]
-    text = search_text(
-        len(seen),
-        lambda row, text: acc(seen[row], reply(text)),
-        words or ["thing"],
-        seed=len(cases),
-        seconds=SEARCH_SECONDS,
-        steps=SEARCH_STEPS,
-    )
-    return _mean([acc(case, reply(text)) for case in unseen])
+    words = [word for word, _ in counts.most_common() if len(word) > 2] or ["thing"]
 
+    def paid(row: int, text: str) -> float:
+        return acc(seen[row], reply(text))
 
-def _audit_format(cases: Sequence[Case], reward: MixedReward) -> KindAudit:
-    def mean_format(responses: Iterable[str]) -> float:
-        return _mean([float(case.score(reward, text)["format"]) for case, text in zip(cases, responses, strict=True)])
-
-    targets = [case.target("other") for case in cases]
-    results = []
-    for attack in FORMAT_ATTACKS:
-        said = [attack.respond(target) for target in targets]
-        if all(case.allows(reward, response) for case, response in zip(cases, said, strict=True)):
-            continue
-        mean = mean_format(said)
-        results.append(AttackResult(attack.name, attack.sort, mean, 0.0, mean > 0.0))
-    honest = mean_format(reply(case.honest) for case in cases)
-    unrelated = mean_format(case.honest for case in cases)
-    reason = "" if honest - unrelated >= LEAST_CONTRAST else "well-formed responses earn no more than bare answers"
-    return KindAudit("format", len(cases), 0, honest, unrelated, None, reason, _best_paid_first(results))
+    text = search_text(len(seen), paid, words, seed=len(cases), seconds=SEARCH_SECONDS, steps=SEARCH_STEPS)
+    return fmean(acc(case, reply(text)) for case in unseen)
 
 
 def _best_paid_first(results: Sequence[AttackResult]) -> tuple[AttackResult, ...]:
@@ -314,13 +267,7 @@ def _best_constant(cases: Sequence[Case], acc: Callable[[Case, str], float]) -> 
     total = 0.0
     for form in {case.gold.form for case in cases}:
         members = [case for case in cases if case.gold.form == form]
-        first_with: dict[str, Case] = {}
-        for case in members:
-            first_with.setdefault(case.honest, case)
+        first_with = {case.honest: case for case in reversed(members)}
         likely = [answer for answer, _ in Counter(case.honest for case in members).most_common(CONSTANTS_TRIED)]
         total += max(sum(acc(case, reply(first_with[answer].answer_to(case))) for case in members) for answer in likely)
     return total / len(cases)
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values) if values else 0.0

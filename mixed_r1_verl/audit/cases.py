@@ -33,6 +33,15 @@ class Case:
     honest: str
     extent: tuple[float, float]
 
+    @property
+    def alone(self) -> "Case":
+        """The row with its first reference alone, of which `honest` is a copy."""
+        if not self.gold.references:
+            return self
+        return replace(
+            self, row=replace(self.row, ground_truth=json.dumps(self.gold.references[:1], ensure_ascii=False))
+        )
+
     def score(self, reward: MixedReward, response: str) -> dict[str, Any]:
         """What Mixed-Reward says to a response, written in the default format and said in that of the run."""
         said = reward.config.format.translated(response)

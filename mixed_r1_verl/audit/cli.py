@@ -5,28 +5,36 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
-from mixed_r1_verl.audit.audit import AuditReport, KindAudit, audit_rows, read_audit_rows
-from mixed_r1_verl.core.console import FAILED, OK, ReportFormat, command_errors, parse_settings, print_json, terminal
+from mixed_r1_verl.audit.audit import AuditReport, KindAudit, audit_rows
+from mixed_r1_verl.core.console import (
+    FAILED,
+    OK,
+    EmbeddingModel,
+    PrintedAs,
+    ReportFormat,
+    Settings,
+    command_errors,
+    parse_settings,
+    print_json,
+    terminal,
+)
+from mixed_r1_verl.responses.read import sound_rows
+from mixed_r1_verl.responses.summary import plain_table
 from mixed_r1_verl.rewards.config import MixedRewardConfig
 
 DEMO_ROWS = Path(__file__).parent / "assets" / "rows.jsonl"
 """What is audited without a file: rows about rendered scenes, sixty each of matching, chart, iou and open_ended."""
 
+SHOWN = 8
+"""Attacks of each kind that are printed, those nearest to their bar; those that pay always are."""
 
-def print_audit(report: AuditReport, console: Console, shown: int | None = 8) -> None:
-    """The report as a table: honest, unrelated and attack means side by side.
 
-    Args:
-        report: what to print.
-        console: where to.
-        shown: attacks of each kind that are shown, those nearest to their bar; those that pay are always shown. None
-            shows all.
-    """
+def print_audit(report: AuditReport, console: Console, all_attacks: bool = False) -> None:
+    """The report as a table: honest, unrelated and attack means side by side."""
     for audit in report.kinds:
-        most = len(audit.attacks) if shown is None else max(shown, sum(attack.pays for attack in audit.attacks))
-        _print_kind(audit, console, most)
+        most = max(SHOWN, sum(attack.pays for attack in audit.attacks))
+        _print_kind(audit, console, len(audit.attacks) if all_attacks else most)
     if report.passed:
         console.print("no attack pays")
     for kind, attack in report.paying:
@@ -39,10 +47,7 @@ def _print_kind(audit: KindAudit, console: Console, shown: int) -> None:
     if audit.not_audited:
         console.print(f"  not audited: {audit.not_audited}\n", style="red")
         return
-    table = Table(box=None, pad_edge=False, padding=(0, 1))
-    table.add_column("  attack", no_wrap=True)
-    for name in ("honest", "unrelated", "constant", "attack", "bar", ""):
-        table.add_column(name, justify="right", no_wrap=True)
+    table = plain_table("  attack", numbers=("honest", "unrelated", "constant", "attack", "bar", ""))
     constant = "" if audit.constant is None else f"{audit.constant:.3f}"
     means = (f"{audit.honest:.3f}", f"{audit.unrelated:.3f}", constant)
     for attack in audit.attacks[:shown]:
@@ -64,19 +69,12 @@ def audit_command(
     ] = None,
     rows: Annotated[int, typer.Option(min=2, help="Rows of each reward kind that are drawn.")] = 200,
     seed: Annotated[int, typer.Option(help="Seed of the draw and of random attacks.")] = 0,
-    embedding_model: Annotated[
-        str | None, typer.Option(help="Model whose input embeddings the open-ended reward reads; default: built in.")
-    ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="KEY=VALUE", help="A key of the reward block, repeatable: open_ended.variant=bmas"
-        ),
-    ] = None,
+    embedding_model: EmbeddingModel = None,
+    set_: Settings = None,
     all_attacks: Annotated[
         bool, typer.Option("--all", help="List every attack, not only those nearest to paying.")
     ] = False,
-    format: Annotated[ReportFormat, typer.Option(help="How the report is printed.")] = ReportFormat.table,
+    format: PrintedAs = ReportFormat.table,
 ) -> None:
     """Attack the rewards: can they be earned without looking at the picture?
 
@@ -86,13 +84,11 @@ def audit_command(
     could not be audited.
     """
     with command_errors():
-        settings = parse_settings(set_ or [])
-        if embedding_model is not None:
-            settings["embedding_model"] = embedding_model
-        config = MixedRewardConfig.from_mapping(settings)
-        report = audit_rows(read_audit_rows(file or DEMO_ROWS), config, rows_per_kind=rows, seed=seed)
+        model = {} if embedding_model is None else {"embedding_model": embedding_model}
+        config = MixedRewardConfig.from_mapping(parse_settings(set_ or []) | model)
+        report = audit_rows(list(sound_rows(file or DEMO_ROWS)), config, rows_per_kind=rows, seed=seed)
     if format is ReportFormat.json:
         print_json(report.as_dict())
     else:
-        print_audit(report, terminal(), shown=None if all_attacks else 8)
+        print_audit(report, terminal(), all_attacks)
     raise typer.Exit(OK if report.passed else FAILED)

@@ -1,13 +1,14 @@
 """Responses that try to be paid without having looked at the picture: what an attack is, and what it may know.
 
-A cheat turns what a policy may know of a row (the `Target`) into a whole response. Four sorts are told apart, because
+A cheat turns what a policy may know of a row (the `Target`) into a whole response. Five sorts are told apart, because
 an audit holds them against different bars:
 
 - `blind` knows the question and how answers are written, nothing of the ground truths;
 - `fitted` is made of what is frequent in the answers of the data, or of such data, as a policy learns it in training;
 - `smuggled` has the ground truth, but where it must not count (inside `<think>`, in a second `<answer>`, beside
   another answer, doubted or denied);
-- `padded` is the honest answer made worse: repeated, or drowned in more text or boxes.
+- `padded` is the honest answer made worse: repeated, or drowned in more text or boxes;
+- `worsened` is a copy of the reference without its order, or with something in it that is wrong.
 """
 
 import json
@@ -28,7 +29,7 @@ __all__ = [
     "say",
 ]
 
-Sort = Literal["blind", "fitted", "smuggled", "padded"]
+Sort = Literal["blind", "fitted", "smuggled", "padded", "worsened"]
 THINK = "I looked at the picture."
 STOP_WORDS = (
     "the a an of in on at to and or is are was with for from by as it its this that these those he she his her their "
@@ -90,30 +91,6 @@ def say(name: str, answer: str | Callable[[Target], str], *, sort: Sort = "blind
     return Cheat(name, sort, lambda target: reply(answer))
 
 
-def _beside(form: str) -> Callable[[Target], str]:
-    """The honest answer and another one in a form; a copy of the honest answer where both are the same."""
-
-    def answer(target: Target) -> str:
-        return form.format(target.honest, target.unrelated) if target.honest != target.unrelated else ""
-
-    return answer
-
-
-JOINED_CHEATS = tuple(
-    say(name, _beside(form), sort="smuggled")
-    for name, form in (
-        ("both_with_or", "{0} or {1}"),
-        ("both_boxed", "\\boxed{{{0}}} \\boxed{{{1}}}"),
-        ("both_announced", "The answer is {0}. The answer is {1}."),
-        ("claim_then_doubt", "{0}. It could also be {1}."),
-        ("claim_then_as_well", "{0} as well as {1}"),
-        ("claim_as_question", "{0}?"),
-        ("claim_denied", "The answer is not {0}"),
-        ("claim_under_condition", "If the picture shows it, {0}; otherwise {1}"),
-    )
-)
-"""The honest answer beside another, or taken back: no commitment, and so never paid."""
-
 CLOSED_CHEATS = (
     say("yes_and_no", "yes and no"),
     say("maybe", "Maybe yes, maybe no; it may be true or false."),
@@ -122,7 +99,6 @@ CLOSED_CHEATS = (
     say("number_ladder", ", ".join(f"{0.01 * 1.1**step:.4g}" for step in range(218))),  # each a tenth larger
     say("number_range", "between 0 and 1000000"),
     say("numbers_with_or", " or ".join(map(str, range(21)))),
-    *JOINED_CHEATS,
 )
 """Several answers at once, for kinds whose answers are right or wrong."""
 
@@ -133,13 +109,6 @@ NUMBER_CHEATS = (
     say("division_by_zero", "0/0"),
     say("json_numbers", json.dumps(list(range(50)))),
     say("boxed_numbers", "".join(f"\\boxed{{{i}}}" for i in range(30))),
-    say(
-        "letters_as_units",
-        lambda target: f"{target.honest}\\pi x" if target.honest[-1:].isdigit() else "",
-        sort="smuggled",
-    ),
-    say("range", lambda target: f"{target.honest} - 987654" if target.honest[-1:].isdigit() else "", sort="smuggled"),
-    say("bound", lambda target: f"more than {target.honest}" if target.honest[-1:].isdigit() else "", sort="smuggled"),
 )
 """Numbers that a comparison might fall for, for kinds whose answers are numbers."""
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from mixed_r1_verl.audit.attacks import FORMAT_ATTACKS, attacks_on
-from mixed_r1_verl.rewards.cheats import Cheat, Target, say
+from mixed_r1_verl.rewards.cheats import Cheat, Target, reply, say
 from mixed_r1_verl.rewards.custom import function_kind
 from mixed_r1_verl.rewards.kind import RewardKind
 from mixed_r1_verl.rewards.kinds import KINDS
@@ -31,6 +31,8 @@ def test_only_attacks_that_say_so_know_the_gold(attack: Cheat) -> None:
         assert response == other
     if attack.sort == "padded":
         assert "[[12, 34, 56, 78]]" in response and response != other
+    if attack.sort == "worsened":
+        assert response != reply(TARGET.honest)
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)

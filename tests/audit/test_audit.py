@@ -21,11 +21,10 @@ from mixed_r1_verl.audit.audit import (
     AuditReport,
     KindAudit,
     attack_bar,
-    audit_file,
     audit_rows,
-    read_audit_rows,
 )
 from mixed_r1_verl.core.rows import DataError, DataRow
+from mixed_r1_verl.responses.read import sound_rows
 from mixed_r1_verl.rewards.cheats import Cheat, reply, say
 from mixed_r1_verl.rewards.config import MixedRewardConfig
 from mixed_r1_verl.rewards.formats import ResponseFormat
@@ -33,6 +32,10 @@ from mixed_r1_verl.rewards.kind import Gold, RewardKind, Scoring, plain_gold
 from mixed_r1_verl.rewards.kinds.iou import IoUConfig
 from mixed_r1_verl.rewards.kinds.open_ended import OpenEndedConfig
 from mixed_r1_verl.rewards.verdict import Verdict
+
+
+def audit_file(path: Path) -> AuditReport:
+    return audit_rows(list(sound_rows(path)))
 
 
 def kind_of(report: AuditReport, kind: str) -> KindAudit:
@@ -221,7 +224,7 @@ def test_honest_texts_are_scored_against_the_other_references() -> None:
     assert audit.unrelated < audit.honest < 0.95
     single = kind_of(audit_rows([row("open_ended", pair[0]) for pair in CAPTIONS]), "open_ended")
     assert single.honest == pytest.approx(single.unrelated + (1.0 - single.unrelated) * PERSON)
-    assert all(attack.bar < 0.6 for attack in single.attacks if attack.sort != "padded")
+    assert all(attack.bar < 0.6 for attack in single.attacks if attack.sort not in ("padded", "worsened"))
 
 
 def test_the_best_constant_is_taken_for_each_form_of_question() -> None:
@@ -309,6 +312,7 @@ BARS = [
     ("text", "fitted", 0.6, 0.2, None, 0.4),
     ("text", "padded", 0.6, 0.2, None, 0.5),
     ("boxes", "padded", 1.0, 0.2, 0.9, 0.8),
+    ("text", "worsened", 1.0, 0.2, None, 0.96),
     ("text", "blind", 1.0, 0.0, None, 0.25),
 ]
 
@@ -325,7 +329,7 @@ def test_jsonl_and_parquet_are_read_alike(tmp_path: Path) -> None:
     )
     jsonl = write_jsonl(tmp_path / "a.jsonl", rows)
     one, other = (
-        [(r.data_source, r.ground_truth, r.extra_info) for r in read_audit_rows(path)]
+        [(r.data_source, r.ground_truth, r.extra_info) for r in sound_rows(path)]
         for path in (jsonl, tmp_path / "a.parquet")
     )
     assert one == other == [(r.data_source, r.ground_truth, r.extra_info) for r in rows]
@@ -335,7 +339,7 @@ def test_jsonl_and_parquet_are_read_alike(tmp_path: Path) -> None:
 def test_line_separators_are_text_and_end_no_line(tmp_path: Path) -> None:
     lines = [json.dumps(record(row("chart", f"a\u2028{n}\u0085b")), ensure_ascii=False) for n in range(3)]
     (tmp_path / "a.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    assert [r.ground_truth for r in read_audit_rows(tmp_path / "a.jsonl")] == [f"a\u2028{n}\u0085b" for n in range(3)]
+    assert [r.ground_truth for r in sound_rows(tmp_path / "a.jsonl")] == [f"a\u2028{n}\u0085b" for n in range(3)]
 
 
 BAD_FILES = [

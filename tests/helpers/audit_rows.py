@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from mixed_r1_verl.audit.audit import read_audit_rows
 from mixed_r1_verl.audit.cli import DEMO_ROWS
 from mixed_r1_verl.core.rows import DataRow
+from mixed_r1_verl.responses.read import sound_rows
 
 
 def row(reward: str, ground_truth: str, **info: Any) -> DataRow:
@@ -51,4 +51,4 @@ def write_jsonl(path: Path, rows: list[DataRow]) -> Path:
 
 def demo_rows(count: int) -> list[DataRow]:
     """So many of the sixty rows of each of the four kinds that are audited without a file."""
-    return [one for number, one in enumerate(read_audit_rows(DEMO_ROWS)) if number % 60 < count]
+    return [one for number, one in enumerate(sound_rows(DEMO_ROWS)) if number % 60 < count]

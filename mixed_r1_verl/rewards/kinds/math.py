@@ -349,6 +349,7 @@ _CHEATS = (
     *NUMBER_CHEATS,
     say("tower", "9^{9^{9^{9}}}"),
     say("free_variable", "x"),
+    say("equation_of_power", lambda target: f"x^2={target.honest}", sort="smuggled"),
     say("real_line", r"(-\infty, \infty)"),
     say("set_of_all", r"\{" + ", ".join(map(str, range(-50, 51))) + r"\}"),
 )

@@ -349,4 +349,4 @@ def test_the_honest_answer_scores_1(truth: str) -> None:
 def test_the_kind_brings_cheats_of_its_own() -> None:
     names = [cheat.name for cheat in KIND.cheats]
     assert len(set(names)) == len(names)
-    assert {"tower", "number_ladder", "infinity", "yes_and_no", "letters_as_units", "both_boxed"} < set(names)
+    assert {"tower", "number_ladder", "infinity", "yes_and_no", "equation_of_power"} < set(names)
