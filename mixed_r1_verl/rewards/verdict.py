@@ -18,7 +18,7 @@ class Verdict(NamedTuple):
     Attributes:
         acc: task reward in [0, 1].
         prediction: what was read out of the answer, as text; empty when nothing was.
-        reason: a short snake_case code that says why `acc` is not 1 (`no_number`, `several_choices`); empty when
+        reason: a short snake_case code that says why `acc` is not 1 (`no_answer_found`, `several_answers`); empty when
             there is nothing to say.
     """
 

@@ -94,7 +94,7 @@ _BROKEN = grammar(r"[,;]|<BROKEN>")
 _RELATIVE = grammar(r"<WHO>")
 _RELATIVE_CLAUSE = grammar(r"(?<=\w) (?:who|whom|whose|that|which|where|with|without)\b[\s\S]*")
 _DETERMINED = grammar(r"\W*(?:the|an?|this|my|our)\b")
-_COLON = grammar(r"(?=[^\W\d_]{2})[^:,.;=?!()\d]{2,40}: (?=\S)")
+_COLON = grammar(r"(?=[^\W\d_]{2})(?!(?:option|choice|letter) [a-z]\b)[^:,.;=?!()\d]{2,40}: (?=\S)")
 _LISTING = grammar(r"(?:(?:the|all) )?(?:(?:possible|given|available|other) )?(?:options|choices)\b")
 _ASKED = grammar(r"(?:so )?<ASK>")
 _OPENERS = grammar(

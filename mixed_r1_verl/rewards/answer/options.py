@@ -204,6 +204,7 @@ def formula_key(text: str) -> str:
     """
     plain = plain_text(text).casefold().replace("sqrt", "√").replace("pi", "π")
     plain = plain.replace(">=", "≥").replace("<=", "≤")
+    plain = re.sub(r"(?<=\d)\s+(?=\d)", "_", plain)  # 4 2 is not 42
     plain = re.sub(r"√\((\w+)\)", r"√\1", re.sub(r"\s|[{}*×]", "", plain)).rstrip(".")
     if re.search(r"[(,]", plain):
         return f"={plain}"
@@ -219,13 +220,15 @@ def formula_key(text: str) -> str:
 # --- yes/no -----------------------------------------------------------------------------------------------------------
 
 POLARITIES = {
-    **dict.fromkeys("yes true 是 是的 对 對 对的 正确 正確 真 有".split(), "yes"),
-    **dict.fromkeys("no false 否 不 不是 不是的 不对 不對 错 錯 错误 錯誤 不正确 假 没有 沒有".split(), "no"),
+    **dict.fromkeys("yes yeah yep yup correct true 是 是的 对 對 对的 正确 正確 真 有".split(), "yes"),
+    **dict.fromkeys(
+        "no nope nah incorrect false 否 不 不是 不是的 不对 不對 错 錯 错误 錯誤 不正确 假 没有 沒有".split(), "no"
+    ),
     "not true": "no",
     "not false": "yes",
 }
 _POLAR_MENTION = grammar(
-    r"(?<![\w-])(?:yes|true|(?:not )?false|not true|no(?=\s*(?:$|[.,;:!?)\]/|\"']|"
+    r"(?<![\w-])(?:yes|yeah|yep|yup|nope|nah|true|(?:not )?false|not true|no(?=\s*(?:$|[.,;:!?)\]/|\"']|"
     r"(?:for|otherwise|if|yes|as well|too|either)\b)))(?![\w-])|(?:^|(?<=[.,;:!\s]))(?:是的?|否|不是)(?=$|[.,;:!\s])"
 )
 _THERE_IS_NONE = grammar(

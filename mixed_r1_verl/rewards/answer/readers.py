@@ -157,7 +157,7 @@ class Moments(Reader):
 # --- labels -----------------------------------------------------------------------------------------------------------
 
 _PLACE = grammar(r"^(?:in|on|at|inside|near|under|by) (?:(?:the|an?) )?")
-_OF_IT = grammar(r"(?<=\w)(?:'s|s'| ones?)$")  # Chile's; the red one
+_OF_IT = grammar(r"(?<=\w)(?:'s|s'| (?:ones?|lines?|bars?|curves?|slices?))$")  # Chile's; the red one
 _NEUTRAL = grammar(r"\W*(?:(?:the|an?) )?<NEUTRAL>")
 _IS = grammar(r"(?:\b(?:is|are|was|were)|'s) (?=\w)")
 _CAPITAL = re.compile(r"(?<=[\w,;:(\"' -])(?<![.!?] )(?<![.!?]\" )\b[A-Z][a-z]{2,}\b")

@@ -20,6 +20,10 @@ YES_NO = ("Yes", "No")
 TWINS = ("red", "blue", "red")
 
 OPTION_TEXTS = [
+    ("1 0", "A", NUMBERS, 0),
+    ("Option B: 10", "A", NUMBERS, 0),
+    ("Option B: 30", "B", NUMBERS, 1),
+    ("It cannot be determined.", "B", ("12", "cannot be determined"), 1),
     ("C", "C", LETTERS, 1),
     ("C or D", "C", LETTERS, 0),
     ("C or D", "E", LETTERS, 1),
