@@ -72,6 +72,7 @@ _LEADING_RUN = grammar(
     rf"(?:[\s,()]*{OTHER})*[\s,()]*(?:\b(?:and|or|nor)\b|[/&]|,(?=\s*{OTHER}\s*[都均]))[\s()]*"
     rf"(?:\b(?:the|an?|options?) )*{OTHER}[\s)]*"
 )
+_WHICH_IS = grammar(r",? (?:which|that) (?:<BE>|equals)\s*$")
 
 
 def settle(text: str, reader: Reader, *, plain: bool = True) -> tuple[Any, str]:
@@ -109,6 +110,9 @@ def settle(text: str, reader: Reader, *, plain: bool = True) -> tuple[Any, str]:
             trouble = residue(marked)
             if trouble:
                 return None, trouble
+            named = _WHICH_IS.search(claim.subject)
+            if named and reader.read(claim.subject[: named.start()]) not in (None, value):
+                return None, SEVERAL  # 60.31 which is 59
             values.add(value)
     if not values and not denied:
         gleaned = reader.glean(found)

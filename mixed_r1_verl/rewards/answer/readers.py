@@ -98,7 +98,7 @@ class Quantities(Reader):
     def glean(self, found: Claims) -> Number | None:
         """The only number of an answer that claims none: `The bar for Chile shows 42`."""
         text = found.whole
-        if "?" in text or ";" in text or _BOUND.search(text) or residue(text):
+        if any(sign in text for sign in "?;^") or _BOUND.search(text) or residue(text):
             return None
         numbers = find_numbers(text) or _spoken(text)
         main = [place[0] for place in numbers if not self._context(*place[:1], text, *place[1:])]

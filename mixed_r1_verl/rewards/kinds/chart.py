@@ -16,8 +16,9 @@ from typing import Annotated, Any
 
 from mixed_r1_verl.core.config import Interval, check_bounds
 from mixed_r1_verl.rewards.answer.claims import ANNOUNCED, SAID, find_claims
-from mixed_r1_verl.rewards.answer.commitment import UNSURE, Typed, unreadable
+from mixed_r1_verl.rewards.answer.commitment import SEVERAL, UNSURE, Typed, unreadable
 from mixed_r1_verl.rewards.answer.dates import read_dates, read_decades, read_spans, read_times, same_date, same_time
+from mixed_r1_verl.rewards.answer.latex import BOX
 from mixed_r1_verl.rewards.answer.numbers import SCALES, Number, parse_number, parse_ratio
 from mixed_r1_verl.rewards.answer.readers import Labels, Moments, Quantities
 from mixed_r1_verl.rewards.answer.text import plain_text, text_key
@@ -119,6 +120,8 @@ class ChartGold(Gold):
         if found.asked or any(claim.doubted for claim in found.claims) or found.whole.endswith("?"):
             return Verdict(0.0, "", UNSURE)
         strong = [claim.text for claim in found.claims if claim.strength == ANNOUNCED]
+        if any(_is_a_list(claim.text) for claim in found.claims if claim.subject == BOX):
+            return Verdict(0.0, "", SEVERAL)
         said = strong or [claim.text for claim in found.claims if claim.strength == SAID and len(found.claims) == 1]
         sources = [said] if strong else [[found.whole], said]
         acc = max(min(map(self._list_score, texts), default=0.0) for texts in sources)
@@ -259,6 +262,12 @@ def _ways_to_split(source: str) -> Iterator[list[str]]:
         source = source[1:-1]
     for separator in _ITEM_SEPARATORS:
         yield _split(source, separator)
+
+
+def _is_a_list(text: str) -> bool:
+    """Whether a text is several short things beside each other: `[Austria, Chile]` behind a box."""
+    ways = _ways_to_split(text.strip(" .,:"))
+    return any(len(way) > 1 and all(len(item.split()) <= 3 for item in way) for way in ways)
 
 
 def _mean(scores: list[list[float]], ordered: bool) -> float:
