@@ -114,9 +114,10 @@ def final_answer(text: str) -> tuple[str, str]:
 
 def _boxed(text: str) -> str | None:
     _, mark, rest = mark_boxes(text).rpartition(BOX)
-    inner = rest.partition(BOX_END)[0].strip()
+    inner, _, after = rest.partition(BOX_END)
+    inner = inner.strip()
     whole = re.fullmatch(r"\\text\{([^{}]*)\}", inner)
-    return (whole[1].strip() if whole else inner) if mark else None
+    return (whole[1].strip() if whole else inner) if mark and "\\boxed{" not in after else None
 
 
 def read_boxes(answer: Any) -> Boxes | None:

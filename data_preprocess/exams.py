@@ -6,13 +6,11 @@ from typing import Any
 from mixed_r1_verl.data_preprocess.charts import with_unit
 from mixed_r1_verl.data_preprocess.chat import exchanges
 from mixed_r1_verl.data_preprocess.evidence import final_answer
-from mixed_r1_verl.data_preprocess.records import Records, every_file, file_each
+from mixed_r1_verl.data_preprocess.records import FOR_TESTS, Records, every_file, file_each
 
 from mixed_r1_verl.data import DataError, RawFolder, Row, RowError
 from mixed_r1_verl.data.fields import one_line, record, text_field
 from mixed_r1_verl.data.options import literal
-
-FOR_TESTS = "An evaluation set: keep it out of training."
 
 
 def _diagrams(of: Records, raw: RawFolder, split: str) -> Iterator[Row]:

@@ -44,6 +44,7 @@ import pyarrow.parquet as pq
 from mixed_r1_verl.data_preprocess.chat import IMAGES, TURN_LISTS, Picture, Turn, exchanges, pictures, without_markers
 from mixed_r1_verl.data_preprocess.reading import FIELDS, LAYOUTS, not_named, said, text_of
 
+from mixed_r1_verl.core.rows import opened_parquet
 from mixed_r1_verl.data import Converter, DataError, Example, RawFolder, Row, RowError
 from mixed_r1_verl.data.fields import place_id, record, scalar_text
 from mixed_r1_verl.data.markup import media_in
@@ -89,10 +90,8 @@ def _text_rows(raw: RawFolder, name: str) -> Iterator[tuple[str, dict[str, Any],
 def _parquet_rows(raw: RawFolder, name: str) -> Iterator[tuple[str, dict[str, Any], Sequence[int]]]:
     path = raw.file(name)
     stat = path.stat()
-    try:
-        metadata, columns = pq.read_metadata(path), pq.read_schema(path).names
-    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is not a readable parquet file: {str(error).splitlines()[0]}") from None
+    with opened_parquet(path) as file:
+        metadata, columns = file.metadata, file.schema_arrow.names
     for field, column in raw.told.columns:
         if column.partition(".")[0] not in columns:
             raise DataError(f"{path} has no column {column!r} (--column {field}={column}); it has {columns}")
@@ -130,7 +129,7 @@ def convert(row: Row, told: Told) -> Example:
     if isinstance(value.get("Question"), list) and len(value["Question"]) > 1:
         raise RowError("Question", "needs_history", "the question is the last of several turns")
     if isinstance(captions, list) and not any(value.get(name) for name in (*FIELDS["question"], *TURN_LISTS)):
-        others = {key: found for key, found in value.items() if key not in FIELDS["answer"]}
+        others = {key: found for key, found in value.items() if key not in (*FIELDS["answer"], *FIELDS["context"])}
         value = others | {"captions": captions, "question": "Describe the picture in one sentence."}
     if any(value.get(key) for key in ("video", "videos", "audio", "audios")) or value.get("data_type") == "video":
         raise RowError("video", "media", "the record is about a video or sound, which no row can hold")

@@ -4,14 +4,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from mixed_r1_verl.data_preprocess.records import TRUE_FALSE, YES_NO, Records
+from mixed_r1_verl.data_preprocess.records import FOR_TESTS, TRUE_FALSE, YES_NO, Records
 
 from mixed_r1_verl.data import RawFolder, Row, RowError
 from mixed_r1_verl.data.fields import scalar_text, text_field
 
 LEAST_AGREEMENT = 0.7
-FOR_TESTS = "An evaluation set: keep it out of training."
-MAJORITY = "Of ten people's answers the one that most gave counts, and at least half must agree."
+MAJORITY = "Of ten people's answers the one that most gave counts, and more than half must agree."
 
 
 def _vqa_pairs(of: Records, raw: RawFolder, split: str) -> Iterator[Row]:

@@ -17,6 +17,7 @@ from mixed_r1_verl.data.fields import letter_of, number_list, place_id, record, 
 from mixed_r1_verl.data.options import choice_letter, split_choices
 
 Walk = Callable[["Records", RawFolder, str], Iterator[Row]]
+FOR_TESTS = "An evaluation set: keep it out of training."
 YES_NO = {"yes": "yes", "no": "no"}
 TRUE_FALSE = {"true": "true", "false": "false"}
 
@@ -127,7 +128,7 @@ class Records:
                 if self.within and value.get(self.within) != split:
                     continue
                 if self.mend is None:
-                    value = {name: value[name] for name in value.keys() & self._used}
+                    value = {name: one for name, one in value.items() if name in self._used}  # in one order
             yield Row(where, value if isinstance(value, RowError) else {"record": value, "split": split})
 
     def convert(self, row: Row) -> Example:

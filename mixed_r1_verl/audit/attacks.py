@@ -57,7 +57,6 @@ EVERY_KIND = (
             "<answer>{unrelated}</answer>",
             "two_answers": "<think>{think}</think><answer>{unrelated}</answer><answer>{honest}</answer>",
             "nested_answer": "<think>{think}</think><answer>{unrelated}<answer>{honest}</answer></answer>",
-            "closed_early": "<think>{think}</think><answer>{unrelated}</answer><answer>{honest}</answer>",
             "look_alike_tags": "<think>{think}</think><аnswer>{honest}</аnswer>＜answer＞{honest}＜/answer＞",
         },
         whole=True,

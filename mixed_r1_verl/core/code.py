@@ -23,8 +23,10 @@ def code_digest(*modules: str) -> str:
     >>> code_digest("mixed_r1_verl.core.boxes") == code_digest("mixed_r1_verl.core.boxes")
     True
     """
-    names = sorted(imported_modules(*modules))
-    text = "\n".join(f"{name} {sha256_of(path)}" for name in names if (path := _source(name)))
+    paths = {path for name in imported_modules(*modules) if (path := _source(name))}
+    folders = {path.parent for path in paths if path.is_relative_to(Path(__file__).parent.parent)}
+    paths |= {path for folder in folders for path in folder.iterdir() if path.suffix in (".txt", ".json")}  # their data
+    text = "\n".join(f"{path.parent.name}/{path.name} {sha256_of(path)}" for path in sorted(paths))
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -67,7 +67,7 @@ def keep_steps(path: Path, last: int) -> list[bytes]:
 
     A new file takes the name of the old one, so that a kill at any moment leaves one of the two, whole.
     """
-    kept = [line for line in path.read_bytes().splitlines(keepends=True) if _step(line) <= last]
+    kept = [line + b"\n" for line in path.read_bytes().splitlines() if _step(line) <= last]
     with atomic(path, "wb") as file:
         file.write(b"".join(kept))
     return kept

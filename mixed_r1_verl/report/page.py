@@ -85,7 +85,7 @@ def render_page(title: str, runs: Sequence[LoadedRun], rows: Sequence[DataRow], 
     Args:
         title: of the page.
         runs: one, or two that are compared.
-        rows: of the data, to which `Rollout.row` points.
+        rows: of the data, to which `Response.found` points.
         pictures: of these rows.
     """
     from jinja2 import Environment

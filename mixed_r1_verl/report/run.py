@@ -117,8 +117,9 @@ def _recorded(
         if not isinstance(step, int) or abs(step) > MAX_STEP:
             raise RowError("step", "not_whole", f"must be a whole number, not {shown(step)}")
         uid = str(record.get("uid") or f"{record.get('file')}:{record.get('row', number)}")
-        for name in record.keys() - _NO_VALUES - set(columns):
-            value = record[name]
+        for name, value in record.items():
+            if name in _NO_VALUES or name in columns:
+                continue
             if isinstance(value, str):
                 texts[name] = value
             elif isinstance(value, bool | int | float):

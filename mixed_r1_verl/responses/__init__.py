@@ -1,6 +1,7 @@
 """Responses: generated, read, scored, kept and summed up.
 
 `mixed-r1 eval` and `mixed-r1 score`, the data engine's difficulty stage and the evaluation of tiny models are one job
-in different order. `generate` asks a model in vLLM, `read` finds responses in files, `scoring` scores them with all
-cores, `answers` keeps them, `summary` says what each source and reward earned.
+in different order. `generate` asks a model in vLLM, `read` finds responses in files, `join` finds the rows of the data
+that they answer, `scoring` scores them with all cores, `answers` keeps them, `summary` says what each source and reward
+earned.
 """

@@ -38,6 +38,13 @@ def test_a_change_of_an_imported_module_changes_the_digest(tmp_path: Path, monke
     assert code_digest("toy_package.a") != before
 
 
+def test_tables_beside_the_modules_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    monkeypatch.setattr(code, "sha256_of", lambda path: read.append(path.name) or "")
+    code_digest("mixed_r1_verl.rewards.kinds.chart")
+    assert {"words.txt", "units.txt", "chart.py"} <= set(read)
+
+
 def test_a_package_that_looks_through_its_modules_imports_all_of_them() -> None:
     """Kinds are imported by name, when a row asks for one; the graph has them all the same."""
     assert {f"mixed_r1_verl.rewards.kinds.{name}" for name in KINDS} <= imported_modules("mixed_r1_verl.rewards.mixed")

@@ -100,6 +100,10 @@ def test_spreads_of_a_killed_run_are_those_of_its_step(tmp_path, cut: int) -> No
         write_spreads(path, step, {"iou": step / 10})
     if cut:
         path.write_text(path.read_text()[:-cut])
+    if cut == 1:  # a whole line without its end
+        assert read_spreads(path, 3) == {"iou": 0.3}
+        write_spreads(path, 4, {"iou": 0.4})
+        assert read_spreads(path, 4) == {"iou": 0.4}
     assert read_spreads(path, 2) == {"iou": 0.2}
     write_spreads(path, 3, {"iou": 0.35})
     assert read_spreads(path, 3) == {"iou": 0.35}

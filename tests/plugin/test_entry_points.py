@@ -161,5 +161,6 @@ def test_wheel_holds_the_recipes_and_no_generic_name(tmp_path: Path) -> None:
     shipped = {path.relative_to(recipes) for path in recipes.rglob("*.yaml")}
     installed = target / "mixed_r1_verl" / "recipes"
     assert {path.relative_to(installed) for path in installed.rglob("*.yaml")} == shipped
-    assert (target / "mixed_r1_verl/data_preprocess/chartqa.py").is_file()
+    assert (target / "mixed_r1_verl/data_preprocess/charts.py").is_file()
+    assert {path.name for path in (target / "mixed_r1_verl/rewards/answer").glob("*.txt")} == {"units.txt", "words.txt"}
     assert (target / "mixed_r1_verl/py.typed").is_file()

@@ -180,7 +180,7 @@ def parse_number(text: str) -> Number | None:
     return _suffixed(_number(match), match["rest"]) if match else _number_in_words(text)
 
 
-_RATIO = re.compile(r"(\d{1,6})\s*(?::|to)\s*(\d{1,6})")
+_RATIO = re.compile(r"(\d{1,6})\s*(?::\s*|to\s+(?=\d$))(\d{1,6})")  # 18 to 24 is a range
 
 
 def parse_ratio(text: str) -> Number | None:

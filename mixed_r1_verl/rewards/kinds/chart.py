@@ -174,7 +174,7 @@ def _typed(text: str, kind: str, scales: frozenset[int], tolerance: float) -> Ty
     kind = kind or guess_answer_type(text, "")
     if kind in ("yes_no", "choice"):
         return matching.parse_ground_truth(text).typed
-    if kind in ("number", "percent", "label") and (ratio := parse_ratio(text)):
+    if kind in ("number", "percent", "label") and ":" in text and (ratio := parse_ratio(text)):
         return Typed((Quantities(ratios=True),), partial(eq, ratio))
     golds = [number for part in text.split(" / ") if (number := parse_number(part))] if kind != "label" else []
     if not (len(golds) == 2 and _one_in_two_scales(golds[0].value, golds[1].value)):

@@ -12,6 +12,7 @@ from string import ascii_uppercase
 from typing import Any
 
 from mixed_r1_verl.rewards.answer.commitment import Reader, Typed
+from mixed_r1_verl.rewards.answer.dates import read_times
 from mixed_r1_verl.rewards.answer.numbers import Number, parse_number, parse_ratio
 from mixed_r1_verl.rewards.answer.options import POLARITY, Options, Polarity, polarity_of
 from mixed_r1_verl.rewards.answer.readers import Labels, Quantities
@@ -129,7 +130,7 @@ def _parse_ground_truth(ground_truth: str, choices: tuple[str, ...], answer_type
         raise GroundTruthError(
             f"the matching reward cannot read ground truth {ground_truth!r}: it expects a letter, yes/no or a word"
         )
-    ratio = parse_ratio(text) if answer_type != "label" else None
+    ratio = parse_ratio(text) if ":" in text and answer_type != "label" and not read_times(text) else None
     number = ratio or (parse_number(text) if answer_type in ("", "number", "percent", "year") else None)
     reader = Quantities(ratios=ratio is not None) if number else Labels(text, forms=True)
     return MatchingGold(number or text, (reader,), honest)

@@ -122,10 +122,14 @@ def _differ(gold: str, answer: str, config: MathConfig) -> str:
     if len(theirs) != len(ours) or len(theirs) > _MOST_ITEMS:
         return "wrong"
     for one in theirs:
-        reasons = [_differ_in_one(one, other, config) for other in ours]
-        if "" not in reasons:
+        reasons = list[str]()
+        for place, other in enumerate(ours):
+            reasons.append(_differ_in_one(one, other, config))
+            if not reasons[-1]:
+                del ours[place]
+                break
+        else:
             return _UNREADABLE if _UNREADABLE in reasons else reasons[-1]
-        del ours[reasons.index("")]
     return ""
 
 

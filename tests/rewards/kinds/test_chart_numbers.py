@@ -188,6 +188,11 @@ RATIOS: list[Case] = [
     ("1:2 or 2:1", "1:2", 0),
     ("1:2?", "1:2", 0),
     ("not 1:2", "1:2", 0),
+    ("18-24", "18 to 24", 1),
+    ("30 to 40", "18 to 24", 0),
+    ("3:4", "18 to 24", 0),
+    ("0.75", "18 to 24", 0),
+    ("10 to 18", "5 to 9", 0),
 ]
 # One committed number in prose counts, by the rules of the docstring.
 PROSE: list[Case] = [

@@ -21,6 +21,9 @@ TWINS = ("red", "blue", "red")
 
 OPTION_TEXTS = [
     ("1 0", "A", NUMBERS, 0),
+    ("30 to 40", "A", ("18 to 24", "25 to 34"), 0),
+    ("0.75", "A", ("18 to 24", "25 to 34"), 0),
+    ("18 to 24", "A", ("18 to 24", "25 to 34"), 1),
     ("Option B: 10", "A", NUMBERS, 0),
     ("Option B: 30", "B", NUMBERS, 1),
     ("It cannot be determined.", "B", ("12", "cannot be determined"), 1),

@@ -223,6 +223,8 @@ WORDS = [
     ("2 km", "2 m", 0),
     ("$5", "5€", 0),
     ("2:1", "1:2", 0),
+    ("11:33", "10:30", 0),
+    ("1/3", "10:30", 0),
     ("Operation No Response, Unexpected Task Result", "Operation No Response", 0),
 ]
 
