@@ -178,6 +178,8 @@ class RawFolder:
                     escapes = True
                 elif _is_file(path):
                     return path
+        if any("\ud800" <= char <= "\udfff" for char in name):
+            raise RowError(field, "broken_text", "half a surrogate pair")
         if escapes:
             raise RowError(field, "path_escape", f"{name[:120]!r} leads out of the folders that were given")
         raise RowError(field, "image_missing", f"{name[:120]!r} is not in the raw folder or an image root")

@@ -68,7 +68,7 @@ def test_questions_may_hold_what_unicode_calls_the_end_of_a_line(
         ("e.jsonl", "[1]", "e.jsonl: line 0: record: bad_record"),
         ("e.jsonl", '{"question": "x", "image": "broken.png"}', "line 1: image: image_broken"),
         ("e.txt", "x", "neither a folder nor a .jsonl, .json or .parquet file"),
-        ("e.parquet", "not parquet", "not a parquet file"),
+        ("e.parquet", "not parquet", "cannot be read as parquet"),
     ],
 )
 def test_what_cannot_be_read_is_named(tmp_path: Path, name: str, content: str, message: str) -> None:

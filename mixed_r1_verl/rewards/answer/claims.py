@@ -52,7 +52,7 @@ class Claims:
 # --- sentences --------------------------------------------------------------------------------------------------------
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]?\s+|\s*\n\s*|(?<=\?)(?=\S)")
-_NO_END = grammar(r"(?<!\w)(?:(?:<ABBREVIATION>|[^\W\d_]|(?:[a-z]\.)+[a-z])\.\s|(?:nos?|figs?|eqs?)\.\s\d)$")
+_NO_END = grammar(r"(?<!\w)(?:(?:<ABBREVIATION>|[^\W\d_]|(?:[a-z]{1,2}\.)+[a-z]{1,3})\.\s|(?:nos?|figs?|eqs?)\.\s\d)$")
 _NUMBERING = re.compile(r"^(?:\(?\d{1,2}[.)]\s+|[-*•]\s+)+(?=\D)")
 _LONGEST = 400
 
@@ -75,26 +75,29 @@ _IT_IS = (
     rf"(?![^.]*\b(?:in|on) the <PICTURE>)|(?:this|the) <PICTURE> (?:shows|depicts|displays|contains)\b)\s*{_SURE}*"
 )
 _ANNOUNCEMENT = grammar(
-    r"\b<NOUN>[\"']?\s*(?:\([^()]{0,40}\)\s*)?(?:<OF>[^.:;=,?!]{0,80}? )?"
+    r"\b<NOUN>[\"']?\s*(?:\((?![A-Za-z]\))[^()]{0,40}\)\s*)?(?:<OF>[^.:;=,?!]{0,80}? )?"
     rf"(?:\s*(?:<BE>|equals\b|<MUST_BE>|(?:would|will) be\b|'s\b)\s*{_SURE}*"
     rf"(?:(?:option|choice|letter)(?=\s*[(A-Z]))?\s*:?\s*|\s*(?:[:=→]|-+>?(?=\s))\s*{_SURE}*)"
     rf"|(?<!or\s)<SO>[\s,:]*(?:{_IT_IS}|{_SURE})?"
     rf"|\b(?:I|we)(?:'d|'ll|'m| am| would| will)? <THINK>(?: (?:with|that)\b)*\s*:?\s*(?:{_IT_IS}|the answer is\s*)?"
     r"|(?<!不)(?:答案|[选選][项項]|[结結][果论論])\s*(?:[应應][该該当當]?|就|[选選][项項])*\s*(?:是|[为為]|[选選]|:|(?<=\s)(?=[A-Z(]))"
-    r"\s*:?\s*|(?<!不)(?:只有|[应應][该該]?|[选選][择擇项項]?|故|因此|所以)\s*(?:[应應][该該]?)?\s*(?:[选選][择擇项項]?|答案)?\s*:?\s*(?=[A-Z(])"
+    r"\s*:?\s*|(?<=[(\[]答案[\])])\s*|(?<!不)(?:只有|[应應][该該]?|[选選][择擇项項]?|故|因此|所以)\s*(?:[应應][该該]?)?\s*(?:[选選][择擇项項]?|答案)?\s*:?\s*(?=[A-Z(])"
 )
 _SUBJECT = grammar(rf"(?:(?:but|and|so|then) )?{_IT_IS}")
 _SAID_LATER = grammar(
     r"[,;]\s*(?:(?:but|and) )?(?:it|this|they|there)(?: (?:<BE>|must be\b)|'s\b|'re\b)\s*|"
     r"[,;]\s*(?=\d{1,9} (?:in (?:total|all)|altogether)\b)"
 )
-_VERB = grammar(r"<VERB>\s*|的是|(?<=\w)(?<![不的])是")
+_VERB = grammar(r"<VERB>\s*|的是|(?<=\w)(?<![不的])是|(?<=\w)(?<![不的认認因])[为為](?!是)")
 _POLAR_START = grammar(r"(?:yes|no)\b")
 _BROKEN = grammar(r"[,;]|<BROKEN>")
 _RELATIVE = grammar(r"<WHO>")
+_RELATIVE_VERB = grammar(r"<WHO> <VERB>\s*\Z")
 _RELATIVE_CLAUSE = grammar(r"(?<=\w) (?:who|whom|whose|that|which|where|with|without)\b[\s\S]*")
 _DETERMINED = grammar(r"\W*(?:the|an?|this|my|our)\b")
-_COLON = grammar(r"(?=[^\W\d_]{2})(?!(?:option|choice|letter) [a-z]\b)[^:,.;=?!()\d]{2,40}: (?=\S)")
+_COLON = grammar(
+    r"(?=[^\W\d_]{2})(?!(?:option|choice|letter) [a-z]\b|(?:yes|no|true|false)\b)[^:,.;=?!()\d]{2,40}: (?=\S)"
+)
 _LISTING = grammar(r"(?:(?:the|all) )?(?:(?:possible|given|available|other) )?(?:options|choices)\b")
 _ASKED = grammar(r"(?:so )?<ASK>")
 _OPENERS = grammar(
@@ -165,7 +168,7 @@ def _claims_of(sentence: str) -> list[Claim]:
     before = sentence[opened : places[0][0]]
     subject = _SUBJECT.match(before)
     lead = "" if _LEAD_IN.fullmatch(before) else before[subject.end() if subject else 0 :]
-    claims = [Claim(lead, SAID if subject or len(before.split()) > 3 else BARE)]
+    claims = [Claim(lead, SAID if subject or len(before.split()) > 3 or "=" in before else BARE)]
     conditional = _CONDITION.match(sentence) is not None
     for place, (start, end) in enumerate(places):
         until = places[place + 1][0] if place + 1 < len(places) else len(sentence)
@@ -223,6 +226,8 @@ def _described(bare: str) -> int:
         if not _RELATIVE.search(bare, last, verb.start()):  # else it may be the verb of `that are not red`
             break
         last = verb.end()
+    else:
+        start = 0 if _RELATIVE_VERB.search(bare, 0, last) else start
     return start if start >= 4 and bare[start:].strip(" .!,") else 0
 
 

@@ -54,7 +54,7 @@ class Reader:
 
 _CUT = grammar(
     r"\s*[,;:(\[→<>|/\"](?!\d)|\s*[,;:(→<>|](?=\s*\d)| [-—–]+ |[.!] |\s*=\s*| <AFTER>|"
-    r"(?<=[^\W\d_])(?=[是正对對，。、不])|(?<=[\w\"'])[)\]] "
+    r"(?<=[^\W\d_])(?=[是正对對，。、不符项項选選])|(?<=[\w\"'])[)\]] "
 )
 _MOST_CUTS = 12
 _RUN = grammar(rf"{OTHER}(?:(?:[\s,;/&()'\"]|\b(?:and|or|nor|the|an?|options?|choices?)\b)*{OTHER})+")
@@ -65,14 +65,14 @@ _DENIED_OTHERS = grammar(
     rf"(?:<BE>|seems?|looks?) (?:\w+ )?<WRONG>|\s*不|[^。,]{{0,6}}[错錯])[^,.;]*"
 )
 _CLAIM_DENIED = grammar(
-    rf"\W*(?:{SAME}\W*)?(?:[都均]?[不错錯]|<BE> (?:what|not)\b|(?:isn't|wasn't|aren't|cannot|can't|do not|don't|"
-    r"does not|doesn't)\b|(?:(?:which|that|it|this)\W*)?(?:<BE>|would be|seems|'s) (?:\w+ly )?<WRONG>|<WRONG>\W*$)"
+    rf"\W*(?:{SAME}\W*)?(?:(?:[选選]?[项項])?是?[都均]?(?:[不错錯]|有误)|<BE> (?:what|not)\b|"
+    r"(?:isn't|wasn't|aren't|cannot|can't|do not|don't|does not|doesn't)\b|"
+    r"(?:(?:but )?(?:which|that|it|this)\W*)?(?:<BE>|would be|seems|'s) (?:\w+ly |an? |the )?<WRONG>|<WRONG>\W*$)"
 )
 _LEADING_RUN = grammar(
     rf"(?:[\s,()]*{OTHER})*[\s,()]*(?:\b(?:and|or|nor)\b|[/&]|,(?=\s*{OTHER}\s*[都均]))[\s()]*"
     rf"(?:\b(?:the|an?|options?) )*{OTHER}[\s)]*"
 )
-_WHICH_IS = grammar(r",? (?:which|that) (?:<BE>|equals)\s*$")
 
 
 def settle(text: str, reader: Reader, *, plain: bool = True) -> tuple[Any, str]:
@@ -98,6 +98,9 @@ def settle(text: str, reader: Reader, *, plain: bool = True) -> tuple[Any, str]:
         value, tail = _head(claim, reader) if claim.strength != ASIDE else (None, claim.text)
         if claim.doubted and (value is not None or (reader.open and reader.alien(claim))):
             return None, UNSURE
+        named = reader.read(_VERB_END.sub("", claim.subject)) if claim.subject[:1].isdigit() and reader.open else value
+        if claim.strength == SAID and None not in (value, named) and named != value:
+            return None, SEVERAL  # 36 is 42
         if value is None:
             if claim.strength != ASIDE and not early and reader.alien(claim):
                 return None, SEVERAL if values or place + 1 < len(found.claims) else NOTHING
@@ -110,9 +113,6 @@ def settle(text: str, reader: Reader, *, plain: bool = True) -> tuple[Any, str]:
             trouble = residue(marked)
             if trouble:
                 return None, trouble
-            named = _WHICH_IS.search(claim.subject)
-            if named and reader.read(claim.subject[: named.start()]) not in (None, value):
-                return None, SEVERAL  # 60.31 which is 59
             values.add(value)
     if not values and not denied:
         gleaned = reader.glean(found)
@@ -186,7 +186,7 @@ def residue(marked: str, *, aside: bool = False) -> str:
         marked = _DENIED_OTHERS.sub("", _RUN.sub(OTHER, marked))
         if OTHER in marked:
             return SEVERAL
-    if not aside and _CLAIM_DENIED.match(marked):
+    if _CLAIM_DENIED.match(marked) and (not aside or _OF_IT.match(marked)):
         return UNSURE
     if "?" in marked or (HARD.search(marked) and (not aside or SAME in marked or _OF_THE_CLAIM.search(marked))):
         return UNSURE
@@ -198,5 +198,7 @@ def rival(text: str) -> str:
     return f"{OTHER}. {text}"
 
 
+_OF_IT = re.compile(r"\W*(?:that|it|this)\b", re.IGNORECASE)
+_VERB_END = grammar(r"\s+<VERB>\s*$")
 _PARTS = re.compile(r"[,;.!]")
 _OF_THE_CLAIM = re.compile(r"\b(?:it|that|this|answer|sure)\b|^\W*(?:\w+\W*){1,3}$", re.IGNORECASE)

@@ -10,7 +10,7 @@ _WORDS = re.compile(r"[A-Za-z]{4,}|[A-Za-z]{3,}\s+[A-Za-z]{2,}|[\u4e00-\u9fff]{2
 _COMMAND = re.compile(
     r"\\(?:begin|end|text|mathrm|operatorname|textbf|mathbf)\s*\{[^{}]*\}|\\[A-Za-z]+|\b(?:sqrt|sinh|cosh|tanh|infty|frac)\b"
 )
-_FULL_WIDTH = str.maketrans({"：": ":", "，": ",", "（": "(", "）": ")", "。": ". ", "＝": "="})
+_FULL_WIDTH = str.maketrans({"：": ":", "，": ",", "（": "(", "）": ")", "。": ". ", "＝": "=", "＞": ">", "＜": "<"})
 _DELIMITER = re.compile(r"\\[()]|(?<!\\)\\[\[\]]|\$\$|`+")
 _DOLLARS = re.compile(r"\$(?!\s)([^$]+)(?<!\s)\$(?!\d)")
 _EDGE = re.compile(r"^(?:\\therefore|∴|[,:;])\s*|\s*[.。,;:]$")
@@ -28,7 +28,7 @@ def undelimited(text: str) -> str:
 
 def bare(text: str) -> str:
     """An expression without markdown emphasis, edges and the full stop of its sentence."""
-    text = undelimited(text).strip().strip("*#").strip()
+    text = re.sub(r"\binfinity\b", r"\\infty", undelimited(text).strip().strip("*#").strip())
     while (stripped := _EDGE.sub("", text)) != text:
         text = stripped.strip().strip("*").strip()
     if text[:1] == "[" and text[-1:] == "]" and not re.search(r"[,;\[\]]", text[1:-1]):
@@ -72,6 +72,7 @@ def items(expression: str) -> list[str]:
         return [expression]
     text = re.sub(r"^\\left(?=\\\{)|\\right(?=\\\}$)", "", expression.strip())
     text = re.sub(r"^(?:[A-Za-z]\s*=\s*)?\\\{(.*)\\\}$", r"\1", text, flags=re.DOTALL)
+    text = re.sub(r"^[A-Z]\s*(?=\((?:[^()]+,)+[^()]+\)$)", "", reduced(text))
     sign = _PLUS_MINUS.match(text)
     if sign and "," not in text:
         return [text[sign.end() :], f"-({text[sign.end() :]})"]
@@ -84,7 +85,7 @@ def items(expression: str) -> list[str]:
             parts[-1] += piece
     parts = [part.strip() for part in parts if part.strip()]
     if len(parts) < 2:
-        return [reduced(expression)]
+        return [reduced(text)]
     named = [match for part in parts if (match := _LETTERED.fullmatch(part))]
     names = [match[1] for match in named]
     if len(named) == len(parts) and len(set(names)) == len(names):
@@ -94,7 +95,7 @@ def items(expression: str) -> list[str]:
 
 _NAME = re.compile(
     r"(?:(?:m\s*)?(?:∠|\\angle\s*|△|\\triangle\s*))?(?:[A-Za-z](?:_\{?\w{1,8}\}?)?'?(?:\s*\(\s*\w\s*\))?|[A-Z]{2,4}|"
-    r"[a-z](?:\s*[+-]\s*[a-z])+|[A-Za-z]{3,20}(?:\s+[A-Za-z]{1,20}){0,4}|[A-Za-z]{3,20}[-+*\d\s]{1,12}|[A-Za-z]_\{[^{}]{1,20}\})"
+    r"[a-z](?:\s*[+-]\s*[a-z])+|\(\s*[a-z]\s*,\s*[a-z]\s*\)|[A-Za-z]{3,20}(?:\s+[A-Za-z]{1,20}){0,4}|[A-Za-z]{3,20}[-+*\d\s]{1,12}|[A-Za-z]_\{[^{}]{1,20}\})"
 )
 _FREE = re.compile(r"\\(?:text|mathrm|operatorname)\s*\{[^{}]*\}|\\[A-Za-z]+|\b(?:sqrt|sin|cos|tan|log|ln|pi)\b|√")
 

@@ -18,7 +18,9 @@ _SCALES = (
     "hundred 2 thousand 3 thousands 3 k 3 lakh 5 lakhs 5 million 6 millions 6 mn 6 mln 6 mio 6 crore 7 crores 7 "
     "billion 9 billions 9 bn 9 bln 9 trillion 12 trillions 12 tn 12 trn 12 千 3 万 4 百万 6 亿 8"
 ).split()
-SCALES = {"dozen": 12} | {name: 10 ** int(power) for name, power in zip(_SCALES[::2], _SCALES[1::2], strict=True)}
+SCALES = {"dozen": 12, "dozens": 12} | {
+    name: 10 ** int(power) for name, power in zip(_SCALES[::2], _SCALES[1::2], strict=True)
+}
 _CAPITAL_SCALES = {"K": 10**3, "M": 10**6, "MM": 10**6, "B": 10**9, "T": 10**12}  # only on to the digits: `5M`
 _MONEY_SCALES = {"m": 10**6, "b": 10**9}  # `£1.2m` is money, `1.2m` is a length
 _PERCENT = r"%|(?i:per\s?cent(?:s|age\ points?)?|pct|percentage\ points?|pp)"
@@ -130,7 +132,7 @@ def _number_pattern(digits: str) -> str:
 
 _WHOLE_NUMBER = re.compile(_number_pattern(f"{_SPACED}|{_DIGITS}") + r"(?P<rest>.{0,60})\Z", re.DOTALL)
 _NUMBER_IN_PROSE = re.compile(
-    r"(?<![\w.,$€£¥^√])(?<![A-Za-z]-)(?<!\d[-/])(?!(?:1[5-9]|20)\d0'?s(?!\w)|(?<=')\d0s(?!\w))"
+    r"(?<![\w,$€£¥^√])(?<!(?<!\.)\.)(?<![A-Za-z]-)(?<!\d[-/])(?!(?:1[5-9]|20)\d0'?s(?!\w)|(?<=')\d0s(?!\w))"
     + _number_pattern(_DIGITS)
     + r"(?!\d|(?:st|nd|rd|th)(?![A-Za-z])|[,.:/]\d|-\s?[$€£A-Za-z\d]|\+|\^|\s?[α-ωΑ-Ω]|"
     r"(?!(?:[kcm]?m|k?g|h|min|m?s)\b)[A-Za-z])"
@@ -248,6 +250,8 @@ def _suffixed(number: Number | None, rest: str) -> Number | None:
     per = _PER.fullmatch(rest)
     if per and (per[1] or number.unit):  # money is money, whatever it is paid for
         return replace(number, unit=number.unit or per[1], plain=False)
+    if words[0] in _FRACTIONS and number.value.denominator == 1 and not number.unit:  # 2 thirds
+        return _scaled(replace(number, value=number.value * _FRACTIONS[words[0]], plain=False), " ".join(words[1:]))
     part = _fraction(words) if number.value.denominator == 1 else None
     if part:  # two and a half
         return _scaled(replace(number, value=number.value + part[0], plain=False), " ".join(words[part[1] :]))
@@ -334,7 +338,7 @@ def _read_words(words: list[str]) -> tuple[Fraction, int] | None:
         elif word in ("a", "an") and not seen and (after in SCALES or after in _FRACTIONS):
             current = 1
         elif word in SCALES and len(word) > 4 and seen:
-            if word in ("hundred", "dozen"):
+            if word in ("hundred", "dozen", "dozens"):
                 current, room = current * SCALES[word], 100
             else:
                 total, current, room = total + current * SCALES[word], 0, 100
@@ -342,12 +346,23 @@ def _read_words(words: list[str]) -> tuple[Fraction, int] | None:
             pass
         elif word in _FRACTIONS and seen and total == 0 and current:
             return current * _FRACTIONS[word], place + 1
+        elif (
+            word == "half"
+            and not seen
+            and after in ("a", "an")
+            and words[place + 2 : place + 3]
+            and words[place + 2] in SCALES
+        ):
+            return Fraction(SCALES[words[place + 2]], 2), place + 3
         elif word == "half" and not seen:
             return Fraction(1, 2), 1
         else:
             break
         seen = True
         place += 1
+    decimals = [str(SMALL_NUMBERS[word]) for word in words[place + 1 :] if SMALL_NUMBERS.get(word, 10) < 10]
+    if seen and decimals and words[place : place + 1] == ["point"]:
+        return total + current + Fraction("0." + "".join(decimals)), place + 1 + len(decimals)
     part = _fraction(words[place:])
     if part and seen:
         return Fraction(total + current) + part[0], place + part[1]

@@ -21,9 +21,9 @@ _LABEL = re.compile(
 )
 _LABEL_PREFIX = re.compile(r"\s*[(\[]?([A-Z])[)\].:]\s*(?=\S)")
 _MENTION = re.compile(
-    r"(?<![A-Za-z0-9'])(?![AI]\s+(?!(?:is|was|and|or|are|isn|can|do|has|may|might|could|works|fits|shows|looks|seems|"
+    r"(?<![A-Za-z0-9])(?<![A-Za-z0-9]')(?![AI]\s+(?!(?:is|was|and|or|are|isn|can|do|has|may|might|could|works|fits|shows|looks|seems|"
     r"would|nor)\b)[a-z])(?:(?i:options?|choices?|letters?|[选選][项項])\s*)?[(\[]?(?P<label>[A-Z])[)\]]?"
-    r"(?![A-Za-z0-9'+#]|-\w)|(?<![A-Za-z0-9'])[(\[]?(?P<small>[b-hj-z])[)\]]?(?=\s*(?:$|[.,;:)/&|]|(?:and|or)\b))"
+    r"(?![A-Za-z0-9+#]|'[A-Za-z]|-\w)|(?<![A-Za-z0-9'])[(\[]?(?P<small>[b-hj-z])[)\]]?(?=\s*(?:$|[.,;:)/&|]|(?:and|or)\b))"
 )
 _FORMULA = re.compile(r"[\d√^=<>+*/π°≤≥]")
 _POWER = re.compile(r"(\d{1,4})\s*\^\s*\(?(-?\d{1,2})\)?")
@@ -98,6 +98,8 @@ class Options(Reader):
         """The label of the option with this text, or None."""
         if not self.texts:
             return None
+        if self.polar and polarity_of(text):
+            return self.polar[polarity_of(text)]
         for key in _keys(text):
             if key in self.keys:
                 return self.keys[key]
@@ -143,6 +145,8 @@ class Options(Reader):
     def mark(self, text: str, value: str) -> str:
         """Letters and texts of options in a running text; numbers only where they are said to be the answer."""
         start = text.lstrip(" .,:;()=→-–")
+        if self._numbers and _MORE_OF_IT.match(text):
+            return rival(text)
         if not start:
             return text
         if self.texts and text[0] in " .,:;()=→-–":
@@ -155,7 +159,12 @@ class Options(Reader):
             return match[0] if label is None else SAME if label in value else OTHER
 
         text = self._mention_of_a_text.sub(lambda match: sign(self._prose.get(text_key(match[0])), match), text)
-        text = _MENTION.sub(lambda match: sign(self.labels.get((match[1] or match[2]).upper()), match), text)
+        text = _MENTION.sub(
+            lambda match: sign(
+                self.labels.get(letter := (match[1] or match[2]).upper()) or self.keys.get(letter.lower()), match
+            ),
+            text,
+        )
         for place in _RESULTS.finditer(text) if self._numbers else ():
             number = parse_number(place["number"])
             found = [self.labels[label] for label, one in self._numbers.items() if number and _same(number, one)]
@@ -164,6 +173,10 @@ class Options(Reader):
         return text
 
 
+_MORE_OF_IT = grammar(
+    r" (?:and (?:an?|one|two|three|\d+) (?:half|halves|third|thirds|quarters?|fourths?|fifths?|tenths?)|"
+    r"(?:in|out of|of) (?:\d+|two|three|four|five|six|seven|eight|nine|ten|twenty|hundred))\b"
+)
 _RESULTS = grammar(
     r"(?:^[\s.,:;()=→-]*|[=→]\s*|\b(?:is|are|was|equals|be|or) )(?P<number>[-+$€£]?\d[\d.,/]*\s?"
     r"(?:%|°|[a-zA-Z]{1,3}\b)?)(?!\s*[-+*/×=]\s*\d)"
@@ -225,11 +238,19 @@ POLARITIES = {
         "no nope nah incorrect false 否 不 不是 不是的 不对 不對 错 錯 错误 錯誤 不正确 假 没有 沒有".split(), "no"
     ),
     "not true": "no",
+    "not correct": "no",
+    "not right": "no",
+    "untrue": "no",
     "not false": "yes",
 }
 _POLAR_MENTION = grammar(
     r"(?<![\w-])(?:yes|yeah|yep|yup|nope|nah|true|(?:not )?false|not true|no(?=\s*(?:$|[.,;:!?)\]/|\"']|"
-    r"(?:for|otherwise|if|yes|as well|too|either)\b)))(?![\w-])|(?:^|(?<=[.,;:!\s]))(?:是的?|否|不是)(?=$|[.,;:!\s])"
+    r"(?:for|otherwise|if|when|unless|yes|as well|too|either)\b)))(?![\w-])|"
+    r"(?:^|(?<=[.,;:!\s/|(也或]))(?:是的?|否|不是)(?=$|[.,;:!\s/|)])"
+)
+_AGREES = grammar(
+    r"^\W*(?:that|it|this)(?:(?: is|'s) (?:wrong|incorrect|false|untrue|not (?:true|correct|right)|not)|"
+    r"(?: isn't) (?:true|correct|right))\b"
 )
 _THERE_IS_NONE = grammar(
     r"there (?:(?:is|are) (?:no|not an?|not any)|(?:isn't|aren't) (?:an?|any)) (?!answer|way|evidence|information|idea|"
@@ -243,7 +264,7 @@ def polarity_of(text: str) -> str:
     >>> polarity_of("True."), polarity_of("错误"), polarity_of("yes and no")
     ('yes', 'no', '')
     """
-    words = text[:40].lstrip(" \t\n\"'([").rstrip(" \t\n\"')]!.").lower().split()
+    words = text[:40].lstrip(" \t\n\"'([<").rstrip(" \t\n\"')]>!.").lower().split()
     return POLARITIES.get(" ".join(words).removeprefix("a "), "") if len(text) < 40 else ""
 
 
@@ -261,6 +282,8 @@ class Polarity(Reader):
 
     def mark(self, text: str, value: str) -> str:
         """What answers yes or no in a running text; a *no* before a noun does not."""
+        if value == self.labels["no"]:
+            text = _AGREES.sub("", text)  # No, that's wrong
         return _POLAR_MENTION.sub(lambda match: SAME if self.labels[polarity_of(match[0])] == value else OTHER, text)
 
     def glean(self, found: Claims) -> str | None:

@@ -29,10 +29,13 @@ _RELATION = grammar(
 )
 _YEAR = re.compile(r"(?<![\d.,$€£])(?:1\d{3}|20\d{2}|2100)(?![\dA-Za-zα-ωΑ-Ω%]|[.,]\d)")
 _OR_MORE = grammar(
-    r"\W*(?:\w+\s)?(?:and|or) (?:so|more|less|over|under|above|below|up|beyond|\w+er)\b|\s*\+|"
-    r"\W*(?:at (?:least|most)|or|as well as|tops)\b|\W*(?:and|&|plus) [^\W\d]+\W*$"
+    r"\W*(?:\w+\s)?(?:and|or|&) (?:so|more|less|over|under|above|below|up|beyond|\w+er)\b|\s*\+| up\b|"
+    r"\W*(?:at (?:(?:the )?(?:very )?(?:least|most)|minimum|maximum)\b|or|as well as|tops)\b|"
+    r"\W*(?:and|&|plus) [^\W\d]+\W*$"
 )
-_BOUND = grammar(r"[<>≤≥]|\d\s*\+(?!\s*\d)|<BOUND>|sqrt|√")
+_BOUND = grammar(
+    r"[<>≤≥±]|(?:\d[a-z]|[a-z]\^)\S{0,20}\s?=|\d up\b|\d\s*& (?:up|over|above|more)\b|\d\s*\+(?!\s*\d)|<BOUND>|sqrt|√"
+)
 _NUMBER_WORD = re.compile(
     rf"(?<![\w-])(?:{'|'.join((*SMALL_NUMBERS, *TENS))})(?:[ -](?:{'|'.join(list(SMALL_NUMBERS)[1:10])}))?(?![\w-])",
     re.IGNORECASE,
@@ -68,7 +71,7 @@ class Quantities(Reader):
     def mark(self, text: str, value: Number) -> str:
         """Numbers in a running text; a year of a place in time, a calculation of the value and asides are none."""
         text = re.sub(r"(?<=[,;])(?=\d)", " ", _RELATION.sub(" ", text))
-        if re.match(r"\s*[;|/&]", text):
+        if re.match(r"\s*[;|/&<>≤≥]", text):
             return rival(text)
         if self.years:
             return _YEAR.sub(lambda match: SAME if int(match[0]) == value.value else OTHER, text)

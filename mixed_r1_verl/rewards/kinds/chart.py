@@ -119,8 +119,11 @@ class ChartGold(Gold):
         found = find_claims(answer)
         if found.asked or any(claim.doubted for claim in found.claims) or found.whole.endswith("?"):
             return Verdict(0.0, "", UNSURE)
+        behind = [claim.text for claim in found.claims if claim.subject == BOX]
+        if any(_MORE_LISTED.match(text) or _is_a_list(text) for text in behind):
+            return Verdict(0.0, "", SEVERAL)
         strong = [claim.text for claim in found.claims if claim.strength == ANNOUNCED]
-        if any(_is_a_list(claim.text) for claim in found.claims if claim.subject == BOX):
+        if strong and any(claim.strength < ANNOUNCED and _WHOLE_LIST.fullmatch(claim.text) for claim in found.claims):
             return Verdict(0.0, "", SEVERAL)
         said = strong or [claim.text for claim in found.claims if claim.strength == SAID and len(found.claims) == 1]
         sources = [said] if strong else [[found.whole], said]
@@ -214,6 +217,10 @@ def anls(prediction: str, target: str, threshold: float = 0.5) -> float:
 
 # --- lists ------------------------------------------------------------------------------------------------------------
 
+_WHOLE_LIST = re.compile(r"\W*\[[^\[\]]*,[^\[\]]*\]\W*")
+_MORE_LISTED = re.compile(
+    r"\s*(?:[\[{;/&|]|,(?!\s*(?:as|because|since|which|with|both|for|where)\b)|(?:and|or|also)\b)", re.IGNORECASE
+)
 _COMMA = re.compile(r",(?!\d{3}(?!\d))\s*|,\s+")
 _SEMICOLON = re.compile(r"\s*;\s*")
 _ITEM_SEPARATORS = (
@@ -265,7 +272,7 @@ def _ways_to_split(source: str) -> Iterator[list[str]]:
 
 
 def _is_a_list(text: str) -> bool:
-    """Whether a text is several short things beside each other: `[Austria, Chile]` behind a box."""
+    """Whether a text is several short things beside each other: `Austria and Chile` behind a box."""
     ways = _ways_to_split(text.strip(" .,:"))
     return any(len(way) > 1 and all(len(item.split()) <= 3 for item in way) for way in ways)
 

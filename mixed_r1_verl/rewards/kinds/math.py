@@ -26,6 +26,7 @@ from mixed_r1_verl.rewards.answer.expressions import (
     has_words,
     items,
     number_of,
+    reduced,
     same_number,
     to_latex,
     undelimited,
@@ -199,6 +200,8 @@ class _Expressions(Reader):
     def read(self, text: str) -> str | None:
         """The expression that a text is; None for prose."""
         expression = bare(text)
+        if "=" in expression and has_words(expression):  # Area = 7
+            expression = reduced(expression)
         if _APPROXIMATE.match(expression):
             return None
         return None if not expression or (has_words(expression) and parse_number(expression) is None) else expression
