@@ -105,7 +105,7 @@ def run(cluster: Cluster, folder: Path, model: str) -> None:
     result["equal"] = all(answer == before[0] for answer in before + after)
     result["score"] = before[0]["reward_score"]
     result["tables"] = {
-        name: sorted(path.name for path in (folder / name / ".cache" / "mixed_r1_verl").glob("*-reduced"))
+        name: sorted(path.name for path in (folder / name / ".cache" / "mixed_r1_verl").glob("*-reduced.npy"))
         for name in ("node-a", "node-b", "driver")
     }
     for worker in workers:
