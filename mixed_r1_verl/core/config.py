@@ -13,6 +13,7 @@ A numeric field says which numbers make sense, and the class checks them wheneve
 import dataclasses
 import difflib
 import math
+import re
 import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping
@@ -172,4 +173,9 @@ def _read_value(hint: Any, value: Any, name: str) -> Any:
         return float(value)
     if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
         raise ConfigError(f"{name} must be {hint.__name__}, not {value!r}")
+    if isinstance(value, str) and _NO_TEXT.search(value):
+        raise ConfigError(f"{name} holds a character that no file or name can have: {value!r}")
     return value
+
+
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")

@@ -232,6 +232,8 @@ def _require_planned(family: str, config: Mapping[str, Any]) -> None:
         raise PlanError(f"model_type {family!r} is not planned for; known: {', '.join(FAMILIES)}")
     # Older files of Qwen2.5-VL hold the language model's fields at the top.
     text, tower = config.get("text_config") or config, config.get("vision_config") or {}
+    if not isinstance(text, Mapping) or not isinstance(tower, Mapping):
+        raise PlanError(f"config.json of {family}: text_config and vision_config must be mappings")
     if family == "internvl":
         if (kind := text.get("model_type", "qwen2")) not in ("qwen2", "qwen3"):
             raise PlanError(f"InternVL with a language model of type {kind!r} is not planned for: qwen2 or qwen3 is")

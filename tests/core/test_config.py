@@ -10,6 +10,7 @@ import pytest
 
 import mixed_r1_verl
 from mixed_r1_verl.core.config import ConfigError, Interval, bounds_of
+from mixed_r1_verl.rewards.config import MixedRewardConfig
 
 ROOMS = ("mixed_r1_verl.rewards.", "mixed_r1_verl.engine.config", "mixed_r1_verl.responses.")
 
@@ -61,3 +62,9 @@ def test_there_are_configurations() -> None:
     assert {"MixedRewardConfig", "ChartConfig", "IoUConfig", "OpenEndedConfig", "JudgeConfig", "MathConfig"} <= {
         cls.__name__ for cls in configurations()
     }
+
+
+@pytest.mark.parametrize("text", ["a\0b", "a\ud83d"])
+def test_text_that_no_file_can_be_called_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="embedding_model holds a character"):
+        MixedRewardConfig.from_mapping({"embedding_model": text})

@@ -150,6 +150,7 @@ def test_root_and_layer_are_what_fsdp2_gathers() -> None:
         ("{}", "model_type '' is not planned for"),
         ('{"model_type": "llava"}', "known: qwen2_5_vl"),
         ('{"model_type": "qwen2_5_vl", "vision_config": {}}', "lacks the field 'num_attention_heads'"),
+        ('{"model_type": "qwen2_5_vl", "text_config": 0.5}', "must be mappings"),
         ("[]", "holds no object"),
         ("{", "Expecting property name"),
         ('{"model_type": "internvl", "text_config": {"model_type": "gpt_oss"}}', "type 'gpt_oss' is not planned for"),
