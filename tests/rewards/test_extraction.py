@@ -171,9 +171,9 @@ HOSTILE = [
 def test_a_hostile_megabyte_takes_less_than_a_second(shape: str) -> None:
     text = (shape * (1_000_000 // len(shape) + 1))[:1_000_000]
     for response in (text, f"<think>{text}</think><answer>{text}</answer>"):
-        start = time.process_time()
+        start = time.thread_time()
         parse_response(response)
-        assert time.process_time() - start < 1.0
+        assert time.thread_time() - start < 1.0
 
 
 @pytest.mark.parametrize("shape", ["<think>", "<answer>", "<", " ", "<|im_end|>", "a"])
@@ -184,9 +184,9 @@ def test_time_grows_linearly(shape: str) -> None:
         text = "<think>" + (shape * (size // len(shape) + 1))[:size] + "</think><answer>1</answer>"
         best = float("inf")
         for _ in range(5 if size < 1_000_000 else 1):
-            start = time.process_time()
+            start = time.thread_time()
             parse_response(text)
-            best = min(best, time.process_time() - start)
+            best = min(best, time.thread_time() - start)
         return best
 
     assert seconds(10_000_000) < 4_000 * seconds(10_000) + 0.005

@@ -199,11 +199,11 @@ def test_a_megabyte_of_any_shape_is_scored_at_once(kind: str) -> None:
     for name, shape in response_length.SHAPES.items():
         text = shape(1_000_000)
         assert len(text) > 990_000, name
-        start = time.process_time()
+        start = time.thread_time()
         check(
             reward.score("s", f"<think>x</think><answer>{text}</answer>", truth, {"reward": kind, **extra}), kind, name
         )
-        assert time.process_time() - start < 5.0, name
+        assert time.thread_time() - start < 5.0, name
 
 
 @pytest.mark.parametrize("frame", ["bare", "think"])
@@ -211,9 +211,9 @@ def test_a_megabyte_outside_the_answer_is_scored_at_once(frame: str) -> None:
     reward = MixedReward(MixedRewardConfig(max_chars=2_000_000))
     for name, shape in response_length.SHAPES.items():
         response = response_length.FRAMES[frame].format(shape(1_000_000)) if frame != "bare" else shape(1_000_000)
-        start = time.process_time()
+        start = time.thread_time()
         check(reward.score("s", response, "B", {"reward": "matching"}), "matching", name)
-        assert time.process_time() - start < 5.0, name
+        assert time.thread_time() - start < 5.0, name
 
 
 # What passes the limits on size and still does not end.

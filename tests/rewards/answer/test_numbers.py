@@ -175,7 +175,7 @@ def test_never_raises(text: str) -> None:
 @pytest.mark.parametrize("shape", ["1", "1,", "1 ", "-", "1,111", "$ ", "1/", "minus ", "1 per ", "1e1"])
 def test_prose_of_answer_length_is_fast(shape: str) -> None:
     text = (shape * 2000)[:2000]
-    start = time.process_time()
+    start = time.thread_time()
     find_numbers(text)
     parse_number(text)
-    assert time.process_time() - start < 0.1
+    assert time.thread_time() - start < 0.1

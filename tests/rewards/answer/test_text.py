@@ -158,7 +158,7 @@ def test_any_mixture_of_latex_is_read(pieces: list[str]) -> None:
 @pytest.mark.parametrize("shape", ["\\boxed", "\\boxed{", "{", "$", "\\frac{", "*", "`", "_", "^", "a ", "\n", "- "])
 def test_a_megabyte_takes_less_than_a_second(shape: str) -> None:
     text = (shape * 1_000_000)[:1_000_000]
-    start = time.process_time()
+    start = time.thread_time()
     mark_boxes(text)
     text_key(text)
-    assert time.process_time() - start < 1.0
+    assert time.thread_time() - start < 1.0

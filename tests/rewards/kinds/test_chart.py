@@ -216,7 +216,7 @@ HOSTILE += [
 def test_hostile_answers_are_fast(shape: str) -> None:
     for size in (1_900, 1_000_000):
         text = (shape * size)[:size]
-        start = time.process_time()
+        start = time.thread_time()
         for gold in (*_GOLDS, "; ".join(str(number) for number in range(50))):
             chart_reward(text, gold)
-        assert time.process_time() - start < 1.0
+        assert time.thread_time() - start < 1.0

@@ -196,13 +196,13 @@ def test_a_megabyte_of_anything_takes_less_than_a_second(shape: str, variant: st
     config = OpenEndedConfig(variant=variant)
     reference = " ".join(word for pair in PICTURES for word in pair)
     open_ended_reward("A dog.", "A dog.", table=TABLE, config=config)  # imports what the variant needs
-    start = time.process_time()
+    start = time.thread_time()
     verdict = open_ended_reward(HOSTILE[shape], reference, table=TABLE, config=config)
-    assert time.process_time() - start < 1
+    assert time.thread_time() - start < 1
     assert 0 <= verdict.acc < 0.25 if variant == "robust" else 0 <= verdict.acc <= 1
-    start = time.process_time()
+    start = time.thread_time()
     try:
         open_ended_reward(reference, HOSTILE[shape], table=TABLE, config=config)
     except GroundTruthError:
         assert shape in ("invisible", "surrogates", "brackets", "spaces", "combining marks")
-    assert time.process_time() - start < 1
+    assert time.thread_time() - start < 1

@@ -120,9 +120,9 @@ def test_the_candidate_cannot_close_its_own_fence() -> None:
 
 
 def test_only_the_limit_is_sent_and_a_megabyte_takes_no_time() -> None:
-    start = time.process_time()
+    start = time.thread_time()
     _, user = messages("<|" * 500_000, "a" * 1_000_000, 1000)
-    assert time.process_time() - start < 1
+    assert time.thread_time() - start < 1
     assert len(user["content"]) < 3000
 
 
