@@ -21,9 +21,11 @@ demo: $(READY) ## train the tiny model on the CPU and show what it learned (half
 
 test: $(READY) lint ## lint and all tests, with real runs of verl
 	@$(VENV)/bin/python -m pytest -m "verl and not slow" > $(VENV)/verl.log 2>&1 & runs=$$!; \
-		$(VENV)/bin/python -m pytest -m "not slow and not verl"; rest=$$?; \
+		{ $(VENV)/bin/python -m pytest -m "not slow and not verl"; echo $$? > $(VENV)/rest; } 2>&1 | tee $(VENV)/rest.log; \
 		echo "mixed-r1: waiting for the tests that start verl; their lines go to $(VENV)/verl.log"; \
-		wait $$runs; runs=$$?; cat $(VENV)/verl.log; exit $$((rest + runs))
+		wait $$runs; runs=$$?; cat $(VENV)/verl.log; \
+		for log in rest verl; do tail -n 1 $(VENV)/$$log.log; grep -E "^(FAILED|ERROR) " $(VENV)/$$log.log; done; \
+		exit $$(($$(cat $(VENV)/rest) + runs))
 
 test-fast: $(READY) ## all tests that start no training
 	@$(VENV)/bin/python -m pytest -m "not slow and not verl"
