@@ -7,14 +7,13 @@ denial and doubt serves all types.
 """
 
 import re
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import Any
 
 from mixed_r1_verl.rewards.answer.claims import ANNOUNCED, ASIDE, HARD, SAID, Claim, Claims, find_claims
 from mixed_r1_verl.rewards.answer.latex import BOX
 from mixed_r1_verl.rewards.answer.text import MAX_ANSWER_CHARS, plain_text
 from mixed_r1_verl.rewards.answer.words import grammar
-from mixed_r1_verl.rewards.verdict import Verdict
 
 SEVERAL, NOTHING, UNSURE = "several_answers", "no_answer_found", "unsure"
 SAME, OTHER = "\u16a0", "\u16a2"
@@ -128,33 +127,6 @@ def settle(text: str, reader: Reader, *, plain: bool = True) -> tuple[Any, str]:
 def unreadable(answer: str, most: int = MAX_ANSWER_CHARS) -> str:
     """Why a text is no answer: `too_long` or `empty`; else nothing."""
     return "too_long" if len(answer) > most else "empty" if not answer or answer.isspace() else ""
-
-
-class Typed(NamedTuple):
-    """A ground truth as a value of its type.
-
-    Attributes:
-        readers: what reads an answer; the second reads what the first finds nothing in.
-        same: whether a value that was read is the one that is right.
-    """
-
-    readers: tuple[Reader, ...]
-    same: Callable[[Any], bool]
-
-    def judge(self, answer: str) -> Verdict:
-        """1 when the one value that an answer commits itself to is the same, else 0."""
-        if reason := unreadable(answer):
-            return Verdict(0.0, "", reason)
-        for reader in self.readers:
-            value, trouble = settle(answer, reader)
-            if value is not None:
-                right = self.same(value)
-                shown = plain_text(answer) if isinstance(value, tuple) else str(value)
-                return Verdict(float(right), shown, "" if right else "wrong")
-            reason = reason or trouble
-            if trouble != NOTHING:
-                break
-        return Verdict(0.0, "", reason)
 
 
 def _head(claim: Claim, reader: Reader) -> tuple[Any, str]:

@@ -1,6 +1,7 @@
 """Dates, months, weekdays, decades and times of day as charts and tables name them."""
 
 import re
+from typing import NamedTuple
 
 from mixed_r1_verl.rewards.answer.text import TENS
 
@@ -40,28 +41,66 @@ _DECADE = re.compile(
 )
 
 _SPAN = re.compile(r"(?P<first>(?:1[0-9]|20)\d\d)\s?[-/]\s?(?P<last>\d{4}|\d{2})")
-MOMENT = re.compile(
+MENTION = re.compile(
     rf"(?<![\w-])(?:{_any_of(_MONTHS)}\b\.?(?:\s+\d{{1,2}}(?:st|nd|rd|th)?\b)?(?:,?\s*\d{{4}})?|{_any_of(_WEEKDAYS)}\b\.?|"
     r"\d{1,2}:\d{2}(?:\s?[ap]\.?m\b\.?)?|\d{1,2}\s?[ap]\.?m\b\.?|(?:1[0-9]|20)\d\d(?:'?s|\s?[-/]\s?(?:\d\d){1,2})?|'?\d0s)(?![\w-])",
     re.IGNORECASE,
 )
 """A month, weekday, time of day, year, season or decade in a running text."""
 
-Date = tuple[int, int, int, int]
-"""Year, month, day, weekday + 1; 0 where the date does not say."""
-Time = tuple[int, bool]
-"""Minutes since midnight, and whether a.m. or p.m. was said."""
 
+class Moment(NamedTuple):
+    """A date, time of day, decade or season.
 
-def read_dates(text: str) -> list[Date]:
-    """The readings of a text that is one date, month or weekday; more than one for `04/10/2020`, none for other texts.
-
-    >>> read_dates("Monday, 3 May 2021"), read_dates("04/10/2020"), read_dates("in May")
-    ([(2021, 5, 3, 1)], [(2020, 4, 10, 0), (2020, 10, 4, 0)], [])
+    Attributes:
+        sort: which of these it is.
+        parts: `date`: year, month, day, weekday + 1, each 0 where it is not said; `time`: minutes since midnight, and
+            whether a.m. or p.m. was said; `decade`: its first year; `span`: its first and last year.
     """
-    text, weekday = text.strip().rstrip(".,"), 0
-    match = _WEEKDAY.fullmatch(text)
-    if match:
+
+    sort: str
+    parts: tuple[int, ...]
+
+    def same(self, other: "Moment") -> bool:
+        """Whether two are the same, as far as both say it.
+
+        Beside other parts a weekday may be left out; without a.m. or p.m. on one side the face of the clock must agree.
+
+        >>> read_moments("3 May 2021")[0].same(read_moments("Monday, 3 May 2021")[0])
+        True
+        >>> quarter = read_moments("1:15 pm")[0]
+        >>> quarter.same(read_moments("1:15")[0]), quarter.same(read_moments("1:15 am")[0])
+        (True, False)
+        """
+        one, two = self.parts, other.parts
+        if self.sort != other.sort or one == two:
+            return self == other
+        if self.sort == "date":
+            return any(one[:3]) and one[:3] == two[:3] and 0 in (one[3], two[3])
+        if self.sort == "time":
+            bare = two[0] if one[1] else one[0]
+            return one[0] == two[0] or (one[1] != two[1] and 60 <= bare < 780 and (one[0] - two[0]) % 720 == 0)
+        return False
+
+
+def read_moments(text: str) -> list[Moment]:
+    """The readings of a text that is one moment, the likeliest first; none for other texts.
+
+    >>> read_moments("Monday, 3 May 2021"), read_moments("in May")
+    ([Moment(sort='date', parts=(2021, 5, 3, 1))], [])
+    >>> [[one.parts for one in read_moments(text)] for text in ("04/10/2020", "1:15 P.M.", "'20s", "2019/20")]
+    [[(2020, 4, 10, 0), (2020, 10, 4, 0)], [(795, 1)], [(2020,), (1920,)], [(2019, 2020)]]
+    """
+    text = text.strip().rstrip(".,")
+    for sort, read in (("time", _time), ("date", _dates), ("decade", _decades), ("span", _span)):
+        if readings := read(text):
+            return [Moment(sort, parts) for parts in readings]
+    return []
+
+
+def _dates(text: str) -> list[tuple[int, ...]]:
+    weekday = 0
+    if match := _WEEKDAY.fullmatch(text):
         text, weekday = (match["rest"] or "").strip(" ,"), _WEEKDAYS[match["weekday"].lower()]
         if not text:
             return [(0, 0, 0, weekday)]
@@ -75,68 +114,28 @@ def read_dates(text: str) -> list[Date]:
     return [date for date in readings if 1 <= date[1] <= 12 and date[2] <= 31]
 
 
-def same_date(one: Date, other: Date) -> bool:
-    """Whether two dates have the same parts; beside other parts a weekday may be left out.
-
-    >>> same_date((2021, 5, 3, 1), (2021, 5, 3, 0)), same_date((2021, 5, 3, 0), (0, 5, 3, 0))
-    (True, False)
-    """
-    if not any(one[:3]) or not any(other[:3]):
-        return one == other
-    return one[:3] == other[:3] and 0 in (one[3], other[3], one[3] - other[3])
-
-
-def read_times(text: str) -> list[Time]:
-    """The time of day that a text is, as minutes since midnight and whether a.m. or p.m. was said; none for others.
-
-    >>> read_times("1:15 P.M."), read_times("13:15"), read_times("13")
-    ([(795, True)], [(795, False)], [])
-    """
-    match = _CLOCK.fullmatch(text.strip().rstrip(","))
+def _time(text: str) -> list[tuple[int, ...]]:
+    match = _CLOCK.fullmatch(text)
     if match is None or not (match["minute"] or match["meridiem"]):
         return []
-    hour, minute = int(match["hour"]), int(match["minute"] or 0)
-    if hour > 24 or minute > 59 or (match["meridiem"] and not 1 <= hour <= 12):
+    hour, minute, half = int(match["hour"]), int(match["minute"] or 0), (match["meridiem"] or "")[:1].lower()
+    if hour > 24 or minute > 59 or (half and not 1 <= hour <= 12):
         return []
-    if match["meridiem"]:
-        hour = hour % 12 + (12 if match["meridiem"].lower().startswith("p") else 0)
-    return [(hour * 60 + minute, bool(match["meridiem"]))]
+    return [((hour % 12 + 12 * (half == "p") if half else hour) * 60 + minute, int(bool(half)))]
 
 
-def same_time(one: Time, other: Time) -> bool:
-    """Whether two times are the same; without a.m. or p.m. on one side the face of the clock must be.
-
-    >>> same_time((795, True), (75, False)), same_time((795, True), (75, True))
-    (True, False)
-    """
-    bare = other[0] if one[1] else one[0]
-    return one[0] == other[0] or (one[1] != other[1] and 60 <= bare < 780 and (one[0] - other[0]) % 720 == 0)
+def _decades(text: str) -> list[tuple[int, ...]]:
+    match = _DECADE.fullmatch(text)
+    if match is None or match["year"]:
+        return [(int(match["year"]),)] if match else []
+    short = int(match["short"]) if match["short"] else TENS[match["tens"].lower() + "y"]
+    return sorted([(1900 + short,), (2000 + short,)], reverse=short < 30)
 
 
-def read_spans(text: str) -> list[tuple[int, int]]:
-    """The first and last year of a text that is a season or span of years.
-
-    >>> read_spans("2019/20"), read_spans("2010-2015"), read_spans("2019")
-    ([(2019, 2020)], [(2010, 2015)], [])
-    """
-    match = _SPAN.fullmatch(text.strip().rstrip(".,"))
+def _span(text: str) -> list[tuple[int, ...]]:
+    match = _SPAN.fullmatch(text)
     if match is None:
         return []
     first = int(match["first"])
     last = int(match["last"]) if len(match["last"]) == 4 else first - first % 100 + int(match["last"])
     return [(first, last if last > first else last + 100)] if last != first else []
-
-
-def read_decades(text: str) -> list[int]:
-    """The first year of the decade that a text is; two of them, the likelier first, where the century is not said.
-
-    >>> read_decades("the 1990s"), read_decades("'20s"), read_decades("nineties"), read_decades("1995")
-    ([1990], [2020, 1920], [1990, 2090], [])
-    """
-    match = _DECADE.fullmatch(text.strip().rstrip(".,"))
-    if match is None:
-        return []
-    if match["year"]:
-        return [int(match["year"])]
-    short = int(match["short"]) if match["short"] else TENS[match["tens"].lower() + "y"]
-    return [1900 + short, 2000 + short] if short >= 30 else [2000 + short, 1900 + short]

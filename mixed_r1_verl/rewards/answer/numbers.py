@@ -5,7 +5,7 @@ judges: whether `41%` may stand for `0.41` is decided by the reward that compare
 """
 
 import re
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import lru_cache
@@ -179,7 +179,7 @@ def parse_number(text: str) -> Number | None:
     if (composite := _COMPOSITE.fullmatch(text)) and (number := _composite(composite)):
         return number
     match = _WHOLE_NUMBER.match(text)
-    return _suffixed(_number(match), match["rest"]) if match else _number_in_words(text)
+    return (_suffixed(_number(match), match["rest"]) if match else None) or _number_in_words(text)
 
 
 _RATIO = re.compile(r"(\d{1,6})\s*(?::\s*|to\s+(?=\d$))(\d{1,6})")  # 18 to 24 is a range
@@ -240,7 +240,6 @@ def _suffixed(number: Number | None, rest: str) -> Number | None:
     rest = _TOTAL.sub("", rest).strip().lstrip("-").rstrip(".").strip()
     if number is None or not rest:
         return number
-    words = rest.lower().split()
     if number.percent:  # of what: `of adults`
         return number if _SHARE.fullmatch(rest) and not _NO_NOUN.search(rest) else None
     out_of = _OUT_OF.fullmatch(rest)
@@ -250,11 +249,6 @@ def _suffixed(number: Number | None, rest: str) -> Number | None:
     per = _PER.fullmatch(rest)
     if per and (per[1] or number.unit):  # money is money, whatever it is paid for
         return replace(number, unit=number.unit or per[1], plain=False)
-    if words[0] in _FRACTIONS and number.value.denominator == 1 and not number.unit:  # 2 thirds
-        return _scaled(replace(number, value=number.value * _FRACTIONS[words[0]], plain=False), " ".join(words[1:]))
-    part = _fraction(words) if number.value.denominator == 1 else None
-    if part:  # two and a half
-        return _scaled(replace(number, value=number.value + part[0], plain=False), " ".join(words[part[1] :]))
     number = replace(number, plain=False)
     lowered, known = rest.lower(), measure(rest)
     if re.fullmatch(_PERCENT, lowered):
@@ -267,13 +261,6 @@ def _suffixed(number: Number | None, rest: str) -> Number | None:
         return replace(number, unit="pounds" if lowered == "pound" else rest)
     noun = _COUNTED.fullmatch(rest) or (not attached and _NOUN.fullmatch(rest) and not _NO_NOUN.search(rest))
     return replace(number, unit=number.unit or lowered) if noun else None
-
-
-def _scaled(number: Number, rest: str) -> Number | None:
-    word, _, after = rest.partition(" ")
-    if word in SCALES:
-        return _suffixed(replace(number, value=number.value * SCALES[word], scale=SCALES[word]), after)
-    return _suffixed(number, " " + rest if rest else "")
 
 
 def _composite(match: re.Match[str]) -> Number | None:
@@ -294,76 +281,63 @@ def _composite(match: re.Match[str]) -> Number | None:
 
 # --- words ------------------------------------------------------------------------------------------------------------
 
-_PARTS = (
-    "half halves third thirds quarter quarters fourth fourths fifth fifths sixth sixths seventh sevenths eighth eighths"
+_NAMED = "third quarter fourth fifth sixth seventh eighth ninth tenth".split()
+_PARTS = dict(zip(_NAMED, (3, 4, 4, 5, 6, 7, 8, 9, 10), strict=True))
+_FRACTIONS = {"half": 2, "halves": 2} | {name + ending: parts for name, parts in _PARTS.items() for ending in ("", "s")}
+_VALUES = {**SMALL_NUMBERS, **TENS, "a": 1, "an": 1}
+_BIG = [name for name in SCALES if len(name) > 4 and SCALES[name] >= 1000]
+
+
+def _any(words: Iterable[str]) -> str:
+    return rf"(?:{'|'.join(sorted(words, key=len, reverse=True))})\b"
+
+
+_DIGIT = _any(list(SMALL_NUMBERS)[:10])
+_BELOW_100 = rf"(?:{_any(TENS)}(?: {_DIGIT})?|{_any(SMALL_NUMBERS)}|an?(?= {_any([*SCALES, *_FRACTIONS])}))"
+_BELOW_1000 = rf"{_BELOW_100}(?: hundred\b(?: (?:and )?{_BELOW_100})?| dozens?\b)?"
+_IN_WORDS = re.compile(
+    rf"(?P<minus>(?:minus|negative) )?(?:half an? (?P<half>{_any(SCALES)})|"
+    rf"(?P<amount>\d{{1,9}}(?= (?:and an? )?{_any(_FRACTIONS)})|"
+    rf"{_BELOW_1000}(?: {_any(_BIG)}(?:(?: and)? {_BELOW_1000})?)*|(?=half\b))"
+    rf"(?: point(?P<decimals>(?: {_DIGIT})+))?(?:(?P<more> and (?:an?|{_DIGIT}))? ?(?P<part>{_any(_FRACTIONS)}))?)"
+    rf"(?: (?P<scale>{_any(SCALES)}))?(?! ?{_any([*SMALL_NUMBERS, *TENS, *_FRACTIONS])})"
 )
-_FRACTIONS = {name: Fraction(1, int(parts)) for name, parts in zip(_PARTS.split(), "2233444455667788", strict=True)}
-_FRACTIONS |= {"ninth": Fraction(1, 9), "ninths": Fraction(1, 9), "tenth": Fraction(1, 10), "tenths": Fraction(1, 10)}
-_CHINESE = "一二三四五六七八九十"
 
 
-def _fraction(words: list[str]) -> tuple[Fraction, int] | None:
-    """What stands at the start of `and a half …`, and how many words it takes."""
-    if len(words) < 3 or words[0] != "and" or words[2] not in _FRACTIONS:
-        return None
-    times = 1 if words[1] in ("a", "an") else SMALL_NUMBERS.get(words[1])
-    return (times * _FRACTIONS[words[2]], 3) if times else None
+_CIPHER = "([一二两三四五六七八九])"
+_CHINESE = re.compile(rf"(?=[十{_CIPHER[2:-2]}])(?:{_CIPHER}百零?)?(?:{_CIPHER}?(十))?{_CIPHER}?")
 
 
 def _number_in_words(text: str) -> Number | None:
     """`twenty-one`, `a hundred and five`, `two thirds`, `one and a half million`, each with an optional noun."""
-    if text and text[0] in _CHINESE and len(text) < 6:
-        return _suffixed(Number(Fraction(_CHINESE.index(text[0]) + 1)), text[1:])
-    words = text.lower().replace("-", " ").replace(",", "").split()
-    negative = words[0] in ("minus", "negative") if words else False
-    read = _read_words(words[negative:])
-    if read is None:
+    if match := _CHINESE.match(text):
+        hundreds, tens, ten, ones = (
+            "_一二三四五六七八九十".find((sign or "_").replace("两", "二")) for sign in match.groups()
+        )
+        value = Fraction(100 * hundreds + ten * (tens or 1) + ones)
+        return _suffixed(Number(value), text[match.end() :])
+    text = " ".join(text.lower().replace("-", " ").replace(",", "").split())
+    match = _IN_WORDS.match(text)
+    if match is None:
         return None
-    rest = words[negative + read[1] :]
-    if rest and (rest[0] in SMALL_NUMBERS or rest[0] in TENS or rest[0] in _FRACTIONS):
-        return None
-    return _scaled(Number(-read[0] if negative else read[0]), " ".join(rest))
+    value = _amount(match["amount"] or "one")
+    if match["decimals"]:
+        value += Fraction("0." + "".join(str(SMALL_NUMBERS[word]) for word in match["decimals"].split()))
+    if match["part"]:
+        part = Fraction(1, _FRACTIONS[match["part"]])
+        value = value + _amount(match["more"]) * part if match["more"] else value * part
+    scale = SCALES[match["scale"] or match["half"]] if match["scale"] or match["half"] else 1
+    value = value * scale / (2 if match["half"] else 1)
+    return _suffixed(Number(-value if match["minus"] else value, scale), text[match.end() :])
 
 
-def _read_words(words: list[str]) -> tuple[Fraction, int] | None:
-    """The value of the number words at the start of a text, and how many words they are."""
-    total, current, place, seen = 0, 0, 0, False
-    room = 0  # the next word may be a number below this
-    while place < len(words):
-        word, after = words[place], words[place + 1] if place + 1 < len(words) else ""
-        if word in SMALL_NUMBERS and (not seen or SMALL_NUMBERS[word] < room):
-            current, room = current + SMALL_NUMBERS[word], 0
-        elif word in TENS and (not seen or room == 100):
-            current, room = current + TENS[word], 10
-        elif word in ("a", "an") and not seen and (after in SCALES or after in _FRACTIONS):
-            current = 1
-        elif word in SCALES and len(word) > 4 and seen:
-            if word in ("hundred", "dozen", "dozens"):
-                current, room = current * SCALES[word], 100
-            else:
-                total, current, room = total + current * SCALES[word], 0, 100
-        elif word == "and" and room == 100 and (after in SMALL_NUMBERS or after in TENS):
-            pass
-        elif word in _FRACTIONS and seen and total == 0 and current:
-            return current * _FRACTIONS[word], place + 1
-        elif (
-            word == "half"
-            and not seen
-            and after in ("a", "an")
-            and words[place + 2 : place + 3]
-            and words[place + 2] in SCALES
-        ):
-            return Fraction(SCALES[words[place + 2]], 2), place + 3
-        elif word == "half" and not seen:
-            return Fraction(1, 2), 1
-        else:
-            break
-        seen = True
-        place += 1
-    decimals = [str(SMALL_NUMBERS[word]) for word in words[place + 1 :] if SMALL_NUMBERS.get(word, 10) < 10]
-    if seen and decimals and words[place : place + 1] == ["point"]:
-        return total + current + Fraction("0." + "".join(decimals)), place + 1 + len(decimals)
-    part = _fraction(words[place:])
-    if part and seen:
-        return Fraction(total + current) + part[0], place + part[1]
-    return (Fraction(total + current), place) if seen else None
+def _amount(words: str) -> Fraction:
+    total = current = 0
+    for word in words.split():
+        if word in _BIG:
+            total, current = total + current * SCALES[word], 0
+        elif word in SCALES:
+            current *= SCALES[word]
+        elif word != "and":
+            current += _VALUES[word] if word in _VALUES else int(word)
+    return Fraction(total + current)

@@ -9,7 +9,7 @@ from string import ascii_uppercase
 
 from mixed_r1_verl.rewards.answer.claims import Claims
 from mixed_r1_verl.rewards.answer.commitment import OTHER, SAME, Reader, beginnings, rival
-from mixed_r1_verl.rewards.answer.dates import read_dates, read_times
+from mixed_r1_verl.rewards.answer.dates import read_moments
 from mixed_r1_verl.rewards.answer.numbers import Number, parse_number, parse_ratio
 from mixed_r1_verl.rewards.answer.text import plain_text, text_key
 from mixed_r1_verl.rewards.answer.words import grammar
@@ -204,8 +204,8 @@ def _keys(text: str) -> list[str]:
     keys = [text_key(_LISTED.sub(" comma ", text))]
     if _FORMULA.search(text):
         keys.append(formula_key(text))
-        moments = (*read_dates(text), *read_times(text))
-        keys += [f"@{moments[0]}"] if len(moments) == 1 else []
+        moments = read_moments(text)
+        keys += [str(moments[0])] if len(moments) == 1 else []
     return [key for key in keys if key]
 
 

@@ -1,16 +1,15 @@
 """Readers of numbers, years, moments and labels: what a whole text is, and what else a running text names."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from math import prod
-from typing import Any
 
 from mixed_r1_verl.rewards.answer.claims import ANNOUNCED, SAID, Claim, Claims
 from mixed_r1_verl.rewards.answer.commitment import OTHER, SAME, Reader, residue, rival
-from mixed_r1_verl.rewards.answer.dates import MOMENT
+from mixed_r1_verl.rewards.answer.dates import MENTION, Moment, read_moments
 from mixed_r1_verl.rewards.answer.numbers import Number, find_numbers, parse_number, parse_ratio
 from mixed_r1_verl.rewards.answer.text import SMALL_NUMBERS, TENS, text_key
 from mixed_r1_verl.rewards.answer.words import grammar
@@ -96,7 +95,7 @@ class Quantities(Reader):
 
     def alien(self, claim: Claim) -> bool:
         """Whether something else is announced or boxed, in a word or three."""
-        return claim.strength == ANNOUNCED and len(claim.text.split()) < 4 and not re.search(r"\d", claim.text)
+        return _short_announcement(claim) and not re.search(r"\d", claim.text)
 
     def glean(self, found: Claims) -> Number | None:
         """The only number of an answer that claims none: `The bar for Chile shows 42`."""
@@ -110,6 +109,10 @@ class Quantities(Reader):
             years = [] if re.search(r"\d{4}[-/]\d", text) else _YEAR.findall(text)
             main = [number for year in years if (number := parse_number(year))]
         return main[0] if len({number.value for number in main}) == 1 else None
+
+
+def _short_announcement(claim: Claim) -> bool:
+    return claim.strength == ANNOUNCED and len(claim.text.split()) < 4
 
 
 def _spoken(text: str) -> list[tuple[Number, int, int]]:
@@ -138,23 +141,20 @@ def _makes(numbers: Sequence[Fraction], value: Fraction) -> bool:
 _PERIOD = grammar(r"^the (?=\d{4}\s?[-/])| (?:season|(?:school|fiscal) year)$")
 
 
-@dataclass(frozen=True)
 class Moments(Reader):
     """The reader of one date, time of day, decade or season."""
 
-    parse: Callable[[str], Sequence[Any]]
-
-    def read(self, text: str) -> tuple[Any, ...] | None:
+    def read(self, text: str) -> tuple[Moment, ...] | None:
         """The readings of a text that is one moment."""
-        return tuple(self.parse(_PERIOD.sub("", _PREPOSITION.sub("", text.strip().strip("[]\"'"))))) or None
+        return tuple(read_moments(_PERIOD.sub("", _PREPOSITION.sub("", text.strip().strip("[]\"'"))))) or None
 
-    def mark(self, text: str, value: tuple[Any, ...]) -> str:
+    def mark(self, text: str, value: tuple[Moment, ...]) -> str:
         """Every other moment of a running text."""
-        return MOMENT.sub(lambda match: SAME if self.read(match[0]) == value else OTHER, text)
+        return MENTION.sub(lambda match: SAME if self.read(match[0]) == value else OTHER, text)
 
     def alien(self, claim: Claim) -> bool:
-        """Whether a short claim is a moment of another sort."""
-        return bool(MOMENT.fullmatch(claim.text.strip(" .!,;")))
+        """Whether a short claim is a year, or anything is announced or boxed in a word or three."""
+        return bool(MENTION.fullmatch(claim.text.strip(" .!,;"))) or _short_announcement(claim)
 
 
 # --- labels -----------------------------------------------------------------------------------------------------------

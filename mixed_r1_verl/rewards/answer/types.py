@@ -4,8 +4,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mixed_r1_verl.rewards.answer.dates import read_dates, read_decades, read_times
-from mixed_r1_verl.rewards.answer.numbers import parse_number
+from mixed_r1_verl.rewards.answer.dates import read_moments
+from mixed_r1_verl.rewards.answer.numbers import parse_number, parse_ratio
+from mixed_r1_verl.rewards.answer.options import polarity_of
 from mixed_r1_verl.rewards.answer.text import plain_text
 from mixed_r1_verl.rewards.answer.words import grammar
 from mixed_r1_verl.rewards.verdict import GroundTruthError
@@ -29,7 +30,6 @@ _ASKS_ORDER = grammar(
 )
 _CODE = re.compile(r"\d{1,4}(?![KMBT]\b)[A-Z]{1,3}")  # 5G, 3D: a name, and no number of grams
 _FORMULA = re.compile(r"\\[a-zA-Z]|[\^=√]|\d[a-z]\b")
-_POLAR = frozenset(("yes", "no", "true", "false"))
 
 
 def asks_year(question: str) -> bool:
@@ -69,7 +69,7 @@ def guess_answer_type(ground_truth: str, question: str = "", choices: Sequence[s
     text = plain_text(ground_truth)
     if len(choices) or (len(text) == 1 and text.isascii() and text.isalpha()):
         return "choice"
-    if text.lower().rstrip(".!") in _POLAR:
+    if polarity_of(text):
         return "yes_no"
     if (text[:1] == "[" and text[-1:] == "]" and "," in text) or ";" in text:
         return "list" if _ASKS_ORDER.search(question) else "set"
@@ -78,14 +78,10 @@ def guess_answer_type(ground_truth: str, question: str = "", choices: Sequence[s
         return "year"
     if _CODE.fullmatch(text):
         return "label"
-    if (
-        (read_decades(text) and parse_number(text) is None)
-        or read_times(text)
-        or read_dates(text)
-        or re.fullmatch(r"\d{4}\s?[-/]\s?(?:\d\d){1,2}", text)
-    ):
+    number, moments = parse_number(text) or parse_ratio(text), read_moments(text)
+    if moments and (number is None or moments[0].sort != "decade"):  # 90s may be seconds
         return "date"
-    if parse_number(text) is not None:
+    if number is not None:
         return "number"
     return "expression" if _FORMULA.search(ground_truth) else "label"
 

@@ -7,25 +7,22 @@ but a quantity is compared exactly. The rule of each ambiguous family stands in 
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import lru_cache, partial
-from operator import eq
 from typing import Annotated, Any
 
 from mixed_r1_verl.core.config import Interval, check_bounds
 from mixed_r1_verl.rewards.answer.claims import ANNOUNCED, SAID, find_claims
-from mixed_r1_verl.rewards.answer.commitment import SEVERAL, UNSURE, Typed, unreadable
-from mixed_r1_verl.rewards.answer.dates import read_dates, read_decades, read_spans, read_times, same_date, same_time
+from mixed_r1_verl.rewards.answer.commitment import SEVERAL, UNSURE, unreadable
 from mixed_r1_verl.rewards.answer.latex import BOX
-from mixed_r1_verl.rewards.answer.numbers import SCALES, Number, parse_number, parse_ratio
-from mixed_r1_verl.rewards.answer.readers import Labels, Moments, Quantities
+from mixed_r1_verl.rewards.answer.numbers import SCALES
+from mixed_r1_verl.rewards.answer.readers import Labels
 from mixed_r1_verl.rewards.answer.text import plain_text, text_key
+from mixed_r1_verl.rewards.answer.typed import Typed, typed
 from mixed_r1_verl.rewards.answer.types import answer_type_of, guess_answer_type
 from mixed_r1_verl.rewards.cheats import CLOSED_CHEATS, LABEL_CHEAT, NUMBER_CHEATS, say
 from mixed_r1_verl.rewards.kind import Gold, RewardKind, letter_or
-from mixed_r1_verl.rewards.kinds import matching
 from mixed_r1_verl.rewards.verdict import GroundTruthError, Verdict
 
 __all__ = ["KIND", "ChartConfig", "ChartGold", "anls", "chart_reward", "parse_ground_truth"]
@@ -102,7 +99,7 @@ class ChartGold(Gold):
 
     def _judge(self, member: Typed, answer: str) -> Verdict:
         """The verdict on one member; with `anls_threshold` the similarity of what was said to a label."""
-        verdict = member.judge(answer)
+        verdict = member.score(answer)
         [reader, *_] = member.readers
         if verdict.acc or self.config.anls_threshold is None or not isinstance(reader, Labels) or unreadable(answer):
             return verdict
@@ -131,7 +128,7 @@ class ChartGold(Gold):
         return Verdict(acc, plain_text(answer), "" if acc == 1.0 else "similar" if acc else "wrong")
 
     def _list_score(self, text: str) -> float:
-        golds = [reader.gold for (reader, *_), _ in self.members if isinstance(reader, Labels)]
+        golds = [one.readers[0].gold for one in self.members if isinstance(one.readers[0], Labels)]
         if len(golds) == len(self.members) and not self.ordered and _covers(golds, text):
             return 1.0
         ways = [way for way in map(tuple, _ways_to_split(text)) if len(way) == len(self.members)]
@@ -157,50 +154,12 @@ def parse_ground_truth(
     members = _listed(text) if kind != "label" else []
     guessed = kind in ("list", "set") or (len(members) > 1 and kind != "year")
     scales = frozenset(SCALES[word.lower()] for word in _QUESTION_SCALE.findall(question))
-    typed = tuple(_typed(member, "" if guessed else kind, scales, config.tolerance) for member in members or [text])
-    form = "polar" if kind == "yes_no" else ""
-    return ChartGold(typed, len(members) > 1, kind == "list", config, ground_truth.strip(), form)
+    read = partial(typed, kind="" if guessed else kind, scales=scales, tolerance=config.tolerance)
+    golds = tuple(map(read, members or [text]))
+    return ChartGold(golds, len(members) > 1, kind == "list", config, ground_truth.strip(), golds[0].form)
 
 
-_MOMENTS: tuple[tuple[Callable[[str], Sequence[Any]], Callable[[Any, Any], bool]], ...] = (
-    (read_times, same_time),
-    (read_dates, same_date),
-    (read_decades, eq),
-    (read_spans, eq),
-)
 _QUESTION_SCALE = re.compile(r"\b(thousand|million|billion|trillion)s?\b", re.IGNORECASE)
-
-
-@lru_cache(maxsize=16384)
-def _typed(text: str, kind: str, scales: frozenset[int], tolerance: float) -> Typed:
-    """What reads and compares one published answer that is no list."""
-    kind = kind or guess_answer_type(text, "")
-    if kind in ("yes_no", "choice"):
-        return matching.parse_ground_truth(text).typed
-    if kind in ("number", "percent", "label") and ":" in text and (ratio := parse_ratio(text)):
-        return Typed((Quantities(ratios=True),), partial(eq, ratio))
-    golds = [number for part in text.split(" / ") if (number := parse_number(part))] if kind != "label" else []
-    if not (len(golds) == 2 and _one_in_two_scales(golds[0].value, golds[1].value)):
-        golds = golds[:1] if kind in ("number", "percent", "year") else []
-    if golds and kind == "year":
-        return Typed((Quantities(years=True), Quantities()), lambda year: year == golds[0] and not year.unit)
-    if golds:
-        agree = partial(Number.agrees, scales=scales, tolerance=tolerance, one_scale=kind == "percent")
-        return Typed((Quantities(),), lambda value: any(agree(value, gold) for gold in golds))
-    for parse, same in _MOMENTS if kind == "date" else ():
-        if moments := parse(text):
-            return Typed((Moments(parse),), partial(_any_same, same, moments[0]))
-    return Typed((Labels(text),), bool)
-
-
-def _any_same(same: Callable[[Any, Any], bool], gold: Any, values: Sequence[Any]) -> bool:
-    return any(same(gold, value) for value in values)
-
-
-def _one_in_two_scales(one: Fraction, other: Fraction) -> bool:
-    """`2.72 / 2720`: one value in two scales, either of which is right."""
-    small, large = sorted((abs(one), abs(other)))
-    return one * other > 0 and large / small in (10, 100, 10**3, 10**6, 10**9)
 
 
 def anls(prediction: str, target: str, threshold: float = 0.5) -> float:

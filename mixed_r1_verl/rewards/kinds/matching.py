@@ -4,25 +4,20 @@ The answer is read once, as a value of the row's type (`rewards/answer`), and co
 ambiguous family stands in `docs/rewards.md`.
 """
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import lru_cache
 from string import ascii_uppercase
 from typing import Any
 
-from mixed_r1_verl.rewards.answer.commitment import Reader, Typed
-from mixed_r1_verl.rewards.answer.dates import read_times
-from mixed_r1_verl.rewards.answer.numbers import Number, parse_number, parse_ratio
-from mixed_r1_verl.rewards.answer.options import POLARITY, Options, Polarity, polarity_of
-from mixed_r1_verl.rewards.answer.readers import Labels, Quantities
+from mixed_r1_verl.rewards.answer.numbers import parse_number
 from mixed_r1_verl.rewards.answer.text import plain_text, text_key
-from mixed_r1_verl.rewards.answer.types import answer_type_of
+from mixed_r1_verl.rewards.answer.typed import Typed, lettered, option, typed
+from mixed_r1_verl.rewards.answer.types import answer_type_of, guess_answer_type
 from mixed_r1_verl.rewards.cheats import CLOSED_CHEATS, LABEL_CHEAT, Target, say
-from mixed_r1_verl.rewards.kind import Gold, RewardKind, choices_of
+from mixed_r1_verl.rewards.kind import RewardKind, choices_of
 from mixed_r1_verl.rewards.verdict import GroundTruthError, Verdict
 
-__all__ = ["KIND", "MatchingGold", "matching_reward", "parse_ground_truth"]
+__all__ = ["KIND", "matching_reward", "parse_ground_truth"]
 
 MAX_WORD_CHARS = 100
 """A ground truth without options that is longer than this is no short answer."""
@@ -49,40 +44,11 @@ def matching_reward(answer: str, ground_truth: str, *, choices: Sequence[str] = 
     >>> matching_reward("I cannot tell", "no").acc
     0.0
     """
-    return parse_ground_truth(ground_truth, choices).score(answer)
+    return parse_ground_truth(ground_truth, tuple(choices)).score(answer)
 
 
-@dataclass(frozen=True)
-class MatchingGold(Gold):
-    """A ground truth of the matching reward.
-
-    Attributes:
-        expected: what is to be read out of the answer: labels, `yes` or `no`, a word or a number.
-        readers: what reads an answer; the second reads what the first finds nothing in.
-        honest, form: see `Gold`.
-    """
-
-    expected: str | Number
-    readers: tuple[Reader, ...]
-    honest: str
-    form: str = ""
-
-    @property
-    def typed(self) -> Typed:
-        """The same as a value of its type."""
-        return Typed(self.readers, self._same)
-
-    def _same(self, value: Any) -> bool:
-        if isinstance(value, Number) and isinstance(self.expected, Number):
-            return value.percent == self.expected.percent and value.agrees(self.expected)
-        return bool(value == self.expected)
-
-    def score(self, answer: str) -> Verdict:
-        """1 when the answer says what is expected, else 0."""
-        return self.typed.judge(answer)
-
-
-def parse_ground_truth(ground_truth: str, choices: Sequence[str] = (), answer_type: str = "") -> MatchingGold:
+@lru_cache(maxsize=16384)
+def parse_ground_truth(ground_truth: str, choices: tuple[str, ...] = (), answer_type: str = "") -> Typed:
     """Read a ground truth of the matching reward.
 
     Args:
@@ -93,47 +59,23 @@ def parse_ground_truth(ground_truth: str, choices: Sequence[str] = (), answer_ty
     Raises:
         GroundTruthError: when it is empty, names no option of those given, or is no short answer.
 
-    >>> parse_ground_truth("dog", ["cat", "dog"]).expected, parse_ground_truth("TRUE").expected
-    ('B', 'yes')
+    >>> parse_ground_truth("dog", ("cat", "dog")).honest, parse_ground_truth("TRUE").form
+    ('B', 'polar')
     """
-    return _parse_ground_truth(ground_truth, tuple(choices) if len(choices) else (), answer_type)
-
-
-_LETTERS = re.compile(r"[A-Za-z](?:\s*(?:[,;/&]|and)\s*[A-Za-z])+", re.IGNORECASE)
-
-
-@lru_cache(maxsize=16384)
-def _parse_ground_truth(ground_truth: str, choices: tuple[str, ...], answer_type: str) -> MatchingGold:
-    text, honest = plain_text(ground_truth), ground_truth.strip()
+    text = plain_text(ground_truth)
     if not text_key(text):
         raise GroundTruthError(f"the matching reward cannot read ground truth {ground_truth!r}: it is empty")
     if len(choices) > len(ascii_uppercase):
         raise GroundTruthError(f"{len(choices)} choices; the matching reward labels at most {len(ascii_uppercase)}")
-    bare = text.strip("()[].: ")
-    letter = bare.upper() if len(bare) == 1 and bare.isascii() and bare.isalpha() else ""
-    lettered = answer_type in ("", "choice", "set") and _LETTERS.fullmatch(bare)
-    if choices or ((letter or lettered) and answer_type not in ("label", "expression")):
-        letters = re.sub(r"(?i)and|[^a-z]", "", bare if lettered else letter).upper()
-        options = Options.of(choices) if choices else Options.lettered(sorted({*ascii_uppercase[:8], *letters}))
-        named = options.labels.get(letter) or options.named(text)
-        if named is None and (lettered or (bare.isupper() and bare.isalpha())):
-            options = replace(options, several=True)
-            named = options.read(text)
-        if named is None:
-            raise GroundTruthError(f"ground truth {ground_truth!r} is none of the {len(choices)} choices {choices!r}")
-        readers: tuple[Reader, ...] = (options, Polarity(options.polar)) if options.polar else (options,)
-        return MatchingGold(named, readers, named, f"{len(choices)} options" if choices else "")
-    polarity = polarity_of(text_key(text))
-    if polarity and answer_type in ("", "yes_no"):
-        return MatchingGold(polarity, (POLARITY,), honest, "polar")
-    if len(text) > MAX_WORD_CHARS or honest[0] in "[{":
+    if choices or (lettered(text) and answer_type in ("", "choice", "set")):
+        return option(text, choices)
+    kind = answer_type or ("number" if parse_number(text) else guess_answer_type(text))
+    gold = typed(text, kind, exact=True)
+    if gold.form != "polar" and (len(text) > MAX_WORD_CHARS or ground_truth.strip()[0] in "[{"):
         raise GroundTruthError(
             f"the matching reward cannot read ground truth {ground_truth!r}: it expects a letter, yes/no or a word"
         )
-    ratio = parse_ratio(text) if ":" in text and answer_type != "label" and not read_times(text) else None
-    number = ratio or (parse_number(text) if answer_type in ("", "number", "percent", "year") else None)
-    reader = Quantities(ratios=ratio is not None) if number else Labels(text, forms=True)
-    return MatchingGold(number or text, (reader,), honest)
+    return gold
 
 
 def _instruction(ground_truth: str, choices: Sequence[str]) -> str:
@@ -149,7 +91,7 @@ def _letters(target: Target) -> str:
     return ascii_uppercase[: max(len(target.choices), 4)]
 
 
-def _gold(ground_truth: str, extra_info: Mapping[str, Any], scoring: Any) -> MatchingGold:
+def _gold(ground_truth: str, extra_info: Mapping[str, Any], scoring: Any) -> Typed:
     return parse_ground_truth(ground_truth, choices_of(extra_info), answer_type_of(extra_info))
 
 

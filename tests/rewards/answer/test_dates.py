@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mixed_r1_verl.rewards.answer.dates import Date, Time, read_dates, read_times
+from mixed_r1_verl.rewards.answer.dates import Moment, read_moments
 
 # text, readings as year, month, day, weekday + 1
-DATES: list[tuple[str, list[Date]]] = [
+DATES: list[tuple[str, list[tuple[int, ...]]]] = [
     # axis labels of ChartQA and PlotQA
     ("Jan 2016", [(2016, 1, 0, 0)]),
     ("Sept. 2019", [(2019, 9, 0, 0)]),
@@ -37,11 +37,11 @@ DATES: list[tuple[str, list[Date]]] = [
 
 
 @pytest.mark.parametrize(("text", "dates"), DATES)
-def test_dates(text: str, dates: list[Date]) -> None:
-    assert read_dates(text) == dates
+def test_dates(text: str, dates: list[tuple[int, ...]]) -> None:
+    assert [one.parts for one in read_moments(text) if one.sort == "date"] == dates
 
 
-CLOCKS: list[tuple[str, list[Time]]] = [
+CLOCKS: list[tuple[str, list[tuple[int, ...]]]] = [
     ("1:15 P.M.", [(795, True)]),
     ("12:00 a.m.", [(0, True)]),
     ("12 pm", [(720, True)]),
@@ -55,16 +55,17 @@ CLOCKS: list[tuple[str, list[Time]]] = [
 
 
 @pytest.mark.parametrize(("text", "times"), CLOCKS)
-def test_clock(text: str, times: list[Time]) -> None:
-    assert read_times(text) == times
+def test_clock(text: str, times: list[tuple[int, ...]]) -> None:
+    assert [one.parts for one in read_moments(text) if one.sort == "time"] == times
 
 
 @given(st.integers(1000, 2100), st.integers(1, 12), st.integers(1, 28))
 def test_iso_dates_have_one_reading(year: int, month: int, day: int) -> None:
-    assert read_dates(f"{year}-{month:02d}-{day:02d}") == [(year, month, day, 0)]
+    assert read_moments(f"{year}-{month:02d}-{day:02d}") == [Moment("date", (year, month, day, 0))]
 
 
 @given(st.text())
 def test_any_text_is_read(text: str) -> None:
-    assert all(1 <= month <= 12 or weekday for _, month, _, weekday in read_dates(text))
-    assert all(0 <= minutes <= 24 * 60 + 59 for minutes, _ in read_times(text))
+    for sort, parts in read_moments(text):
+        assert sort != "date" or 1 <= parts[1] <= 12 or parts[3]
+        assert sort != "time" or 0 <= parts[0] <= 24 * 60 + 59

@@ -67,7 +67,7 @@ def test_real_choices(raw: Path, read: object) -> None:
     rows = read(raw)  # type: ignore[operator]
     assert len(rows) > 15
     for gold, choices in rows:
-        right = parse_ground_truth(gold, choices).expected
+        right = parse_ground_truth(gold, tuple(choices)).honest
         letters_as_texts = all(len(choice) == 1 for choice in choices[:2])
         for label, text in zip("ABCDEFGH", choices, strict=False):
             expected = float(label == right)
