@@ -62,7 +62,9 @@ def load(name: str) -> Any:
 class LazyGroup(TyperGroup):
     """Commands that are listed by name and imported when they are called: `--help` imports none of them."""
 
-    prefix = ""
+    @property
+    def prefix(self) -> str:
+        return "" if self.name == app.info.name else f"{self.name} "
 
     def list_commands(self, ctx: Any) -> list[str]:
         own = (name.removeprefix(self.prefix) for name in COMMANDS if name.startswith(self.prefix))
@@ -78,10 +80,6 @@ class LazyGroup(TyperGroup):
         return name, load(whole) if whole in COMMANDS else command, rest
 
 
-class DataGroup(LazyGroup):
-    prefix = "data "
-
-
 # rich alone takes longer than all the rest of a list of commands, so these are plain.
 SHELL: dict[str, Any] = {
     "no_args_is_help": True,
@@ -90,7 +88,7 @@ SHELL: dict[str, Any] = {
     "context_settings": HELP,
 }
 app = typer.Typer(name="mixed-r1", cls=LazyGroup, **SHELL)
-data_app = typer.Typer(cls=DataGroup, **SHELL)
+data_app = typer.Typer(cls=LazyGroup, **SHELL)
 app.add_typer(data_app, name="data", short_help="Build training data: parquet files that verl reads.")
 
 

@@ -23,6 +23,9 @@ from packaging.specifiers import SpecifierSet
 from rich.markup import escape
 from rich.table import Table
 
+from mixed_r1_verl.plugin import versions
+from mixed_r1_verl.plugin.versions import installed
+
 Status = Literal["ok", "note", "fail"]
 
 RECIPES = ("mixed_r1", "mixed_r1_cpu")  # the others are made of the same parts
@@ -66,22 +69,10 @@ def check_python() -> str:
 
 
 def check_version(*names: str) -> str:
-    """The first of these distributions that is installed, against the range with which this package works."""
-    from mixed_r1_verl.plugin import versions
-
-    supported = {
-        "verl": versions.declared("mixed-r1-verl", "verl"),
-        "transformers": versions.declared("verl", "transformers"),  # outside it, verl's patches of models fail late
-        "vllm": versions.VLLM,
-    }[names[0]]
-    found = [(name, version) for name in names if (version := _installed(name))]
-    if not found:
-        extras = "'mixed-r1-verl[gpu]', or 'mixed-r1-verl[cpu]' without a GPU"
-        raise Finding("not installed", f"pip install {extras if 'vllm' in names else repr(names[0] + str(supported))}")
-    name, version = found[0]
-    if version.partition("+")[0] not in supported:
-        raise Finding(f"{version} is not supported (supported: {supported})", f"pip install '{name}{supported}'")
-    return f"{name} {version} (supported: {supported})"
+    try:
+        return versions.require(*names)
+    except versions.UnsupportedVersionError as error:
+        raise Finding(error.detail, error.advice) from None
 
 
 def check_torch() -> str:
@@ -109,8 +100,8 @@ def check_torchvision() -> str:
 
 def check_torch_extensions() -> str:
     """torchaudio and torchcodec of another build than torch raise on import and take vLLM with them."""
-    installed = [name for name in ("torchaudio", "torchcodec") if importlib.util.find_spec(name)]
-    if names := " ".join(name for name in installed if _try(f"import {name}").returncode):
+    there = filter(importlib.util.find_spec, ("torchaudio", "torchcodec"))
+    if names := " ".join(name for name in there if _try(f"import {name}").returncode):
         raise Finding(f"{names} do not import and break vLLM", f"pip uninstall -y {names}")
     return "none that breaks vLLM"
 
@@ -192,7 +183,7 @@ def check_gpu_stack() -> str:
     listed = ", ".join(f"{name} {version}" for name, version in pins.items()) or "nothing"
     if not has_gpu():
         raise Finding(f"not needed without a GPU; upstream pins {listed}", status="note")
-    found = {name: _installed(name) for name in pins}
+    found = {name: installed(name) for name in pins}
     if "flash-attn" in pins and found["flash-attn"] is None:
         build = f"pip install flash-attn=={pins['flash-attn']} --no-build-isolation"
         raise Finding("flash-attn is not installed", build)
@@ -200,13 +191,6 @@ def check_gpu_stack() -> str:
     if other:
         raise Finding(f"{', '.join(other)}; upstream pins {listed}", "pip install 'mixed-r1-verl[gpu]'", "note")
     return listed
-
-
-def _installed(name: str) -> str | None:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 CHECKS: dict[str, Callable[[], str]] = {

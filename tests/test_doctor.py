@@ -127,7 +127,7 @@ def test_the_gpu_stack_is_compared_with_upstreams_pins(
 ) -> None:
     stack = doctor.upstream_pins() | installed
     monkeypatch.setattr(doctor, "has_gpu", lambda: True)
-    monkeypatch.setattr(doctor, "_installed", stack.get)
+    monkeypatch.setattr(doctor, "installed", stack.get)
     check = doctor.examine("GPU stack")
     assert check.status == status and said in f"{check.detail} {check.advice}"
 
@@ -135,5 +135,5 @@ def test_the_gpu_stack_is_compared_with_upstreams_pins(
 def test_a_verl_that_pins_no_flash_attention_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "has_gpu", lambda: True)
     monkeypatch.setattr(doctor, "upstream_pins", lambda: {"torch": "2.11.0"})
-    monkeypatch.setattr(doctor, "_installed", {"torch": "2.11.0"}.get)
+    monkeypatch.setattr(doctor, "installed", {"torch": "2.11.0"}.get)
     assert doctor.examine("GPU stack") == doctor.Check("GPU stack", "ok", "torch 2.11.0")

@@ -302,7 +302,7 @@ def smoke(
     peak = train(command, output, bool(found))
 
     measured = read_steps(output)
-    stages = [stage for stage in (*plan.time.stages, "adv", "step") if f"timing_s/{stage}" in measured[0]]
+    stages = [stage for stage in (*plan.seconds, "adv", "step") if f"timing_s/{stage}" in measured[0]]
     cache = kv_cache(output / "train.log")
     reward = time_rewards(output, train_file, model)
     workers = compose_for(recipe, gpus, [*wanted, *changes]).reward.num_workers
@@ -330,7 +330,7 @@ def smoke(
             "phases": {phase.name: phase.parts for phase in plan.memory.phases},
             "kv_bytes_per_token": plan.memory.kv.bytes_per_token,
             "kv_tokens": plan.memory.kv.tokens,
-            "seconds": {**plan.time.stages, "step": plan.time.total},
+            "seconds": {**plan.seconds, "step": sum(plan.seconds.values())},
         },
     }
     target = output / "summary.json"

@@ -163,7 +163,7 @@ def frame_scale(
     if frame == "norm1":
         return float(width), float(height)
     try:
-        resized_width, resized_height = get_family(family).resized_size(width, height, min_pixels, max_pixels)
+        resized_width, resized_height = get_family(family).limited(min_pixels, max_pixels).resized_size(width, height)
     except (ImageSizeError, KeyError) as error:
         raise FrameError(f"box frame 'resized': {error}") from error
     return width / resized_width, height / resized_height
@@ -187,10 +187,7 @@ def format_number(value: float) -> str:
         >>> format_number(3.0), format_number(17.456), format_number(-0.001)
         ('3', '17.46', '0')
     """
-    rounded = round(value, 2)
-    if rounded == int(rounded):
-        return str(int(rounded))
-    return f"{rounded:.2f}".rstrip("0")
+    return f"{round(value, 2) + 0.0:.2f}".rstrip("0").removesuffix(".")  # 0 is added for -0
 
 
 def format_boxes(boxes: Sequence[Sequence[Any]]) -> str:

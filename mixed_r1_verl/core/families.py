@@ -17,7 +17,7 @@ Example:
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 MAX_ASPECT_RATIO = 200
@@ -62,16 +62,15 @@ class ModelFamily:
         """Pixels of the side of one language-model token; a resized side is a multiple of it."""
         return self.patch_size * self.merge_size
 
-    def resized_size(
-        self, width: int, height: int, min_pixels: int | None = None, max_pixels: int | None = None
-    ) -> tuple[int, int]:
-        """Size in pixels, (width, height), to which the family's processor resizes a picture.
+    def limited(self, min_pixels: int | None = None, max_pixels: int | None = None) -> "ModelFamily":
+        """The same family with other least and largest areas; None leaves its own."""
+        given = {"min_pixels": min_pixels, "max_pixels": max_pixels}
+        return replace(self, **{name: area for name, area in given.items() if area is not None})  # type: ignore[arg-type]
+
+    def resized_size(self, width: int, height: int) -> tuple[int, int]:
+        """Size in pixels, (width, height), to which the family's processor resizes a picture of a width and height.
 
         For a tiled family this is the canvas of all tiles, without the thumbnail.
-
-        Args:
-            width, height: of the original picture in pixels.
-            min_pixels, max_pixels: areas instead of the family's own.
 
         Raises:
             ImageSizeError: if the processor itself would refuse the picture.
@@ -84,24 +83,21 @@ class ModelFamily:
         """
         if width < 1 or height < 1:
             raise ImageSizeError(f"a picture of {width} x {height} pixels has no area")
-        least = self.min_pixels if min_pixels is None else min_pixels
-        most = self.max_pixels if max_pixels is None else max_pixels
         if self.tile_size is None:
-            return smart_resize(width, height, self.factor, least, most)
-        fewest, largest = math.ceil(least / self.tile_size**2), max(1, most // self.tile_size**2)
+            return smart_resize(width, height, self.factor, self.min_pixels, self.max_pixels)
+        area = self.tile_size**2
+        fewest, largest = math.ceil(self.min_pixels / area), max(1, self.max_pixels // area)
         columns, rows = tile_grid(width, height, self.tile_size, min(max(1, fewest), largest), largest)
         return columns * self.tile_size, rows * self.tile_size
 
-    def image_tokens(
-        self, width: int, height: int, min_pixels: int | None = None, max_pixels: int | None = None
-    ) -> int:
+    def image_tokens(self, width: int, height: int) -> int:
         """Image tokens of one picture in the prompt, a thumbnail included, without the two markers around them.
 
         Example:
             >>> get_family("qwen2_vl").image_tokens(224, 224)
             64
         """
-        columns, rows = self.resized_size(width, height, min_pixels, max_pixels)
+        columns, rows = self.resized_size(width, height)
         tokens = (columns // self.factor) * (rows // self.factor)
         tile = ((self.tile_size or 0) // self.factor) ** 2
         return tokens + tile if tokens > tile else tokens

@@ -8,13 +8,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mixed_r1_verl.core.families import FAMILIES, ImageSizeError, ModelFamily, UnknownFamilyError, get_family
+from mixed_r1_verl.core.families import ImageSizeError, UnknownFamilyError
 from mixed_r1_verl.core.rows import BadRecord, DataError, RowError, rows_of, shown
 from mixed_r1_verl.data.columns import (
     Fault,
@@ -27,20 +27,16 @@ from mixed_r1_verl.data.columns import (
 )
 from mixed_r1_verl.data.images import PROOFS, cell_bytes, opened
 from mixed_r1_verl.data.markup import media_in, truth_faults
-from mixed_r1_verl.data.prompt import IMAGE_MARKER, has_template
+from mixed_r1_verl.data.prompt import has_template
+from mixed_r1_verl.data.tokens import TokenCounter
 from mixed_r1_verl.data.truth import GOLD_ACC, gold_acc, reward_with
 from mixed_r1_verl.rewards.kind import Gold
 from mixed_r1_verl.rewards.mixed import MixedReward
-
-if TYPE_CHECKING:
-    from tokenizers import Tokenizer
 
 __all__ = ["Problem", "Report", "check_files"]
 
 BATCH_ROWS = 64
 PERCENTILES = (50, 90, 99, 100)
-# Role names, turn ends and the like that a chat template adds to a one-turn prompt, with a default system message.
-TEMPLATE_TOKENS = 32
 # A share of one answer above this, among so many rows at least, is worth a note.
 MOST_OF_ONE_ANSWER, LEAST_ROWS = 0.6, 20
 
@@ -89,11 +85,13 @@ def check_files(
         DataError: no file, a file that is not there, or an unknown family or tokenizer.
     """
     try:
-        model = get_family(family)
-    except UnknownFamilyError:
-        raise DataError(f"unknown model family {family!r}; known: {', '.join(FAMILIES)}") from None
+        counter = TokenCounter.of(family, tokenizer)
+    except UnknownFamilyError as error:
+        raise DataError(str(error)) from None
+    if tokenizer is not None and counter.tokenizer is None:
+        raise DataError(f"{tokenizer} holds no tokenizer.json")
     files = _expand(paths)
-    checker = _Checker(model, gold, _load_tokenizer(tokenizer), reward or reward_with({}))
+    checker = _Checker(counter, gold, reward or reward_with({}))
     problems = checker.report.problems
     schemas: dict[Path, pa.Schema] = {}
     for path in files:
@@ -125,27 +123,15 @@ def _expand(paths: Sequence[Path]) -> list[Path]:
     return list(dict.fromkeys(files))
 
 
-def _load_tokenizer(folder: Path | None) -> "Tokenizer | None":
-    if folder is None:
-        return None
-    from tokenizers import Tokenizer
-
-    path = folder / "tokenizer.json" if folder.is_dir() else folder
-    try:
-        return Tokenizer.from_file(str(path))
-    except Exception as error:  # the Rust side raises plain Exception
-        raise DataError(f"{path} is not a tokenizer: {error}") from None
-
-
 class _Checker:
     """Collects problems and statistics over all files."""
 
-    def __init__(self, family: ModelFamily, gold: bool, tokenizer: "Tokenizer | None", reward: MixedReward) -> None:
-        self.family, self.gold, self.tokenizer, self.reward = family, gold, tokenizer, reward
+    def __init__(self, counter: TokenCounter, gold: bool, reward: MixedReward) -> None:
+        self.counter, self.gold, self.reward = counter, gold, reward
         self.report = Report()
         self.ids: dict[str, tuple[Path, int]] = {}
         self.values: dict[str, list[float]] = {"images": [], "pixels": [], "image tokens": []}
-        if tokenizer is not None:
+        if counter.tokenizer is not None:
             self.values["prompt tokens"] = []
         self.most: dict[str, float] = {}
         self.place: tuple[Path, int] = (Path(), 0)
@@ -180,7 +166,7 @@ class _Checker:
         for name, values in self.values.items():
             if values:
                 report.statistics[name] = tuple(float(v) for v in np.percentile(values, PERCENTILES))
-        counted = "image tokens" if self.tokenizer is None else "prompt tokens"
+        counted = "image tokens" if self.counter.tokenizer is None else "prompt tokens"
         if counted in report.statistics:
             self._length_notes(counted)
         report.notes += self._answer_notes()
@@ -237,35 +223,27 @@ class _Checker:
         kind, self.source = kind_of(row, self.reward.config.routes), str(row["data_source"])
         self.report.sources[str(row["data_source"]), kind] += 1
         sizes: list[tuple[int, int] | None] = []
+        tokens: list[int] = []
         for position, cell in enumerate(row["images"] or []):
+            sizes.append(None)
             try:
-                sizes.append(_decode(cell))
+                sizes[-1] = size = _decode(cell)
+                tokens.append(self.counter.picture(size, cell))
             except RowError as error:
                 yield f"images[{position}]", f"{error.reason} ({error.detail})"
-                sizes.append(None)
-        yield from self._count_tokens(sizes)
-        yield from self._prompt_problems(row["prompt"], len(sizes))
+            except (ImageSizeError, TypeError) as error:
+                yield f"images[{position}]", f"{self.counter.family.name} refuses it: {error}"
+        self._count("images", len(sizes))
+        self._count("pixels", sum(size[0] * size[1] for size in sizes if size))
+        self._count("image tokens", sum(tokens))
+        yield from self._prompt_problems(row["prompt"], tokens)
         yield from self._id_problems(row["extra_info"]["id"])
         faults = list(row_faults(row, self.reward.kinds, self.reward.config.routes))
         yield from faults
         if all(name == "prompt" for name, _ in faults):
             yield from self._truth_problems(kind, row["reward_model"]["ground_truth"], row["extra_info"], sizes)
 
-    def _count_tokens(self, sizes: list[tuple[int, int] | None]) -> Iterator[Fault]:
-        tokens, pixels = 0, 0
-        for position, size in enumerate(sizes):
-            if size is None:
-                continue
-            pixels += size[0] * size[1]
-            try:
-                tokens += self.family.verl_image_tokens(*size)
-            except ImageSizeError as error:
-                yield f"images[{position}]", f"{self.family.name} refuses it: {error}"
-        self._count("images", len(sizes))
-        self._count("pixels", pixels)
-        self._count("image tokens", tokens)
-
-    def _prompt_problems(self, prompt: list[Any], images: int) -> Iterator[Fault]:
+    def _prompt_problems(self, prompt: list[Any], tokens: list[int]) -> Iterator[Fault]:
         if any(not message or not message["role"] or message["content"] is None for message in prompt):
             yield "prompt", "a message without role or content"
             return
@@ -276,9 +254,8 @@ class _Checker:
         if not has_template(prompt, self.reward.config.format):
             asked = self.reward.config.format.reply("…", "…")
             yield "prompt", f"does not ask for {asked}; --set format.style=… names the format of other prompts"
-        if self.tokenizer is not None:
-            text_tokens = len(self.tokenizer.encode(text.replace(IMAGE_MARKER, ""), add_special_tokens=False).ids)
-            self._count("prompt tokens", text_tokens + self.values["image tokens"][-1] + 2 * images + TEMPLATE_TOKENS)
+        if self.counter.tokenizer is not None:
+            self._count("prompt tokens", self.counter.prompt(text, tokens))
 
     def _id_problems(self, identity: str | None) -> Iterator[Fault]:
         if not identity:

@@ -24,7 +24,9 @@ class Batch:
         updates: optimizer steps of a step.
         responses_per_gpu: that one data-parallel rank trains on.
         micro_batches: forward and backward passes of one update on one GPU; with dynamic batches an estimate.
-        tokens: of one response with its prompt, as estimated.
+        image_tokens: mean of a prompt's pictures; without a data file as many as a prompt may have.
+        prompt_tokens: mean of a prompt; without a data file the greatest.
+        response_tokens: mean of a response, as assumed.
         steps_per_epoch: None without a data file.
     """
 
@@ -35,8 +37,15 @@ class Batch:
     updates: int
     responses_per_gpu: int
     micro_batches: int
-    tokens: float
+    image_tokens: float
+    prompt_tokens: float
+    response_tokens: float
     steps_per_epoch: int | None
+
+    @property
+    def tokens(self) -> float:
+        """Of one response with its prompt."""
+        return self.prompt_tokens + self.response_tokens
 
 
 def plan_batch(settings: Settings, response_tokens: float, data: DataStatistics | None = None) -> Batch:
@@ -47,12 +56,9 @@ def plan_batch(settings: Settings, response_tokens: float, data: DataStatistics 
     multiple = math.lcm(s.data_parallel, mini)
     padded = math.ceil(responses / multiple) * multiple
     mini_per_gpu = max(1, mini // s.data_parallel)
-    tokens = prompt_tokens(s, data) + response_tokens
-    if s.micro is not None:
-        micro_batches = math.ceil(mini_per_gpu / s.micro)
-    else:
-        room = s.update_tokens * s.sequence_parallel
-        micro_batches = min(mini_per_gpu, math.ceil(mini_per_gpu * tokens / room))
+    prompt = s.prompt_tokens if data is None else min(data.mean_prompt, s.prompt_tokens)
+    room = s.update_tokens * s.sequence_parallel
+    filled = math.ceil(mini_per_gpu * (prompt + response_tokens) / room)
     return Batch(
         prompts=s.train_batch,
         responses=responses,
@@ -60,15 +66,12 @@ def plan_batch(settings: Settings, response_tokens: float, data: DataStatistics 
         mini_batch_responses=mini,
         updates=padded // mini * s.epochs,
         responses_per_gpu=padded // s.data_parallel,
-        micro_batches=micro_batches,
-        tokens=tokens,
+        micro_batches=min(mini_per_gpu, filled) if s.micro is None else math.ceil(mini_per_gpu / s.micro),
+        image_tokens=s.prompt_tokens if data is None else data.mean_image,
+        prompt_tokens=prompt,
+        response_tokens=response_tokens,
         steps_per_epoch=None if data is None else (data.rows - data.too_long) // s.train_batch,
     )
-
-
-def prompt_tokens(settings: Settings, data: DataStatistics | None) -> float:
-    """Mean length of a prompt: the data's, or without data the greatest allowed."""
-    return settings.prompt_tokens if data is None else min(data.mean_prompt, settings.prompt_tokens)
 
 
 def broken_rules(settings: Settings, architecture: Architecture, data: DataStatistics | None = None) -> Iterator[str]:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from mixed_r1_verl.core.console import FAILED, OK, ReportFormat, command_errors, print_json, terminal
+from mixed_r1_verl.core.console import FAILED, OK, PrintedAs, ReportFormat, command_errors, print_json, terminal
 from mixed_r1_verl.plan import PlanError
 from mixed_r1_verl.plan.gpus import GIB, GPUS
 from mixed_r1_verl.plan.plan import Plan, make_plan
@@ -30,7 +30,7 @@ def plan_command(
     response_tokens: Annotated[
         int | None, typer.Option(min=1, help="Mean length of a response; default: half of max_response_length.")
     ] = None,
-    format: Annotated[ReportFormat, typer.Option(help="How to print.")] = ReportFormat.table,
+    format: PrintedAs = ReportFormat.table,
 ) -> None:
     """Say what a recipe needs on your GPUs, whether it fits, and what to change where it does not.
 
@@ -77,10 +77,14 @@ def as_json(recipe: str, plan: Plan) -> dict[str, Any]:
         "kv_cache": {**plain["memory"]["kv"], "fits": memory.kv.fits},
         "host": memory.host,
         **{name: plain[name] for name in ("data", "batch")},
-        "seconds": {**plan.time.stages, "step": plan.time.total},
-        "response_tokens": plan.time.response_tokens,
+        "seconds": _seconds(plan),
+        "response_tokens": plan.batch.response_tokens,
         **{name: plain[name] for name in ("problems", "remarks", "changes")},
     }
+
+
+def _seconds(plan: Plan) -> dict[str, float]:
+    return {**plan.seconds, "step": sum(plan.seconds.values())}
 
 
 def _trained(plan: Plan) -> int:
@@ -118,9 +122,9 @@ def show(recipe: str, plan: Plan, console: Console) -> None:
         f"batch: {b.prompts:,} prompts × {s.rollouts} = {b.responses:,} responses; {b.updates} updates of "
         f"{b.mini_batch_responses:,}; {b.micro_batches} micro batches an update on each GPU{steps}"
     )
-    seconds = {**plan.time.stages, "step": plan.time.total}
+    seconds = _seconds(plan)
     table = _numbers("estimated seconds", list(seconds))
-    tokens = f"{plan.time.response_tokens:.0f} tokens a response"
+    tokens = f"{b.response_tokens:.0f} tokens a response"
     table.caption, table.caption_justify = f"assumed: {tokens}; not measured, good to a factor of two", "left"
     table.add_row("", *(f"{value:.1f}" for value in seconds.values()))
     console.print(table)

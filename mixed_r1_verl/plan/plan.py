@@ -8,14 +8,14 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from mixed_r1_verl.core.families import get_family
+from mixed_r1_verl.data.tokens import TokenCounter
 from mixed_r1_verl.plan.architecture import Architecture, load_architecture
 from mixed_r1_verl.plan.batch import Batch, broken_rules, plan_batch, remarks
-from mixed_r1_verl.plan.data import DataStatistics, processor_limits, read_data
+from mixed_r1_verl.plan.data import DataStatistics, read_data
 from mixed_r1_verl.plan.gpus import Gpu
 from mixed_r1_verl.plan.memory import Memory, plan_memory
 from mixed_r1_verl.plan.settings import ACTOR, FSDP, MODEL, ROLLOUT, Settings, read_settings
-from mixed_r1_verl.plan.steptime import StepTime, plan_time
+from mixed_r1_verl.plan.steptime import plan_time
 from mixed_r1_verl.plugin.rules import refusals
 
 RESPONSE_SHARE = 0.5
@@ -38,6 +38,7 @@ class Plan:
     Attributes:
         problems: rules of verl or vLLM that the run breaks.
         remarks: what wastes something or is not what it seems.
+        seconds: of each stage of a step, by verl's name of it.
         changes: with which the memory suffices; None where it does, or where none were found.
     """
 
@@ -47,7 +48,7 @@ class Plan:
     data: DataStatistics | None
     memory: Memory
     batch: Batch
-    time: StepTime
+    seconds: dict[str, float]
     problems: tuple[str, ...]
     remarks: tuple[str, ...]
     changes: Changes | None = None
@@ -75,17 +76,15 @@ def make_plan(
         response_tokens: mean length of a response; without it half of the greatest.
 
     Raises:
-        PlanError: the configuration, the model or the data cannot be read.
+        PlanError: the configuration or the model cannot be read.
+        DataError: the data cannot.
     """
     settings = read_settings(config)
-    folder = model or Path(settings.model).expanduser()
     architecture = load_architecture(model or settings.model)
     statistics = None
     if data is not None:
-        family, limits = get_family(architecture.family), processor_limits(folder)
-        if limits is not None:
-            family = replace(family, min_pixels=limits[0], max_pixels=limits[1])
-        statistics = read_data(data, family, settings.prompt_tokens, folder)
+        counter = TokenCounter.of(architecture.family, model or Path(settings.model).expanduser())
+        statistics = read_data(data, counter, settings.prompt_tokens)
     plan = _plan(settings, architecture, gpu, statistics, response_tokens)
     plan = replace(plan, problems=(*refusals(config), *plan.problems))
     return plan if plan.memory.fits else replace(plan, changes=_changes(config, plan, response_tokens))
@@ -98,7 +97,7 @@ def _plan(
     memory, batch = plan_memory(settings, architecture, gpu, data), plan_batch(settings, length, data)
     return Plan(
         *(settings, architecture, gpu, data, memory, batch),
-        time=plan_time(settings, architecture, gpu, batch, memory.kv, length, data),
+        seconds=plan_time(settings, architecture, gpu, batch, memory.kv),
         problems=tuple(broken_rules(settings, architecture, data)),
         remarks=tuple(remarks(settings, architecture, data)),
     )
@@ -164,4 +163,4 @@ def _changes(config: DictConfig, plan: Plan, response_tokens: float | None) -> C
         if changed(fewer).memory.fits:
             taken = fewer
     found = changed(taken)
-    return Changes(tuple(chain(*taken)), sum(found.memory.host.values()), found.time.total)
+    return Changes(tuple(chain(*taken)), sum(found.memory.host.values()), sum(found.seconds.values()))

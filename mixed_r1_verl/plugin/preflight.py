@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 
 from mixed_r1_verl.core.config import ConfigError
 from mixed_r1_verl.core.verl_config import BLOCK, reward_config, select
-from mixed_r1_verl.plugin import rules
+from mixed_r1_verl.plugin import rules, versions
 
 if TYPE_CHECKING:
     from mixed_r1_verl.rewards.mixed import MixedReward
@@ -50,12 +50,10 @@ class Preflight(Callback):
 
 def check(config: DictConfig) -> list[str]:
     """Problems of a training configuration, one clear line each; empty when it can start."""
-    from mixed_r1_verl.plugin.versions import UnsupportedVersionError, require_supported_verl
-
     problems: list[str] = []
     try:
-        require_supported_verl()
-    except UnsupportedVersionError as error:
+        versions.require("verl")
+    except versions.UnsupportedVersionError as error:
         problems.append(str(error))
     reward = None
     if select(config, "reward.reward_manager.name") == "mixed_r1":

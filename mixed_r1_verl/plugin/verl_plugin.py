@@ -13,7 +13,7 @@ def register() -> None:
     """Lay the patches of `plugin.seams` on verl and, without an accelerator, its CPU platform. Safe to call again."""
     from mixed_r1_verl.plugin import device, seams, versions
 
-    versions.require_supported_verl()
+    versions.require("verl")
     cpu = device.cpu_is_wanted()
     if cpu:
         from mixed_r1_verl.plugin.cpu import platform

@@ -1,4 +1,4 @@
-"""The versions with which this package works, each read from where it is declared; `VLLM` is declared here."""
+"""What is installed, and the versions with which this package works, each read from where it is declared."""
 
 from importlib.metadata import PackageNotFoundError, requires, version
 
@@ -10,7 +10,19 @@ VLLM = SpecifierSet(">=0.24,<0.32")
 
 
 class UnsupportedVersionError(RuntimeError):
-    """The installed verl is outside the range that this package depends on."""
+    """A distribution is missing, or outside the range in which it is supported; `advice` is what to install."""
+
+    def __init__(self, name: str, detail: str, advice: str):
+        super().__init__(f"{name}: {detail}: {advice}")
+        self.detail, self.advice = detail, advice
+
+
+def installed(distribution: str) -> str | None:
+    """The version of an installed distribution; None where there is none of this name."""
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None
 
 
 def declared(distribution: str, dependency: str) -> SpecifierSet:
@@ -26,10 +38,21 @@ def declared(distribution: str, dependency: str) -> SpecifierSet:
     return next((one.specifier for one in asked), SpecifierSet())
 
 
-def require_supported_verl() -> None:
-    """Raises UnsupportedVersionError when the installed verl is outside the supported range."""
-    installed, supported = version("verl"), declared("mixed-r1-verl", "verl")
-    if installed not in supported:
-        raise UnsupportedVersionError(
-            f"verl {installed} is installed, mixed-r1-verl supports verl {supported}: pip install 'verl{supported}'"
-        )
+def require(name: str, *others: str) -> str:
+    """What is installed of `verl`, `transformers` or `vllm`, in words; `others` are names of other builds of it.
+
+    Raises:
+        UnsupportedVersionError: none of them, or a version outside the supported range.
+    """
+    # Outside verl's own range of transformers its patches of models fail late.
+    supported = VLLM if name == "vllm" else declared("mixed-r1-verl" if name == "verl" else "verl", name)
+    for build in (name, *others):
+        if found := installed(build):
+            if found.partition("+")[0] in supported:
+                return f"{build} {found} (supported: {supported})"
+            detail = f"{found} is not supported (supported: {supported})"
+            raise UnsupportedVersionError(build, detail, f"pip install '{build}{supported}'")
+    extras = "'mixed-r1-verl[gpu]', or 'mixed-r1-verl[cpu]' without a GPU"
+    raise UnsupportedVersionError(
+        name, "not installed", f"pip install {extras if others else repr(f'{name}{supported}')}"
+    )

@@ -57,13 +57,13 @@ def internvl_processor(**limits: int) -> Any:
 def test_qwen_sizes_are_those_of_the_processor(name: str, limits: dict[str, int]) -> None:
     from transformers.models.qwen2_vl.image_processing_qwen2_vl import smart_resize as reference
 
-    family, processor = get_family(name), qwen_processor(name, **limits)
+    family, processor = get_family(name).limited(**limits), qwen_processor(name, **limits)
     least, most = processor.size["shortest_edge"], processor.size["longest_edge"]
     for width, height in random_sizes():
-        size = family.resized_size(width, height, **limits)
+        size = family.resized_size(width, height)
         assert size == reference(height, width, family.factor, least, most)[::-1], (width, height)
         patches = processor.get_number_of_image_patches(height, width, {})
-        assert family.image_tokens(width, height, **limits) == patches // 4
+        assert family.image_tokens(width, height) == patches // 4
 
 
 @pytest.mark.parametrize("name", QWEN)
@@ -83,13 +83,13 @@ def test_qwen_grid_of_a_real_picture(name: str) -> None:
 def test_internvl_tiles_are_those_of_the_processor(tiles: tuple[int, int]) -> None:
     from transformers.models.got_ocr2.image_processing_got_ocr2 import get_optimal_tiled_canvas
 
-    family, processor = get_family("internvl"), internvl_processor(min_patches=tiles[0], max_patches=tiles[1])
-    limits = {"min_pixels": tiles[0] * 448 * 448, "max_pixels": tiles[1] * 448 * 448}
+    family = get_family("internvl").limited(tiles[0] * 448 * 448, tiles[1] * 448 * 448)
+    processor = internvl_processor(min_patches=tiles[0], max_patches=tiles[1])
     for width, height in random_sizes():
         columns, rows = get_optimal_tiled_canvas((height, width), (448, 448), *tiles)
-        assert family.resized_size(width, height, **limits) == (448 * columns, 448 * rows), (width, height)
+        assert family.resized_size(width, height) == (448 * columns, 448 * rows), (width, height)
         pictures = processor.get_number_of_image_patches(height, width, {})
-        assert family.image_tokens(width, height, **limits) == 256 * pictures
+        assert family.image_tokens(width, height) == 256 * pictures
 
 
 def test_internvl_tiles_of_a_real_picture() -> None:
@@ -142,6 +142,7 @@ def test_check_and_plan_count_the_image_tokens_of_verls_own_dataset(name: str, t
 
     from mixed_r1_verl.data.check import check_files
     from mixed_r1_verl.data.schema import rows_to_table
+    from mixed_r1_verl.data.tokens import TokenCounter
     from mixed_r1_verl.plan.data import read_data
 
     family = get_family(name)
@@ -161,7 +162,7 @@ def test_check_and_plan_count_the_image_tokens_of_verls_own_dataset(name: str, t
         images = [{"bytes": data.getvalue(), "path": ""}]
         rows.append(sound(str(number), images=images, width=width, height=height))
     pq.write_table(rows_to_table(rows), tmp_path / "rows.parquet")
-    planned = read_data(tmp_path / "rows.parquet", family, 1024)
+    planned = read_data(tmp_path / "rows.parquet", TokenCounter(family), 1024)
     assert planned.mean_image * len(rows) == pytest.approx(sum(expected))
     checked = check_files([tmp_path / "rows.parquet"], family=name).statistics["image tokens"]
     assert planned.image[-1] == checked[-1] == max(expected)
@@ -264,7 +265,7 @@ def test_qwen2_5_pixels_are_not_those_of_the_file() -> None:
     """The mistake that users report upstream: reading resized pixels as pixels of the file."""
     size = {"width": 4000, "height": 3000}
     limits = IoUConfig(family="qwen2_5_vl", max_pixels=1280 * 28 * 28)
-    resized = get_family("qwen2_5_vl").resized_size(4000, 3000, max_pixels=1280 * 28 * 28)
+    resized = get_family("qwen2_5_vl").limited(max_pixels=1280 * 28 * 28).resized_size(4000, 3000)
     assert resized == (1148, 840)
     answer, gold = "[0, 0, 574, 420]", "[[0, 0, 2000, 1500]]"
     assert iou_reward(answer, gold, box_frame="resized", config=limits, **size).acc == 1.0

@@ -1,6 +1,6 @@
 """Image tokens of a data file: what verl's own dataset makes of the same rows."""
 
-import dataclasses
+import json
 from pathlib import Path
 
 import pyarrow as pa
@@ -8,10 +8,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from examples.demo.data import build_demo
-from mixed_r1_verl.core.families import get_family
+from mixed_r1_verl.core.rows import DataError
 from mixed_r1_verl.data.schema import row_schema
-from mixed_r1_verl.plan import PlanError
-from mixed_r1_verl.plan.data import processor_limits, read_data
+from mixed_r1_verl.data.tokens import TokenCounter, processor_limits
+from mixed_r1_verl.plan.data import read_data
 
 
 @pytest.fixture(scope="module")
@@ -38,10 +38,8 @@ def test_tokens_are_those_of_the_processor(demo: Path, warm_model: Path) -> None
         ids = processor(text=[text], images=[Image.open(io.BytesIO(row["images"][0]["bytes"]))])["input_ids"][0]
         images.append(sum(token == pad for token in ids))
         prompts.append(len(ids))
-    limits = processor_limits(warm_model)
-    assert limits is not None
-    family = dataclasses.replace(get_family("qwen2_5_vl"), min_pixels=limits[0], max_pixels=limits[1])
-    found = read_data(demo, family, 256, warm_model)
+    assert processor_limits(warm_model)
+    found = read_data(demo, TokenCounter.of("qwen2_5_vl", warm_model), 256)
     assert found.rows == 32 and found.counted
     assert found.image[2] == found.largest_picture == max(images)
     assert found.mean_image == pytest.approx(sum(images) / 32)
@@ -49,12 +47,12 @@ def test_tokens_are_those_of_the_processor(demo: Path, warm_model: Path) -> None
 
 
 def test_text_is_estimated_without_a_tokenizer(demo: Path) -> None:
-    found = read_data(demo, get_family("qwen2_5_vl"), 100)
+    found = read_data(demo, TokenCounter.of("qwen2_5_vl"), 100)
     assert not found.counted and 0 < found.too_long <= 32
 
 
 def test_a_model_without_a_processor_has_no_limits(tmp_path: Path) -> None:
-    assert processor_limits(tmp_path) is None
+    assert processor_limits(tmp_path) == ()
 
 
 @pytest.mark.parametrize(
@@ -78,5 +76,22 @@ def test_a_model_without_a_processor_has_no_limits(tmp_path: Path) -> None:
 def test_bad_files(write, message: str, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     file = tmp_path / "rows.parquet"
     write(file)
-    with pytest.raises(PlanError, match=message):
-        read_data(file, get_family("qwen2_5_vl"), 256)
+    with pytest.raises(DataError, match=message):
+        read_data(file, TokenCounter.of("qwen2_5_vl"), 256)
+
+
+def test_check_counts_with_the_limits_of_the_model_as_plan_does(tmp_path: Path, warm_model: Path) -> None:
+    """Of the model's own processor, and of the picture's own cell."""
+    from mixed_r1_verl.data.check import check_files
+
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "tokenizer.json").write_bytes((warm_model / "tokenizer.json").read_bytes())
+    size = {"shortest_edge": 56 * 56, "longest_edge": 112 * 112}
+    (model / "preprocessor_config.json").write_text(json.dumps({"size": size}))
+    build_demo(tmp_path, rows=8, val_rows=8)
+    planned = read_data(tmp_path / "train.parquet", TokenCounter.of("qwen2_5_vl", model), 256)
+    checked = check_files([tmp_path / "train.parquet"], tokenizer=model).statistics
+    assert planned.largest_picture == checked["image tokens"][-1] <= 16
+    assert planned.prompt[-1] == checked["prompt tokens"][-1]
+    assert TokenCounter.of("qwen2_5_vl").picture((448, 448), {"max_pixels": 112 * 112}) == 16

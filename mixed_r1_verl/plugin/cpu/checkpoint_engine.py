@@ -5,7 +5,7 @@ by `actor_rollout_ref.rollout.checkpoint_engine.backend=cpu`, sends the tensors 
 """
 
 import asyncio
-import json
+import io
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
@@ -60,20 +60,18 @@ class CPUCheckpointEngine(CheckpointEngine):
     async def send_weights(
         self, weights: Iterable[tuple[str, torch.Tensor]], global_steps: int | None = None
     ) -> dict[str, Any]:
-        """Send name, type, shape and bytes of each tensor, then a message that is no tensor.
+        """Send each tensor with its name, then an empty message.
 
         Every actor worker walks the weights, because to produce one is collective work of all of them.
         """
         for name, weight in weights:
             if self.is_master:
-                weight = weight.detach().cpu().contiguous()
-                header = json.dumps([name, str(weight.dtype).removeprefix("torch."), list(weight.shape)]).encode()
-                data = weight.view(-1).view(torch.uint8).numpy().tobytes()
+                torch.save((name, weight.detach().cpu().clone()), data := io.BytesIO())
                 for socket in self.sockets:
-                    socket.send_multipart([header, data])
+                    socket.send(data.getbuffer())
         if self.is_master:
             for socket in self.sockets:
-                socket.send(b"end")
+                socket.send(b"")
         return {}
 
     async def receive_weights(  # type: ignore[override]
@@ -81,9 +79,5 @@ class CPUCheckpointEngine(CheckpointEngine):
     ) -> AsyncIterator[tuple[str, torch.Tensor]]:
         """Yield the tensors as they arrive."""
         (socket,) = self.sockets
-        while True:
-            header, *data = await asyncio.to_thread(socket.recv_multipart)
-            if not data:
-                return
-            name, dtype, shape = json.loads(header)
-            yield name, torch.frombuffer(bytearray(data[0]), dtype=getattr(torch, dtype)).view(shape)
+        while data := await asyncio.to_thread(socket.recv):
+            yield torch.load(io.BytesIO(data), weights_only=True)

