@@ -187,7 +187,9 @@ class Records:
             file, _, key = row.where.rpartition(":") if ".json" in row.where.rpartition(":")[0] else (file, "", "")
         folder, slash, base = file.rpartition("/")
         own = {"SPLIT": row.data["split"], "KEY": key, "FOLDER": folder + slash, "DIR": folder.rpartition("/")[2]}
-        own |= {"STEM": base.partition(".")[0], "PLACE": place_id(row)}
+        own["STEM"] = base.partition(".")[0]
+        if "PLACE" in self._used:
+            own["PLACE"] = place_id(row)
         return (self.mend(value | own) if self.mend else value) | own
 
     def _answer(self, value: dict[str, Any], choices: Sequence[str]) -> str:

@@ -91,7 +91,10 @@ def robust(answer: str, reference: str, table: "EmbeddingTable", limit: int) -> 
     It keeps the idea of BMAS and closes its holes. docs/rewards-open-ended.md defines its terms and shows what each is
     worth; a text scores 1 against itself.
     """
-    words, theirs = split_words(answer, limit), _read_reference(reference, table, limit)
+    words = split_words(answer, limit)
+    if words and answer == reference and len(answer) <= limit * CHARS_PER_WORD:
+        return 1.0
+    theirs = _read_reference(reference, table, limit)
     if not words or theirs is None:
         return 0.0
     ours = _Side(words, table)

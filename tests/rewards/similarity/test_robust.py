@@ -1,6 +1,7 @@
 """The default: a text and itself, answers that never saw the picture, spoilt answers, generic captions."""
 
 from itertools import pairwise
+from typing import cast
 
 import pytest
 from described_pictures import HONEST, LIMIT, PICTURES, TABLE, UNRELATED, mean_score, with_references
@@ -25,6 +26,12 @@ DUMP = (
 @pytest.mark.parametrize("text", [text for pair in PICTURES for text in pair] + ["dog", "of the", "42", "一只狗在跑"])
 def test_a_text_is_one_with_itself(variant: str, text: str) -> None:
     assert VARIANTS[variant](text, text, TABLE, LIMIT) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_text_and_itself_are_not_compared() -> None:
+    """Conversion scores every description against itself, and that needs no table."""
+    assert robust(DUMP, DUMP, cast(EmbeddingTable, None), LIMIT) == 1
+    assert robust("...", "...", TABLE, LIMIT) == 0
 
 
 @pytest.mark.parametrize(("pair", "other"), list(zip(HONEST, UNRELATED, strict=True)))
