@@ -1,7 +1,9 @@
 """Reads what the rewards need of a model's directory, without torch: the tokenizer and the input-embedding table."""
 
 import json
+import logging
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,10 +25,14 @@ INPUT_EMBEDDING_SUFFIXES = (
 TIED_HEAD_SUFFIXES = ("lm_head.weight", "embed_out.weight", "decoder.weight")
 # bfloat16 is read as raw 16-bit words, because numpy has no such type.
 STORAGE_TYPES = {"BF16": np.uint16, "F16": np.float16, "F32": np.float32}
+# What is read of a model besides its weights; old tokenizers have no tokenizer.json.
+SMALL_FILES = ["config.json", "tokenizer*", "vocab.json", "merges.txt", "*.safetensors.index.json"]
 BLOCK_BYTES = 8 << 20
 MAX_HEADER_BYTES = 100_000_000
 # Numbers of float32 in a line of the processor's caches.
 CACHE_LINE = 16
+
+logger = logging.getLogger(__name__)
 
 
 class CheckpointError(ValueError):
@@ -83,6 +89,11 @@ def find_input_embeddings(model_dir: Path) -> TensorOnDisk:
     Raises:
         CheckpointError: no safetensors, no tensor with a known name, or one of a type or shape that cannot be read.
     """
+    return _locate(*_name_input_embeddings(model_dir))
+
+
+def _name_input_embeddings(model_dir: Path) -> tuple[Path, str]:
+    """The file of the input-embedding table, which need not be there yet, and the tensor's name."""
     index = model_dir / "model.safetensors.index.json"
     files: dict[str, Path] = {}
     if index.is_file():
@@ -101,7 +112,7 @@ def find_input_embeddings(model_dir: Path) -> TensorOnDisk:
         if found:
             # The shortest name is the text model's own: draft heads and encoders nest deeper.
             name = min(found, key=lambda name: (len(name), name))
-            return _locate(files[name], name)
+            return files[name], name
     raise CheckpointError(
         f"none of the {len(files)} tensors in {model_dir} is an input-embedding table "
         f"(looked for names that end in {', '.join(INPUT_EMBEDDING_SUFFIXES + TIED_HEAD_SUFFIXES)})"
@@ -141,22 +152,44 @@ def _locate(path: Path, name: str) -> TensorOnDisk:
     return TensorOnDisk(path, name, dtype, rows, dim, data_start + start)
 
 
-def resolve_model(model: str) -> Path:
+def resolve_model(model: str, whole: bool = False) -> Path:
     """The directory of a model that is given as a directory or as a hub id.
 
-    A hub id is looked up in the local Hugging Face cache only: a reward worker downloads nothing.
+    Of a hub id what the local Hugging Face cache lacks is downloaded, as verl does with the policy: tokenizer, index
+    and the one file that holds the embedding table, or the `whole` model. Processes that ask at once wait for one.
+
+    Raises:
+        FileNotFoundError: neither a directory nor a model of the cache, and the hub does not give it: no such model, no
+            network, or `HF_HUB_OFFLINE`.
+        CheckpointError: its index is broken.
     """
     directory = Path(model).expanduser()
     if directory.is_dir():
         return directory
-    try:
-        from huggingface_hub import snapshot_download
+    from huggingface_hub import snapshot_download
 
-        return Path(snapshot_download(model, local_files_only=True))
-    except Exception as error:
+    if not whole:
+        with suppress(Exception):  # the cache lacks it, or a part of it
+            directory = Path(snapshot_download(model, allow_patterns=SMALL_FILES, local_files_only=True))
+            find_input_embeddings(directory)
+            load_tokenizer(directory)
+            return directory
+    try:
+        if whole:
+            return Path(snapshot_download(model))
+        directory = Path(snapshot_download(model, allow_patterns=SMALL_FILES))
+        weights = "model.safetensors"
+        if (directory / f"{weights}.index.json").is_file():
+            weights = _name_input_embeddings(directory)[0].name
+        logger.warning("downloading the embedding table of %s: %s", model, weights)
+        return Path(snapshot_download(model, allow_patterns=[*SMALL_FILES, weights]))
+    except CheckpointError:
+        raise
+    except Exception as error:  # of the hub, of the network, of the disk: each has classes of its own
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise FileNotFoundError(
-            f"model {model!r} is neither a directory nor a model in the local Hugging Face cache; "
-            f"download it first (hf download {model})"
+            f"model {model!r} is neither a directory nor a model in the local Hugging Face cache, and it cannot be "
+            f"downloaded ({reason}); where there is a network: hf download {model}"
         ) from error
 
 

@@ -91,12 +91,12 @@ class EmbeddingTable:
         """Opens the table of a model, and prepares it first where this machine has not done so yet.
 
         Args:
-            model: directory of a Hugging Face model with safetensors weights, or the hub id of one that is in the
-                local Hugging Face cache; None is the built-in table of hashed character n-grams, which needs no file.
+            model: directory or hub id of a Hugging Face model with safetensors weights, see `resolve_model`; None is
+                the built-in table of hashed character n-grams, which needs no file.
             cache_dir: where prepared tables are kept; None is `~/.cache/mixed_r1_verl`.
 
         Raises:
-            FileNotFoundError: no such model on this machine, or it has no tokenizer.
+            FileNotFoundError: no such model, or it has no tokenizer.
             CheckpointError: the model's weights hold no table that can be read.
             CacheError: the prepared table cannot be written.
         """

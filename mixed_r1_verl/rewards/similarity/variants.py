@@ -162,7 +162,7 @@ def load_encoder(model: str) -> tuple[Any, Any, Any]:
     """torch, and a model's tokenizer and encoder, on the CPU in float32, for this process."""
     torch = _package("encoder", "torch", "torch")
     transformers = _package("encoder", "transformers", "transformers")
-    directory = resolve_model(model)
+    directory = resolve_model(model, whole=True)
     tokenizer = transformers.AutoTokenizer.from_pretrained(directory, local_files_only=True)
     encoder = transformers.AutoModel.from_pretrained(directory, local_files_only=True, dtype=torch.float32)
     return torch, tokenizer, encoder.eval()

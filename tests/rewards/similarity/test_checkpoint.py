@@ -1,6 +1,7 @@
 """Checkpoints: names, number types, shards, broken files, tokenizers; prepared tables: the cache, directions."""
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from embedding_models import WORDS, bfloat16_bits, table_rows, write_model, write_safetensors, write_tokenizer
+from model_hub import serve_model
 
 from mixed_r1_verl.core.code import imported_modules
 from mixed_r1_verl.rewards.similarity import table as prepared_tables
@@ -111,6 +113,42 @@ def test_missing_model_and_missing_tokenizer_say_what_to_do(tmp_path: Path, monk
         resolve_model("nobody/no-such-model")
     with pytest.raises(FileNotFoundError, match=r"no tokenizer\.json"):
         load_tokenizer(tmp_path)
+
+
+def resolve_in_a_process(model: str, **environment: str) -> subprocess.CompletedProcess:
+    """huggingface_hub reads its environment when it is imported."""
+    code = (
+        "import sys; from mixed_r1_verl.rewards.similarity.checkpoint import *; model = resolve_model(sys.argv[1]); "
+        "print(find_input_embeddings(model).rows, load_tokenizer(model).get_vocab_size())"
+    )
+    unset = {"HF_HUB_OFFLINE", "HF_ENDPOINT", "HF_HOME", "HF_HUB_CACHE"}
+    environment = {name: value for name, value in os.environ.items() if name not in unset} | environment
+    return subprocess.run([sys.executable, "-c", code, model], capture_output=True, text=True, env=environment)
+
+
+@pytest.mark.parametrize("sharded", [False, True])
+def test_of_a_hub_only_what_is_needed_is_downloaded_and_once(tmp_path: Path, sharded: bool) -> None:
+    model = write_model(tmp_path / "hub")
+    (model / "README.md").write_text("not needed")
+    needed = ["model.safetensors"]
+    if sharded:
+        needed = ["model-00002-of-00002.safetensors", "model.safetensors.index.json"]
+        (model / "model.safetensors").rename(model / needed[0])
+        (model / "model-00001-of-00002.safetensors").write_bytes(b"the other shard")
+        shards = {"model.embed_tokens.weight": needed[0], "model.norm.weight": "model-00001-of-00002.safetensors"}
+        (model / needed[1]).write_text(json.dumps({"weight_map": shards}))
+    with serve_model("lab/tiny-vl", model) as (address, downloaded):
+        home = {"HF_ENDPOINT": address, "HF_HOME": str(tmp_path / "home")}
+        for again in (False, True):
+            ran = resolve_in_a_process("lab/tiny-vl", **home, **({"HF_HUB_OFFLINE": "1"} if again else {}))
+            assert ran.stdout.split() == [str(len(WORDS))] * 2, ran.stderr
+            assert ("downloading the embedding table of lab/tiny-vl" in ran.stderr) is not again
+        assert sorted(downloaded) == sorted(["tokenizer.json", *needed])
+        missing = resolve_in_a_process("lab/other", **home)
+    assert (
+        "FileNotFoundError: model 'lab/other' is neither" in missing.stderr
+        and "hf download lab/other" in missing.stderr
+    )
 
 
 def test_tokenizer_of_vocab_and_merges(tmp_path: Path) -> None:
