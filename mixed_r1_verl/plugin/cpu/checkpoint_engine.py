@@ -5,7 +5,7 @@ by `actor_rollout_ref.rollout.checkpoint_engine.backend=cpu`, sends the tensors 
 """
 
 import asyncio
-import io
+import json
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
@@ -60,18 +60,20 @@ class CPUCheckpointEngine(CheckpointEngine):
     async def send_weights(
         self, weights: Iterable[tuple[str, torch.Tensor]], global_steps: int | None = None
     ) -> dict[str, Any]:
-        """Send each tensor with its name, then an empty message.
+        """Send name, type, shape and bytes of each tensor, then a message that is no tensor.
 
         Every actor worker walks the weights, because to produce one is collective work of all of them.
         """
         for name, weight in weights:
             if self.is_master:
-                torch.save((name, weight.detach().cpu().clone()), data := io.BytesIO())
+                weight = weight.detach().cpu().contiguous()
+                header = json.dumps([name, str(weight.dtype).removeprefix("torch."), list(weight.shape)]).encode()
+                data = weight.view(-1).view(torch.uint8).numpy().tobytes()
                 for socket in self.sockets:
-                    socket.send(data.getbuffer())
+                    socket.send_multipart([header, data])
         if self.is_master:
             for socket in self.sockets:
-                socket.send(b"")
+                socket.send(b"end")
         return {}
 
     async def receive_weights(  # type: ignore[override]
@@ -79,5 +81,9 @@ class CPUCheckpointEngine(CheckpointEngine):
     ) -> AsyncIterator[tuple[str, torch.Tensor]]:
         """Yield the tensors as they arrive."""
         (socket,) = self.sockets
-        while data := await asyncio.to_thread(socket.recv):
-            yield torch.load(io.BytesIO(data), weights_only=True)
+        while True:
+            header, *data = await asyncio.to_thread(socket.recv_multipart)
+            if not data:
+                return
+            name, dtype, shape = json.loads(header)
+            yield name, torch.frombuffer(bytearray(data[0]), dtype=getattr(torch, dtype)).view(shape)
