@@ -38,6 +38,10 @@ class Reader:
         """The text with mentions of the value as SAME and those of any other as OTHER."""
         raise NotImplementedError
 
+    def guarded(self, text: str) -> str:
+        """The text before it is taken apart: a value that looks like the end of a sentence may be masked in it."""
+        return text
+
     def lists(self, text: str) -> bool:
         """Whether a text before an announcement lists what there is to choose from."""
         return False
@@ -56,6 +60,7 @@ _CUT = grammar(
     r"(?<=[^\W\d_])(?=[是正对對，。、不符项項选選])|(?<=[\w\"'])[)\]] "
 )
 _MOST_CUTS = 12
+_END = re.compile(r"(?:[.;,\s]|(?<!\d)!)+$")  # 5! is a factorial
 _RUN = grammar(rf"{OTHER}(?:(?:[\s,;/&()'\"]|\b(?:and|or|nor|the|an?|options?|choices?)\b)*{OTHER})+")
 _DENIED_OTHERS = grammar(
     r"\b(?:(?:not|no|neither|nor|never|than|instead of|unlike|except)\b[\s(\"']*|(?:eliminat|exclud|reject|incorrect|"
@@ -80,7 +85,7 @@ def settle(text: str, reader: Reader, *, plain: bool = True) -> tuple[Any, str]:
     value = reader.read(whole) if whole and not whole.rstrip("\"') ").endswith("?") else None
     if value is not None:  # the commonest answers, without the machinery
         return value, ""
-    found = find_claims(text, plain=plain)
+    found = find_claims(reader.guarded(text), plain=plain)
     asked = found.whole.rstrip("\"') ").endswith("?")
     if found.asked or (asked and not found.claims):
         return None, UNSURE if found.asked else NOTHING
@@ -132,7 +137,7 @@ def unreadable(answer: str, most: int = MAX_ANSWER_CHARS) -> str:
 def _head(claim: Claim, reader: Reader) -> tuple[Any, str]:
     """The value that a claim begins with, by its longest beginning that is one, and what follows that."""
     for text in dict.fromkeys((claim.text, claim.subject + claim.text)):  # `B is right` is said of B
-        text = text.strip().rstrip(".!;, ")
+        text = _END.sub("", text.strip())
         for beginning in beginnings(text):
             value = reader.read(beginning.rstrip(" .,;:"))
             if value is not None:

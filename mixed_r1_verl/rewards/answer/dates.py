@@ -25,6 +25,7 @@ _DATE_FORMS = tuple(
     for pattern in (
         rf"{_MONTH}(?:\s+{_DAY})?(?:,?\s*{_YEAR})?",
         rf"{_MONTH}[ -](?P<year>\d{{2}}|\d{{4}})",
+        r"(?P<month>0?[1-9]|1[0-2])/(?P<year>(?:1[5-9]|20)\d\d)",
         rf"{_DAY}\s+(?:of\s+)?{_MONTH}(?:,?\s*{_YEAR})?",
         rf"{_DAY}-{_MONTH}-{_YEAR}",
         rf"{_YEAR},?\s+{_MONTH}(?:\s+{_DAY})?",

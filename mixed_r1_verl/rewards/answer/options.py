@@ -201,7 +201,7 @@ _LISTED = re.compile(r"(?<=\d)\s*,\s*(?=\d)(?!\d{3}(?!\d))")
 
 def _keys(text: str) -> list[str]:
     """The keys of an option's text: its words; a formula without spaces; a date or time of day."""
-    keys = [text_key(_LISTED.sub(" comma ", text))]
+    keys = [text_key(_LISTED.sub(" comma ", text).replace("|", " bar "))]  # |-5| is not -5
     if _FORMULA.search(text):
         keys.append(formula_key(text))
         moments = read_moments(text)

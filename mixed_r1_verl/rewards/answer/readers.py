@@ -16,7 +16,7 @@ from mixed_r1_verl.rewards.answer.words import grammar
 
 # --- numbers ----------------------------------------------------------------------------------------------------------
 
-_SIDE = re.compile(r"[^=]*[-+*/×÷−(][^=]*|[^\d=]{1,40}(?:\([^()=]{0,20}\))?\s*")
+_SIDE = re.compile(r"(?![^=]*\d[abcdnxyz]\b)[^=]*[-+*/×÷−(][^=]*|[^\d=]{1,40}(?:\([^()=]{0,20}\))?\s*")
 _PREPOSITION = re.compile(
     r"^(?:(?:in|on|at|during|by|around|about|of)\s+)?(?:the\s+)?(?:year\b\s*:?\s*)?(?=[\w'])", re.IGNORECASE
 )
@@ -26,14 +26,16 @@ _RELATION = grammar(
     r"\((?:followed|preceded|up|down|compared|versus|vs)\b[^()]{0,60}\)|\b(?:that|which|whose|with \w+s?)\b"
     r"[^,.;]{0,40}\b(?:than|least|most|over|under|above|below) \d+"
 )
+_FACTORIAL = re.compile(r"\d\s?!")
 _YEAR = re.compile(r"(?<![\d.,$€£])(?:1\d{3}|20\d{2}|2100)(?![\dA-Za-zα-ωΑ-Ω%]|[.,]\d)")
 _OR_MORE = grammar(
     r"\W*(?:\w+\s)?(?:and|or|&) (?:so|more|less|over|under|above|below|up|beyond|\w+er)\b|\s*\+| up\b|"
     r"\W*(?:at (?:(?:the )?(?:very )?(?:least|most)|minimum|maximum)\b|or|as well as|tops)\b|"
-    r"\W*(?:and|&|plus) [^\W\d]+\W*$"
+    r"\W*(?:and|&|plus) [^\W\d]+\W*$|!|\W*plus\W*$"
 )
 _BOUND = grammar(
-    r"[<>≤≥±]|(?:\d[a-z]|[a-z]\^)\S{0,20}\s?=|\d up\b|\d\s*& (?:up|over|above|more)\b|\d\s*\+(?!\s*\d)|<BOUND>|sqrt|√"
+    r"[<>≤≥±]|(?:\d[a-z]|[a-z]\^)\S{0,20}\s?=|\d up\b|\d\s*& (?:up|over|above|more)\b|\d\s*\+(?!\s*\d)|"
+    r"\d\s*(?:!|b\.?c\b)|<BOUND>|sqrt|√"
 )
 _NUMBER_WORD = re.compile(
     rf"(?<![\w-])(?:{'|'.join((*SMALL_NUMBERS, *TENS))})(?:[ -](?:{'|'.join(list(SMALL_NUMBERS)[1:10])}))?(?![\w-])",
@@ -57,6 +59,8 @@ class Quantities(Reader):
     def read(self, text: str) -> Number | None:
         """The number that a text is, or that a calculation in it ends in."""
         text = _IN_ALL.sub("", text.strip().strip("[]"))
+        if _FACTORIAL.search(text) and not self.years:
+            return None
         if self.ratios and (ratio := parse_ratio(text)):
             return ratio
         *sides, text = text.split("=")
@@ -160,7 +164,10 @@ class Moments(Reader):
 # --- labels -----------------------------------------------------------------------------------------------------------
 
 _PLACE = grammar(r"^(?:in|on|at|inside|near|under|by) (?:(?:the|an?) )?")
-_OF_IT = grammar(r"(?<=\w)(?:'s|s'| (?:ones?|lines?|bars?|curves?|slices?))$")  # Chile's; the red one
+_OF_IT = grammar(  # Chile's; the red one; Chile 12%
+    r"(?<=\w)(?:'s|s'| (?:ones?|lines?|bars?|curves?|slices?|[$€£]\d[\d.,]*|\d[\d.,]*%))$"
+)
+_VALUE_OF_IT = re.compile(r"(?<=\w)\s+(?:[$€£]\d[\d.,]*|\d[\d.,]*\s?%)$")
 _NEUTRAL = grammar(r"\W*(?:(?:the|an?) )?<NEUTRAL>")
 _IS = grammar(r"(?:\b(?:is|are|was|were)|'s) (?=\w)")
 _CAPITAL = re.compile(r"(?<=[\w,;:(\"' -])(?<![.!?] )(?<![.!?]\" )\b[A-Z][a-z]{2,}\b")
@@ -171,6 +178,9 @@ _PLAIN_TAIL = grammar(
 _BESIDE = grammar(r"\b(?:also|as well|too|both|or|besides|while|whereas|although|though)\b|^\W*(?:and|&|/)\W")
 _NO_CLAIM = grammar(r"\W*(?:no|not|never|neither|there (?:is|are) no)\b")
 _EXPLAINING_WORDS = 4
+_POINT = re.compile(r"[.!?](?=\s)")  # within a label, which has no space at its end
+_MASKS = dict(zip(".!?", "\ue000\ue001\ue002", strict=True))
+_UNMASK = {ord(mask): point for point, mask in _MASKS.items()}
 
 
 @dataclass(frozen=True)
@@ -189,11 +199,19 @@ class Labels(Reader):
     def _key(self) -> str:
         return text_key(self.gold)
 
+    def guarded(self, text: str) -> str:
+        """The text with the points within the label masked: `No. of students` is no end of a sentence."""
+        if not _POINT.search(self.gold):
+            return text
+        name = re.compile(rf"(?<!\w){re.escape(self.gold)}(?!\w)", re.IGNORECASE)
+        return name.sub(lambda match: _POINT.sub(lambda point: _MASKS[point[0]], match[0]), text)
+
     def read(self, text: str) -> str | None:
         """The label that is right, if a text is it."""
+        text = text.translate(_UNMASK)
         key = text_key(text)
         if key != self._key:
-            text = _OF_IT.sub("", text)
+            text = _OF_IT.sub("", _VALUE_OF_IT.sub("", text))
             placed = self.forms or text[:3].lower() in ("in ", "on ", "at ")
             key = text_key(_PLACE.sub("", text) if placed else text)
         if key == self._key or (self.forms and same_word(key, self._key)):
@@ -202,7 +220,8 @@ class Labels(Reader):
 
     def mark(self, text: str, value: str) -> str:
         """Names in a running text, what something is said to be, and any short thing beside the label."""
-        text = re.sub(rf"(?<!\w){re.escape(self.gold)}(?!\w)", SAME, text, flags=re.IGNORECASE)
+        gold = re.escape(self.gold)
+        text = re.sub(rf"(?<!\w){gold}(?!\w)", SAME, text.translate(_UNMASK), flags=re.IGNORECASE)
         if (
             text[:1] != "\n"
             and not _PLAIN_TAIL.match(text)

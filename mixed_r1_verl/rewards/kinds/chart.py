@@ -15,7 +15,7 @@ from typing import Annotated, Any
 from mixed_r1_verl.core.config import Interval, check_bounds
 from mixed_r1_verl.rewards.answer.claims import ANNOUNCED, SAID, find_claims
 from mixed_r1_verl.rewards.answer.commitment import SEVERAL, UNSURE, unreadable
-from mixed_r1_verl.rewards.answer.latex import BOX
+from mixed_r1_verl.rewards.answer.latex import BOX, mark_boxes
 from mixed_r1_verl.rewards.answer.numbers import SCALES
 from mixed_r1_verl.rewards.answer.readers import Labels
 from mixed_r1_verl.rewards.answer.text import plain_text, text_key
@@ -117,9 +117,11 @@ class ChartGold(Gold):
         if found.asked or any(claim.doubted for claim in found.claims) or found.whole.endswith("?"):
             return Verdict(0.0, "", UNSURE)
         behind = [claim.text for claim in found.claims if claim.subject == BOX]
+        strong = [claim.text for claim in found.claims if claim.strength == ANNOUNCED]
+        if 1 < len(strong) == mark_boxes(answer).count(BOX) and all(map(_AND.fullmatch, behind)):
+            strong, behind = ["; ".join(strong)], []  # a box for each member
         if any(_MORE_LISTED.match(text) or _is_a_list(text) for text in behind):
             return Verdict(0.0, "", SEVERAL)
-        strong = [claim.text for claim in found.claims if claim.strength == ANNOUNCED]
         if strong and any(claim.strength < ANNOUNCED and _WHOLE_LIST.fullmatch(claim.text) for claim in found.claims):
             return Verdict(0.0, "", SEVERAL)
         said = strong or [claim.text for claim in found.claims if claim.strength == SAID and len(found.claims) == 1]
@@ -180,6 +182,7 @@ _WHOLE_LIST = re.compile(r"\W*\[[^\[\]]*,[^\[\]]*\]\W*")
 _MORE_LISTED = re.compile(
     r"\s*(?:[\[{;/&|]|,(?!\s*(?:as|because|since|which|with|both|for|where)\b)|(?:and|or|also)\b)", re.IGNORECASE
 )
+_AND = re.compile(r"\s*(?:[,;&]\s*)?(?:and\s*)?")
 _COMMA = re.compile(r",(?!\d{3}(?!\d))\s*|,\s+")
 _SEMICOLON = re.compile(r"\s*;\s*")
 _ITEM_SEPARATORS = (

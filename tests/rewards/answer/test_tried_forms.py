@@ -296,6 +296,47 @@ TRIED: list[tuple[str, str, dict[str, Any], bool, list[str]]] = [
     ("chart", "0.4", {}, True, ["2 fifths"]),
     ("matching", "A", {"choices": ["Yes", "No"]}, False, ["(A) Nope"]),
     ("matching", "B", {"choices": ["Yes", "No"]}, True, ["B. False", "B: not true"]),
+    ("chart", "35", {}, False, ["35 plus", "35!", "\\boxed{35!}"]),
+    ("chart", "42", {}, False, ["4a+2 = 42", "3n - 3 = 42"]),
+    ("chart", "42", {}, True, ["4 cm + 38 cm = 42 cm", "四十二", "四十二个"]),
+    ("chart", "2014", {"question": "Which year?"}, False, ["2014 BC", "in 2014 B.C."]),
+    ("matching", "B", {"choices": ["5", "-5", "3", "10"]}, False, ["|-5|"]),
+    (
+        "matching",
+        "B",
+        {"choices": ["cat", "dog", "bird", "fish"]},
+        True,
+        ["B alone", "B alone.", "dog alone", "Must be B", "must be a dog"],
+    ),
+    ("matching", "B", {"choices": ["cat", "dog", "bird", "fish"]}, False, ["B alone or C", "Must be B or C"]),
+    ("chart", "Japan", {}, True, ["Japan 12%", "Japan $12"]),
+    ("chart", "Japan", {}, False, ["Japan 12% Peru 13%", "Japan and Peru 12%"]),
+    (
+        "chart",
+        "[Slovenia, Turkey]",
+        {},
+        True,
+        ["\\boxed{Slovenia} and \\boxed{Turkey}", "The answer is \\boxed{Turkey}, \\boxed{Slovenia}."],
+    ),
+    (
+        "chart",
+        "[Slovenia, Turkey]",
+        {},
+        False,
+        [
+            "\\boxed{Slovenia} or \\boxed{Turkey}",
+            "\\boxed{Slovenia} and \\boxed{Turkey} and Chile",
+            "\\boxed{Slovenia}\\boxed{Turkey}\\boxed{Slovenia}\\boxed{Chile}",
+        ],
+    ),
+    ("chart", "March 2010", {}, True, ["03/2010", "in 3/2010"]),
+    ("chart", "03/2010", {}, True, ["March 2010"]),
+    ("chart", "03/2010", {}, False, ["0.0015", "April 2010"]),
+    *(
+        ("chart", label, {}, True, [f"The answer is {label}.", f"{label}. Its bar is the longest."])
+        for label in ("No. of students", "Tech. workers", "Elec. power", "Nat. gas", "Yahoo! News")
+    ),
+    ("chart", "No. of students", {}, False, ["It is not No. of students.", "No. of students. Chile."]),
 ]
 
 
