@@ -173,7 +173,7 @@ _IS = grammar(r"(?:\b(?:is|are|was|were)|'s) (?=\w)")
 _CAPITAL = re.compile(r"(?<=[\w,;:(\"' -])(?<![.!?] )(?<![.!?]\" )\b[A-Z][a-z]{2,}\b")
 _PLAIN_TAIL = grammar(
     r"[\s.!\"')]*$|\W*\(?\W*(?:with|at|by|of|about|around|in|has|had|having)?\s*(?:about |around |a )?"
-    r"[$€£]?\d(?-i:[^A-Z]){0,40}$|[\s,.;:(—-]*<AFTER_LABEL>"
+    r"[$€£]?\d(?-i:[^A-Z]){0,40}$|[\s,.;:(—-]*(?:<TAIL>|the\b)"
 )
 _BESIDE = grammar(r"\b(?:also|as well|too|both|or|besides|while|whereas|although|though)\b|^\W*(?:and|&|/)\W")
 _NO_CLAIM = grammar(r"\W*(?:no|not|never|neither|there (?:is|are) no)\b")
