@@ -10,7 +10,7 @@ from string import ascii_uppercase
 from typing import Any
 
 from mixed_r1_verl.rewards.answer.commitment import NOTHING, Reader, settle, unreadable
-from mixed_r1_verl.rewards.answer.dates import Moment, read_moments
+from mixed_r1_verl.rewards.answer.dates import read_moments
 from mixed_r1_verl.rewards.answer.numbers import Number, parse_number, parse_ratio
 from mixed_r1_verl.rewards.answer.options import POLARITY, Options, Polarity, polarity_of
 from mixed_r1_verl.rewards.answer.readers import Labels, Moments, Quantities
@@ -112,12 +112,8 @@ def typed(
         same = lambda value: value.percent in percents and any(agrees(value, gold) for gold in golds)  # noqa: E731
         return Typed((Quantities(),), same, honest)
     if kind == "date" and (moments := read_moments(text)):
-        return Typed((Moments(),), partial(_any_same, moments[0]), honest)
+        return Typed((Moments(),), lambda readings: any(map(moments[0].same, readings)), honest)
     return Typed((Labels(text, forms=exact),), bool, honest)
-
-
-def _any_same(gold: Moment, readings: tuple[Moment, ...]) -> bool:
-    return any(gold.same(reading) for reading in readings)
 
 
 def _one_in_two_scales(one: Fraction, other: Fraction) -> bool:

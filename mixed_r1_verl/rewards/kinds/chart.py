@@ -184,7 +184,6 @@ _MORE_LISTED = re.compile(
 )
 _AND = re.compile(r"\s*(?:[,;&]\s*)?(?:and\s*)?")
 _COMMA = re.compile(r",(?!\d{3}(?!\d))\s*|,\s+")
-_SEMICOLON = re.compile(r"\s*;\s*")
 _ITEM_SEPARATORS = (
     re.compile(r"\s*[;\n；]\s*"),
     re.compile(r"\s*(?:,(?!\d{3}(?!\d))|,(?=\s)|\band\b|&)(?:\s*and\b)?\s*"),
@@ -206,7 +205,7 @@ def _listed(text: str) -> list[str]:
     except (ValueError, RecursionError):
         members = []
     if not members and (bracketed or ";" in text):
-        members = _split(text[1:-1] if bracketed else text, _SEMICOLON if ";" in text else _COMMA)
+        members = _split(text[1:-1] if bracketed else text, _ITEM_SEPARATORS[0] if ";" in text else _COMMA)
     return [member for member in members if text_key(member)][:MAX_MEMBERS]
 
 
