@@ -58,10 +58,10 @@ class Patience:
     (5, 10.0)
     >>> patience.spend("math", 5.0)
     >>> patience.limit("math")
-    0.5
+    0.2
     """
 
-    HANGS, SHARE, SHORTEST_S = 5, 0.1, 0.5
+    HANGS, SHARE, SHORTEST_S = 5, 0.1, 0.2
 
     def __init__(self, limit_s: float):
         self.limit_s = limit_s

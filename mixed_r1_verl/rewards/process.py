@@ -7,7 +7,8 @@ do so runs in a process like this one:
     caller <--a pipe--> fork: answers requests; may be killed, and is replaced by the next fork in milliseconds
 
 - There are two limits on a request: seconds on the clock, held by the caller, and seconds of processor time, held by a
-  timer of the kernel, so that a busy machine changes no verdict.
+  timer of the kernel. A busy machine changes no verdict: on the clock, waiting for a processor counts for half a limit
+  at most, where the kernel (Linux) tells how long a process waited.
 - The keeper is a plain child rather than a member of a multiprocessing pool, because those import the caller's main
   module once more: inside a Ray actor that is Ray itself, and a script without `if __name__ == "__main__"` would start
   processes in every process that it starts. It has one thread, so that it can fork.
@@ -31,6 +32,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import reduction
 from multiprocessing.connection import Connection, Pipe
+from pathlib import Path
 from typing import Any
 
 STARTUP_S = 600.0
@@ -47,6 +49,9 @@ REPLY_S = 10.0
 
 LOOK_S = 0.2
 """Seconds between two looks of a keeper that is starting whether its caller lives."""
+
+LEAST_S = 0.001
+"""A process that waited less than this for a processor was not kept from working."""
 
 MAX_WAIT_MS = 2**31 - 1
 """The longest time that the kernel waits; a longer limit on the clock is no limit."""
@@ -189,8 +194,13 @@ class Process:
         return trouble
 
     def _receive_within(self, seconds: float) -> Any:
-        if not self._poll.poll(min(1e3 * seconds, MAX_WAIT_MS)):
-            raise Late(on_clock=True)
+        """What the fork sends. In the second half of its time, what it spends waiting for a processor is free."""
+        left_s, waited_s = seconds / 2, None
+        while not self._poll.poll(min(1e3 * left_s, MAX_WAIT_MS)):
+            now_s = _waited_for_processor(self.pid)
+            left_s, waited_s = seconds / 2 if waited_s is None else now_s - waited_s, now_s
+            if left_s < LEAST_S:
+                raise Late(on_clock=True)
         return self._connection.recv()
 
     def run(
@@ -261,6 +271,14 @@ class Process:
             self._keeper.wait()
             self._control.close()
             self._keeper = None
+
+
+def _waited_for_processor(pid: int) -> float:
+    """Seconds in which a process could have run, but others did (`run_delay`, proc_pid_schedstat)."""
+    try:
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, IndexError):  # not Linux, or the process has ended
+        return 0.0
 
 
 def echo() -> Callable[[], Answer]:

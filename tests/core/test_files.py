@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -67,10 +66,8 @@ def test_a_lock_is_exclusive_and_freed_by_death(tmp_path: Path) -> None:
         with pytest.raises(Busy), lock(path, wait=False):
             pass
         holder.kill()
-    start = time.monotonic()
-    with lock(path):
+    with lock(path, wait=False):
         pass
-    assert time.monotonic() - start < 30
 
 
 def test_a_link_is_the_same_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

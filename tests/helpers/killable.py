@@ -16,6 +16,10 @@ def prepare() -> Callable[[], Answer]:
 def obey(order: str, value: float = 0.0) -> float | int:
     if order == "sleep":
         time.sleep(value)
+    if order == "work":
+        start = time.process_time()
+        while time.process_time() < start + value:
+            pass
     if order == "spin":
         while True:
             pass

