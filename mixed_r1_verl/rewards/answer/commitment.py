@@ -60,7 +60,7 @@ _CUT = grammar(
     r"(?<=[^\W\d_])(?=[是正对對，。、不符项項选選])|(?<=[\w\"'])[)\]] "
 )
 _MOST_CUTS = 12
-_END = re.compile(r"(?:[.;,\s]|(?<!\d)!)+$")  # 5! is a factorial
+_END = re.compile(r"(?:[.;,\s]|(?<![\d|])(?<!\d\s)!)+$")  # 5! is a factorial
 _RUN = grammar(rf"{OTHER}(?:(?:[\s,;/&()'\"]|\b(?:and|or|nor|the|an?|options?|choices?)\b)*{OTHER})+")
 _DENIED_OTHERS = grammar(
     r"\b(?:(?:not|no|neither|nor|never|than|instead of|unlike|except)\b[\s(\"']*|(?:eliminat|exclud|reject|incorrect|"
@@ -69,7 +69,7 @@ _DENIED_OTHERS = grammar(
     rf"(?:<BE>|seems?|looks?) (?:\w+ )?<WRONG>|\s*不|[^。,]{{0,6}}[错錯])[^,.;]*"
 )
 _CLAIM_DENIED = grammar(
-    rf"\W*(?:{SAME}\W*)?(?:(?:[选選]?[项項])?是?[都均]?(?:[不错錯]|有误)|<BE> (?:what|not)\b|"
+    rf"\W*(?:{SAME}\W*)?(?:(?:alone|only)\b\W*)?(?:(?:[选選]?[项項])?是?[都均]?(?:[不错錯]|有误)|<BE> (?:what|not)\b|"
     r"(?:isn't|wasn't|aren't|cannot|can't|do not|don't|does not|doesn't)\b|"
     r"(?:(?:but )?(?:which|that|it|this)\W*)?(?:<BE>|would be|seems|'s) (?:\w+ly |an? |the )?<WRONG>|<WRONG>\W*$)"
 )

@@ -35,7 +35,7 @@ _OR_MORE = grammar(
 )
 _BOUND = grammar(
     r"[<>≤≥±]|(?:\d[a-z]|[a-z]\^)\S{0,20}\s?=|\d up\b|\d\s*& (?:up|over|above|more)\b|\d\s*\+(?!\s*\d)|"
-    r"\d\s*(?:!|b\.?c\b)|<BOUND>|sqrt|√"
+    r"\d\s*(?:!|b\.?c(?:\.?e)?\b|(?:minus|less)\W*$)|<BOUND>|sqrt|√"
 )
 _NUMBER_WORD = re.compile(
     rf"(?<![\w-])(?:{'|'.join((*SMALL_NUMBERS, *TENS))})(?:[ -](?:{'|'.join(list(SMALL_NUMBERS)[1:10])}))?(?![\w-])",

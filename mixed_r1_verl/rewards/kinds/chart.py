@@ -118,7 +118,8 @@ class ChartGold(Gold):
             return Verdict(0.0, "", UNSURE)
         behind = [claim.text for claim in found.claims if claim.subject == BOX]
         strong = [claim.text for claim in found.claims if claim.strength == ANNOUNCED]
-        if 1 < len(strong) == mark_boxes(answer).count(BOX) and all(map(_AND.fullmatch, behind)):
+        beside = [claim for claim in found.claims if claim.strength < ANNOUNCED and not _AND.fullmatch(claim.text)]
+        if 1 < len(strong) == mark_boxes(answer).count(BOX) and not beside:
             strong, behind = ["; ".join(strong)], []  # a box for each member
         if any(_MORE_LISTED.match(text) or _is_a_list(text) for text in behind):
             return Verdict(0.0, "", SEVERAL)

@@ -296,10 +296,10 @@ TRIED: list[tuple[str, str, dict[str, Any], bool, list[str]]] = [
     ("chart", "0.4", {}, True, ["2 fifths"]),
     ("matching", "A", {"choices": ["Yes", "No"]}, False, ["(A) Nope"]),
     ("matching", "B", {"choices": ["Yes", "No"]}, True, ["B. False", "B: not true"]),
-    ("chart", "35", {}, False, ["35 plus", "35!", "\\boxed{35!}"]),
+    ("chart", "35", {}, False, ["35 plus", "35!", "\\boxed{35!}", "35 !", "35 factorial", "35 minus"]),
     ("chart", "42", {}, False, ["4a+2 = 42", "3n - 3 = 42"]),
     ("chart", "42", {}, True, ["4 cm + 38 cm = 42 cm", "四十二", "四十二个"]),
-    ("chart", "2014", {"question": "Which year?"}, False, ["2014 BC", "in 2014 B.C."]),
+    ("chart", "2014", {"question": "Which year?"}, False, ["2014 BC", "in 2014 B.C.", "2014 BCE"]),
     ("matching", "B", {"choices": ["5", "-5", "3", "10"]}, False, ["|-5|"]),
     (
         "matching",
@@ -308,7 +308,13 @@ TRIED: list[tuple[str, str, dict[str, Any], bool, list[str]]] = [
         True,
         ["B alone", "B alone.", "dog alone", "Must be B", "must be a dog"],
     ),
-    ("matching", "B", {"choices": ["cat", "dog", "bird", "fish"]}, False, ["B alone or C", "Must be B or C"]),
+    (
+        "matching",
+        "B",
+        {"choices": ["cat", "dog", "bird", "fish"]},
+        False,
+        ["B alone or C", "Must be B or C", "B alone is wrong"],
+    ),
     ("chart", "Japan", {}, True, ["Japan 12%", "Japan $12"]),
     ("chart", "Japan", {}, False, ["Japan 12% Peru 13%", "Japan and Peru 12%"]),
     (
@@ -326,6 +332,8 @@ TRIED: list[tuple[str, str, dict[str, Any], bool, list[str]]] = [
         [
             "\\boxed{Slovenia} or \\boxed{Turkey}",
             "\\boxed{Slovenia} and \\boxed{Turkey} and Chile",
+            "\\boxed{Slovenia} \\boxed{Turkey}. Chile too.",
+            "Chile, \\boxed{Slovenia} and \\boxed{Turkey}",
             "\\boxed{Slovenia}\\boxed{Turkey}\\boxed{Slovenia}\\boxed{Chile}",
         ],
     ),
