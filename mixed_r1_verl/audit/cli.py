@@ -12,7 +12,6 @@ from mixed_r1_verl.core.console import (
     OK,
     EmbeddingModel,
     PrintedAs,
-    ReportFormat,
     Settings,
     command_errors,
     parse_settings,
@@ -74,7 +73,7 @@ def audit_command(
     all_attacks: Annotated[
         bool, typer.Option("--all", help="List every attack, not only those nearest to paying.")
     ] = False,
-    format: PrintedAs = ReportFormat.table,
+    format: PrintedAs = "table",
 ) -> None:
     """Attack the rewards: can they be earned without looking at the picture?
 
@@ -84,10 +83,9 @@ def audit_command(
     could not be audited.
     """
     with command_errors():
-        model = {} if embedding_model is None else {"embedding_model": embedding_model}
-        config = MixedRewardConfig.from_mapping(parse_settings(set_ or []) | model)
+        config = MixedRewardConfig.from_mapping(parse_settings(set_, embedding_model=embedding_model))
         report = audit_rows(list(sound_rows(file or DEMO_ROWS)), config, rows_per_kind=rows, seed=seed)
-    if format is ReportFormat.json:
+    if format == "json":
         print_json(report.as_dict())
     else:
         print_audit(report, terminal(), all_attacks)

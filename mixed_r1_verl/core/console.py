@@ -4,9 +4,8 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -28,13 +27,6 @@ TrustConfig = Annotated[
 ]
 
 
-class ReportFormat(str, Enum):
-    """How a report is printed."""
-
-    table = "table"
-    json = "json"
-
-
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="A key of the reward block, repeatable: chart.tolerance=0.1"),
@@ -42,11 +34,15 @@ Settings = Annotated[
 EmbeddingModel = Annotated[
     str | None, typer.Option(help="Model whose input embeddings the open-ended reward reads; default: built in.")
 ]
-PrintedAs = Annotated[ReportFormat, typer.Option("--format", help="How the result is printed.")]
+PrintedAs = Annotated[Literal["table", "json"], typer.Option("--format", help="How the result is printed.")]
 
 
-def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
+def parse_settings(settings: Sequence[str] | None, **options: Any) -> dict[str, Any]:
     """`KEY=VALUE` settings with dotted keys as a nested mapping; a value that is JSON is read as such.
+
+    Args:
+        settings: of the command line, None for none.
+        **options: keys that have options of their own; None where one was not given.
 
     Raises:
         ConfigError: for a setting without `=`, or one that contradicts another.
@@ -55,7 +51,7 @@ def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
     {'open_ended': {'variant': 'bmas'}, 'format_weight': 0.2}
     """
     result: dict[str, Any] = {}
-    for setting in settings:
+    for setting in settings or ():
         key, sign, text = setting.partition("=")
         if not sign or not key.strip():
             raise ConfigError(f"--set {setting!r} is not KEY=VALUE")
@@ -70,7 +66,7 @@ def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
             if not isinstance(place, dict):
                 raise ConfigError(f"--set {setting!r} contradicts an earlier value of {name!r}")
         place[last] = value
-    return result
+    return result | {name: value for name, value in options.items() if value is not None}
 
 
 def merge(block: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -86,10 +82,11 @@ def merge(block: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
     return merged
 
 
-def progress_bar(console: "Console", *columns: Any) -> "Progress":
-    """A bar of rows done, the time that is left and further columns; silent where the console is no terminal."""
+def progress_bar(*columns: Any) -> "Progress":
+    """A bar on standard error: rows done, the time that is left, further columns; silent where that is no terminal."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    console = terminal(stderr=True)
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -125,19 +122,14 @@ def terminal(**options: Any) -> "Console":
     return Terminal(**options)
 
 
-def say(message: object) -> None:
+def say(message: object, style: str | None = None) -> None:
     """Print to standard error, as it is: no markup, no wrapping."""
-    terminal(stderr=True, soft_wrap=True).print(str(message), markup=False, highlight=False)
+    terminal(stderr=True, soft_wrap=True).print(str(message), style=style, markup=False, highlight=False)
 
 
 def print_json(data: object) -> None:
     """Print plain data to standard output as JSON."""
     typer.echo(visible(json.dumps(data, indent=2, ensure_ascii=False)))
-
-
-def error_line(message: object) -> None:
-    """Print `error: …` to standard error."""
-    say(f"error: {message}")
 
 
 @contextmanager
@@ -151,12 +143,12 @@ def command_errors(*usage: type[Exception], interrupted: str = "interrupted; not
     try:
         yield
     except (*usage, ConfigError, DataError) as error:  # type: ignore[misc]
-        error_line(error)
+        say(f"error: {error}")
         raise typer.Exit(BAD_USAGE) from error
     except typer.Exit:  # is a RuntimeError
         raise
     except (OSError, RuntimeError) as error:
-        error_line(error)
+        say(f"error: {error}")
         raise typer.Exit(FAILED) from error
     except KeyboardInterrupt:
         say(interrupted)

@@ -8,7 +8,7 @@ from rich import box
 from rich.progress import TextColumn
 from rich.table import Table
 
-from mixed_r1_verl.core.console import FAILED, command_errors, parse_settings, progress_bar, resumable, terminal
+from mixed_r1_verl.core.console import FAILED, command_errors, parse_settings, progress_bar, resumable, say, terminal
 from mixed_r1_verl.core.rows import DataError, Reject, count_records
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from mixed_r1_verl.data.raw import RawFolder
 
 _out = terminal(soft_wrap=True, highlight=False, markup=False)
-_err = terminal(stderr=True, soft_wrap=True, highlight=False, markup=False)
 
 RewardSettings = Annotated[
     list[str] | None,
@@ -51,7 +50,7 @@ def list_command(
         table.add_row(known, " ".join(registry.documentation(known).split("\n\n")[0].split()))
     _out.print(table)
     for line in registry.broken_entry_points():
-        _err.print(f"not loaded: {line}")
+        say(f"not loaded: {line}")
 
 
 def convert_command(
@@ -132,7 +131,7 @@ def convert_command(
             workers=workers,
             seed=seed,
             check_gold=check_gold,
-            reward=parse_settings(settings or ()),
+            reward=parse_settings(settings),
         )
         reward_with(options.reward)
         if explain is not None:
@@ -140,7 +139,7 @@ def convert_command(
             return
         if output is None:
             raise DataError("give --output NAME.parquet, or --explain N to look at the first rows")
-    with resumable(output), progress_bar(_err, TextColumn("{task.fields[note]}")) as progress:
+    with resumable(output), progress_bar(TextColumn("{task.fields[note]}")) as progress:
         task = progress.add_task(name, total=limit, note="")
 
         def show(written: int, rejected: int) -> None:
@@ -198,8 +197,8 @@ def check_command(
     from mixed_r1_verl.data.check import check_files
     from mixed_r1_verl.data.truth import reward_with
 
-    with command_errors(), progress_bar(_err) as progress:
-        reward = reward_with(parse_settings(settings or ()))
+    with command_errors(), progress_bar() as progress:
+        reward = reward_with(parse_settings(settings))
         task = progress.add_task("check", total=sum(map(count_records, filter(Path.is_file, files))) or None)
 
         def show(rows: int) -> None:

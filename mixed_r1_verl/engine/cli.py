@@ -34,7 +34,7 @@ def build_command(
         gone = f"−{step.entered - step.kept:,}" if step.kept < step.entered else ""
         console.print(f"{step.stage:14} {step.kept:>10,} {gone:>9} {step.seconds:8.1f} s")
 
-    with resumable(Path(settings.output)), progress_bar(terminal(stderr=True, soft_wrap=True)) as progress:
+    with resumable(Path(settings.output)), progress_bar() as progress:
         tasks = {}
 
         def advance(stage: str, done: int, of: int) -> None:

@@ -87,12 +87,9 @@ class Policy:
         for key, value in (ENVIRONMENT if has_gpu else {**ENVIRONMENT, "VERL_PLATFORM": "cpu"}).items():
             os.environ.setdefault(key, value)
         try:
-            from mixed_r1_verl.plugin.rollout import PromptBuilder, load_processors
             from mixed_r1_verl.rewards.pool import ScoringPool
 
-            tokenizer, processor = load_processors(config.model)
-            self.prompts = PromptBuilder(tokenizer, processor)
-            self.generator = Generator(config.model, tokenizer, processor, config.engine)
+            self.generator = Generator(config.model, config.engine)
             self.pool = ScoringPool(MixedRewardConfig.from_mapping(reward))
         except Exception as error:
             raise DataError(f"difficulty: cannot load {config.model}: {type(error).__name__}: {error}") from error
@@ -135,4 +132,4 @@ class Policy:
 
     def _question(self, number: int, record: dict[str, Any]) -> Question:
         row = row_of("", number, record)
-        return Question(row, self.prompts(record), draw(self.seed, "difficulty", row.id) >> (64 - SEED_BITS))
+        return Question(row, self.generator.prompts(record), draw(self.seed, "difficulty", row.id) >> (64 - SEED_BITS))

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from mixed_r1_verl.core.console import FAILED, OK, PrintedAs, ReportFormat, command_errors, print_json, terminal
+from mixed_r1_verl.core.console import FAILED, OK, PrintedAs, command_errors, print_json, terminal
 from mixed_r1_verl.plan import PlanError
 from mixed_r1_verl.plan.gpus import GIB, GPUS
 from mixed_r1_verl.plan.plan import Plan, make_plan
@@ -30,7 +30,7 @@ def plan_command(
     response_tokens: Annotated[
         int | None, typer.Option(min=1, help="Mean length of a response; default: half of max_response_length.")
     ] = None,
-    format: PrintedAs = ReportFormat.table,
+    format: PrintedAs = "table",
 ) -> None:
     """Say what a recipe needs on your GPUs, whether it fits, and what to change where it does not.
 
@@ -48,7 +48,7 @@ def plan_command(
             raise PlanError(f"{data} is not there")
         config = compose_for(recipe, gpus, overrides or [])
         plan = make_plan(config, kind, model=model, data=data, response_tokens=response_tokens)
-    if format is ReportFormat.json:
+    if format == "json":
         print_json(as_json(recipe, plan))
     else:
         show(recipe, plan, terminal())

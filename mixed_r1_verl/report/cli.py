@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from mixed_r1_verl.core.config import ConfigError
-from mixed_r1_verl.core.console import Settings, TrustConfig, command_errors, merge, parse_settings
+from mixed_r1_verl.core.console import Settings, TrustConfig, command_errors, merge, parse_settings, say
 from mixed_r1_verl.core.files import write_text
 from mixed_r1_verl.core.rows import DataRow
 from mixed_r1_verl.core.verl_config import RunError
@@ -57,40 +57,23 @@ def report_command(
             raise RunError(f"{output}: the folder {output.parent} does not exist")
         runs = [find_run(place, trust_config) for place in (run, compare) if place is not None]
         own = {file: split for found in runs for file, split in found.data.items()}
-        files = dict.fromkeys(data, "") if data else own
+        candidates = read_candidates(dict.fromkeys(data, "") if data else own)
+        settings = parse_settings(set_)
+        loaded = [_load(found, candidates, settings, max_rollouts // len(runs)) for found in runs]
+        rows = [candidate.row for candidate in candidates]
         pictures = Pictures(int(picture_mb * 1e6), image_root or ())
-        write_text(output, build_page(runs, files, set_ or [], max_rollouts, pictures))
-    typer.echo(f"{output}: {output.stat().st_size / 1e6:.1f} MB", err=True)
+        pictures.add(rows, _most_wanted([rollout for one in loaded for rollout in one.rollouts], rows))
+        if pictures.dropped or pictures.broken:
+            left_out = f"Pictures of {pictures.dropped:,} rows left out for their size (--picture-mb)"
+            unread = f"{pictures.broken:,} pictures could not be read or lie elsewhere (--image-root)"
+            loaded[0].notes.append(f"{left_out}; {unread}.")
+        title = " and ".join(found.name for found in runs)
+        write_text(output, render_page(title, loaded, rows, pictures))
+    say(f"{output}: {output.stat().st_size / 1e6:.1f} MB")
 
 
-def build_page(
-    runs: Sequence[Run], files: Mapping[Path, str], settings: Sequence[str], max_rollouts: int, pictures: Pictures
-) -> str:
-    """The page of one run or two.
-
-    Args:
-        runs: as `find_run` gives them.
-        files: the data, each file with its split or an empty one.
-        settings: `KEY=VALUE` changes of each run's reward block.
-        max_rollouts: that are shown, of all runs together.
-        pictures: none yet, within a budget.
-
-    Raises:
-        DataError, ConfigError: a file cannot be read, or the reward block is wrong.
-    """
-    candidates = read_candidates(files)
-    loaded = [_load(run, candidates, settings, max_rollouts // len(runs)) for run in runs]
-    rows = [candidate.row for candidate in candidates]
-    pictures.add(rows, _most_wanted([rollout for run in loaded for rollout in run.rollouts], rows))
-    if pictures.dropped or pictures.broken:
-        left_out = f"Pictures of {pictures.dropped:,} rows left out for their size (--picture-mb)"
-        unread = f"{pictures.broken:,} pictures could not be read or lie elsewhere (--image-root)"
-        loaded[0].notes.append(f"{left_out}; {unread}.")
-    return render_page(" and ".join(run.name for run in runs), loaded, rows, pictures)
-
-
-def _load(run: Run, candidates: Sequence[Candidate], settings: Sequence[str], most: int) -> LoadedRun:
-    block = merge(run.rewards, parse_settings(settings))
+def _load(run: Run, candidates: Sequence[Candidate], settings: Mapping[str, Any], most: int) -> LoadedRun:
+    block = merge(run.rewards, settings)
     config = dataclasses.replace(MixedRewardConfig.from_mapping(block), processes=len(os.sched_getaffinity(0)))
     notes: list[str] = []
     try:

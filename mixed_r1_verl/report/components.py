@@ -7,12 +7,10 @@ answer as they did in training.
 
 import math
 from collections.abc import Sequence
-from contextlib import suppress
 
 from mixed_r1_verl.core.boxes import Box
 from mixed_r1_verl.responses.read import Response
 from mixed_r1_verl.responses.scoring import score_responses
-from mixed_r1_verl.rewards.kind import Gold
 from mixed_r1_verl.rewards.mixed import MixedReward
 
 SAME_SCORE = 1e-3
@@ -50,47 +48,36 @@ def recompute(rollouts: Sequence[Response], reward: MixedReward) -> tuple[int, i
     return len(pending), same
 
 
-class Boxes:
+def boxes_of(rollout: Response, reward: MixedReward) -> tuple[list[list[int]], list[list[int]]]:
     """The boxes of a rollout in 1/10,000 of its picture's sides; none where the kind, the row or the size has none.
 
     Args:
         rollout: the rollout.
         reward: reads its boxes.
 
+    Returns:
+        Those of the ground truth, and at most `MAX_BOXES` of the answer, as the reward reads them; a list of numbers
+        that is no box is left out.
+
     Example:
         >>> from mixed_r1_verl.core.rows import DataRow
         >>> row = DataRow("", 0, "", "[[10, 20, 30, 40]]", {"reward": "iou", "width": 40, "height": 80})
-        >>> boxes = Boxes(Response(row, "<think>There.</think><answer>[10, 20, 30, 60]</answer>"), MixedReward())
-        >>> boxes.gold, boxes.predicted
+        >>> boxes_of(Response(row, "<think>There.</think><answer>[10, 20, 30, 60]</answer>"), MixedReward())
         ([[2500, 2500, 7500, 5000]], [[2500, 2500, 7500, 7500]])
     """
+    info, kind = rollout.row.extra_info, reward.kinds.get(rollout.kind)
+    sides = [info.get(name) or 0 for name in ("width", "height")] * 2
+    if not kind or kind.answers != "boxes" or not all(0 < side < math.inf for side in sides):
+        return [], []
+    try:
+        gold = reward.parse(rollout.kind, rollout.row.ground_truth, info)
+    except Exception:  # a broken row; a kind of a user's own may raise anything
+        return [], []
+    answer = reward.read(rollout.text[: reward.config.max_chars]).answer
 
-    def __init__(self, rollout: Response, reward: MixedReward):
-        self._rollout, self._reward = rollout, reward
-        info, kind = rollout.row.extra_info, reward.kinds.get(rollout.kind)
-        self._sides = [info.get(name) or 0 for name in ("width", "height")] * 2
-        self._gold: Gold | None = None
-        if kind and kind.answers == "boxes" and all(0 < side < math.inf for side in self._sides):
-            with suppress(Exception):  # a broken row; a kind of a user's own may raise anything
-                self._gold = reward.parse(rollout.kind, rollout.row.ground_truth, info)
-
-    @property
-    def gold(self) -> list[list[int]]:
-        """Those of the ground truth."""
-        return self._fractions(self._gold.boxes if self._gold else ())
-
-    @property
-    def predicted(self) -> list[list[int]]:
-        """At most `MAX_BOXES` of the answer, as the reward reads them; a list of numbers that is no box is left out."""
-        if not self._gold:
-            return []
-        answer = self._reward.read(self._rollout.text[: self._reward.config.max_chars]).answer
-        return self._fractions(self._gold.boxes_of(answer, MAX_BOXES) if answer else ())
-
-    def _fractions(self, boxes: Sequence[Box]) -> list[list[int]]:
+    def fractions(boxes: Sequence[Box]) -> list[list[int]]:
         most = 10**9  # what is so far outside may be as near
+        pairs = [zip(box[:4], sides, strict=True) for box in boxes]
+        return [[round(min(max(at / side * PER_IMAGE, -most), most)) for at, side in box] for box in pairs]
 
-        def fraction(value: float, side: float) -> int:
-            return round(min(max(value / side * PER_IMAGE, -most), most))
-
-        return [list(map(fraction, box[:4], self._sides)) for box in boxes]
+    return fractions(gold.boxes), fractions(gold.boxes_of(answer, MAX_BOXES) if answer else ())

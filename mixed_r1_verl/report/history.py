@@ -2,16 +2,16 @@
 
 import math
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from mixed_r1_verl.core.rows import DataError
-from mixed_r1_verl.report.run import TRAIN
+from mixed_r1_verl.report.run import TRAIN, VALIDATION
 from mixed_r1_verl.responses.read import Response
 
+TRAINER = "trainer"
 TRAINER_TAGS = (
     ("critic/score/mean", "score"),
     ("response_length/mean", "response length in tokens"),
@@ -33,21 +33,12 @@ _OURS = re.compile(r"mixed_r1/(source|reward)/(.+?)/([^/]+(?:/(?:mean|std|group_
 _VALIDATION = re.compile(r"val-(?:core|aux)/(.+)/([^/]+)/mean@(\d+)$")
 
 
-@dataclass
-class Curve:
-    """A chart: one metric, a line for each source or reward.
+Point = tuple[int, float, float | None]
+Curves = dict[tuple[str, str, str], dict[str, list[Point]]]
+"""Charts: of a group (`train`, `validation` or `trainer`), by `source`, by `reward` or by nothing, and of a metric.
 
-    Attributes:
-        group: `train`, `validation` or `trainer`.
-        by: `source`, `reward`, or empty for one line.
-        metric: what is drawn.
-        lines: name of the line to its points, (step, value, standard error or None).
-    """
-
-    group: str
-    by: str
-    metric: str
-    lines: dict[str, list[tuple[int, float, float | None]]] = field(default_factory=dict)
+Each has lines by their names, a line has points: (step, value, standard error or None).
+"""
 
 
 def read_scalars(folders: Iterable[Path]) -> dict[str, list[tuple[int, float]]]:
@@ -72,47 +63,41 @@ def read_scalars(folders: Iterable[Path]) -> dict[str, list[tuple[int, float]]]:
     return {tag: sorted(points.items()) for tag, points in scalars.items()}
 
 
-def logged_curves(scalars: dict[str, list[tuple[int, float]]]) -> list[Curve]:
+def logged_curves(scalars: Mapping[str, Sequence[tuple[int, float]]]) -> Curves:
     """The curves that event files hold: by source and reward where they were logged, and the trainer's own."""
-    curves: dict[tuple[str, str, str], Curve] = {}
-
-    def add(group: str, by: str, metric: str, line: str, points: list[tuple[int, float]]) -> None:
-        sound = [(step, value, None) for step, value in points if math.isfinite(value)]
-        if sound:
-            curves.setdefault((group, by, metric), Curve(group, by, metric)).lines[line] = list(sound)
-
-    for tag, points in sorted(scalars.items()):
+    curves: Curves = {}
+    tags: list[tuple[str, tuple[str, str, str], str]] = []
+    for tag in sorted(scalars):
         if ours := _OURS.match(tag):
-            add(TRAIN, ours[1], ours[3].removesuffix("/mean").replace("/", " "), ours[2], points)
+            tags.append((tag, (TRAIN, ours[1], ours[3].removesuffix("/mean").replace("/", " ")), ours[2]))
         elif validation := _VALIDATION.match(tag):
             metric = validation[2] if validation[3] == "1" else f"{validation[2]}, mean of {validation[3]}"
-            add("validation", "source", metric, validation[1], points)
-    for tag, title in TRAINER_TAGS:
-        add("trainer", "", title, "", scalars.get(tag, []))
-    return list(curves.values())
+            tags.append((tag, (VALIDATION, "source", metric), validation[1]))
+    tags += [(tag, (TRAINER, "", title), "") for tag, title in TRAINER_TAGS if tag in scalars]
+    for tag, key, line in tags:
+        if points := [(step, value, None) for step, value in scalars[tag] if math.isfinite(value)]:
+            curves.setdefault(key, {})[line] = list(points)
+    return curves
 
 
-def dumped_curves(rollouts: Sequence[Response], metrics: Sequence[str]) -> list[Curve]:
+def dumped_curves(rollouts: Iterable[Response], metrics: Sequence[str]) -> Curves:
     """Means by step over dumped rollouts, with their standard errors, by source and by reward.
 
     Args:
         rollouts: of one run, of both splits.
         metrics: names of recorded values; `characters`, the length of the response, comes besides.
     """
-    points: dict[tuple[str, str, str], dict[str, dict[int, list[float]]]] = {}
+    values: dict[tuple[tuple[str, str, str], str, int], list[float]] = {}
     for rollout in rollouts:
-        values = {name: rollout.values[name] for name in metrics if name in rollout.values}
-        for metric, value in (values | {"characters": float(len(rollout.text))}).items():
+        own = {name: rollout.values[name] for name in metrics if name in rollout.values}
+        for metric, value in (own | {"characters": float(len(rollout.text))}).items():
             for by, line in (("source", rollout.row.data_source), ("reward", rollout.kind)):
                 if line:
-                    steps = points.setdefault((rollout.split, by, metric), {}).setdefault(line, {})
-                    steps.setdefault(rollout.step, []).append(value)
-    return [
-        Curve(
-            *key, {line: [(step, *_mean(own)) for step, own in sorted(lines[line].items())] for line in sorted(lines)}
-        )
-        for key, lines in points.items()
-    ]
+                    values.setdefault(((rollout.split, by, metric), line, rollout.step), []).append(value)
+    curves: Curves = {}
+    for (key, line, step), found in values.items():
+        curves.setdefault(key, {}).setdefault(line, []).append((step, *_mean(found)))
+    return {key: {line: sorted(lines[line]) for line in sorted(lines)} for key, lines in curves.items()}
 
 
 def _mean(values: Sequence[float]) -> tuple[float, float | None]:
@@ -121,11 +106,8 @@ def _mean(values: Sequence[float]) -> tuple[float, float | None]:
     return float(np.mean(values)), error
 
 
-def merge_curves(logged: Sequence[Curve], dumped: Sequence[Curve]) -> list[Curve]:
+def merge_curves(logged: Curves, dumped: Curves) -> Curves:
     """The curves of a run: of training what was logged, of validation what was dumped, each where it is there."""
-    chosen: dict[tuple[str, str, str], Curve] = {}
-    for curve in (*dumped, *logged):
-        key = (curve.group, curve.by, curve.metric)
-        if curve.group == TRAIN or key not in chosen:
-            chosen[key] = curve
-    return sorted(chosen.values(), key=lambda curve: FIRST.index(curve.metric) if curve.metric in FIRST else len(FIRST))
+    chosen = dumped | {key: lines for key, lines in logged.items() if key[0] == TRAIN or key not in dumped}
+    rank = {metric: number for number, metric in enumerate(FIRST)}
+    return dict(sorted(chosen.items(), key=lambda curve: rank.get(curve[0][2], len(rank))))

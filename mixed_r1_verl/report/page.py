@@ -13,17 +13,19 @@ import json
 import math
 import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any
+from typing import Any, TypeVar
 
 from mixed_r1_verl.core.rows import DataRow
-from mixed_r1_verl.report.components import Boxes
-from mixed_r1_verl.report.history import Curve
+from mixed_r1_verl.report.components import boxes_of
+from mixed_r1_verl.report.history import Curves
 from mixed_r1_verl.report.pictures import Pictures
 from mixed_r1_verl.responses.read import Response
 from mixed_r1_verl.rewards.mixed import MixedReward
+
+T = TypeVar("T", bound=Hashable)
 
 MAX_COMPONENTS = 40
 """Recorded numbers that are shown of a rollout, the commonest."""
@@ -48,23 +50,16 @@ class LoadedRun:
 
     name: str
     rollouts: list[Response]
-    curves: list[Curve]
+    curves: Curves
     notes: list[str]
     reward: MixedReward
 
 
-class _Index:
-    """Numbers for values that repeat."""
-
-    def __init__(self) -> None:
-        self.values: list[Any] = []
-        self._numbers: dict[Any, int] = {}
-
-    def __call__(self, key: Any, value: Any = None) -> int:
-        number = self._numbers.setdefault(key, len(self.values))
-        if number == len(self.values):
-            self.values.append(key if value is None else value)
-        return number
+def _numbered(values: Iterable[T]) -> tuple[list[T], list[int]]:
+    """Values that repeat: each once, and which of them stands where."""
+    numbers: dict[T, int] = {}
+    places = [numbers.setdefault(value, len(numbers)) for value in values]
+    return list(numbers), places
 
 
 def choose(rollouts: Sequence[Response], most: int) -> list[Response]:
@@ -114,50 +109,53 @@ def _hash(text: str) -> str:
 
 def _blobs(title: str, runs: Sequence[LoadedRun], rows: Sequence[DataRow], pictures: Pictures) -> dict[str, str]:
     """The compressed parts of the page's data by name."""
-    shown = [(number, run.reward, rollout) for number, run in enumerate(runs) for rollout in run.rollouts]
-    found = Counter(name for *_, rollout in shown for name in rollout.values)
+    shown = [rollout for run in runs for rollout in run.rollouts]
+    of_run = [number for number, run in enumerate(runs) for _ in run.rollouts]
+    boxes = [boxes_of(rollout, run.reward) for run in runs for rollout in run.rollouts]
+    found = Counter(name for rollout in shown for name in rollout.values)
     for name in ("score", "reward", "truncated"):
         del found[name]
     names = [name for name, _ in found.most_common(MAX_COMPONENTS)]
     names = ["score", *sorted(names, key=lambda name: (_FIRST.get(name, 9), name))]
-    splits, sources, kinds, reasons, groups, prompts = (_Index() for _ in range(6))
-    columns: dict[str, list[Any]] = {}
-    boxes: list[list[list[int]]] = []
-    for number, reward, rollout in shown:
-        drawn = Boxes(rollout, reward)
-        boxes.append(drawn.predicted)
-        for name, value in (
-            ("run", number),
-            ("split", splits(rollout.split)),
-            ("step", rollout.step),
-            ("source", sources(rollout.row.data_source)),
-            ("kind", kinds(rollout.kind)),
-            ("reason", reasons(rollout.texts.get("reason", ""))),
-            ("group", groups((number, rollout.split, rollout.step, rollout.group))),
-            ("prompt", _prompt(prompts, rollout, drawn.gold, rows, pictures)),
-            ("length", len(rollout.text)),
-        ):
-            columns.setdefault(name, []).append(value)
+    splits, split = _numbered(rollout.split for rollout in shown)
+    sources, source = _numbered(rollout.row.data_source for rollout in shown)
+    kinds, kind = _numbered(rollout.kind for rollout in shown)
+    reasons, reason = _numbered(rollout.texts.get("reason", "") for rollout in shown)
+    groups = zip(of_run, split, (rollout.step for rollout in shown), (rollout.group for rollout in shown), strict=True)
+    prompts, prompt = _numbered(_prompt_key(rollout, rows) for rollout in shown)
+    first = {number: place for place, number in reversed(list(enumerate(prompt)))}
     meta = {
         "title": title,
         "runs": [{"name": run.name, "rollouts": len(run.rollouts), "notes": run.notes} for run in runs],
-        "splits": splits.values,
-        "sources": sources.values,
-        "kinds": kinds.values,
-        "reasons": reasons.values,
+        "splits": splits,
+        "sources": sources,
+        "kinds": kinds,
+        "reasons": reasons,
         "components": names,
         "rows": len(shown),
         "blockRows": BLOCK_ROWS,
-        "curves": [_curve(number, curve) for number, run in enumerate(runs) for curve in run.curves],
+        "curves": [curve for number, run in enumerate(runs) for curve in _curves(number, run.curves)],
     }
-    values = {name: [_number(rollout.values.get(name)) for *_, rollout in shown] for name in names}
-    blobs = {"meta": meta, "columns": {**columns, "values": values}, "prompts": prompts.values}
+    columns = {
+        "run": of_run,
+        "split": split,
+        "step": [rollout.step for rollout in shown],
+        "source": source,
+        "kind": kind,
+        "reason": reason,
+        "group": _numbered(groups)[1],
+        "prompt": prompt,
+        "length": [len(rollout.text) for rollout in shown],
+        "values": {name: [_number(rollout.values.get(name)) for rollout in shown] for name in names},
+    }
+    asked = [_prompt(shown[first[number]], boxes[first[number]][0], pictures) for number in range(len(prompts))]
+    blobs: dict[str, Any] = {"meta": meta, "columns": columns, "prompts": asked}
     for start in range(0, len(shown), BLOCK_ROWS):
-        block = [rollout for *_, rollout in shown[start : start + BLOCK_ROWS]]
+        block = shown[start : start + BLOCK_ROWS]
         blobs[f"texts-{start // BLOCK_ROWS}"] = {
             "response": [rollout.text for rollout in block],
             "prediction": [rollout.texts.get("prediction", "") for rollout in block],
-            "boxes": boxes[start : start + BLOCK_ROWS],
+            "boxes": [predicted for _, predicted in boxes[start : start + BLOCK_ROWS]],
         }
     return {name: _pack(data) for name, data in blobs.items()}
 
@@ -165,12 +163,16 @@ def _blobs(title: str, runs: Sequence[LoadedRun], rows: Sequence[DataRow], pictu
 _FIRST = {"acc": 0, "format": 1, "error": 2}
 
 
-def _prompt(
-    prompts: _Index, rollout: Response, gold: list[list[int]], rows: Sequence[DataRow], pictures: Pictures
-) -> int:
-    """The number of a rollout's prompt; the same row of the data is the same prompt in both runs."""
+def _prompt_key(rollout: Response, rows: Sequence[DataRow]) -> tuple[object, ...]:
+    """What tells prompts apart; the same row of the data is the same prompt in both runs."""
+    if rollout.found is None:
+        return "text", rollout.split, rollout.prompt, rollout.row.ground_truth
+    return "row", rows[rollout.found].file, rows[rollout.found].number
+
+
+def _prompt(rollout: Response, gold: list[list[int]], pictures: Pictures) -> dict[str, Any]:
     row, info = rollout.row, rollout.row.extra_info
-    value = {
+    return {
         "id": row.id,
         "text": rollout.prompt,
         "question": str(info.get("question", "")),
@@ -181,17 +183,15 @@ def _prompt(
         "joined": rollout.found is not None,
         "gold": gold,
     }
-    if rollout.found is None:
-        return prompts(("text", rollout.split, rollout.prompt, row.ground_truth), value)
-    return prompts(("row", rows[rollout.found].file, rows[rollout.found].number), value)
 
 
-def _curve(run: int, curve: Curve) -> dict[str, Any]:
-    lines = [
-        {"name": name, "points": [[step, _number(value), _number(error)] for step, value, error in points]}
-        for name, points in curve.lines.items()
-    ]
-    return {"run": run, "group": curve.group, "by": curve.by, "metric": curve.metric, "lines": lines}
+def _curves(run: int, curves: Curves) -> Iterator[dict[str, Any]]:
+    for (group, by, metric), lines in curves.items():
+        drawn = [
+            {"name": name, "points": [[step, _number(value), _number(error)] for step, value, error in points]}
+            for name, points in lines.items()
+        ]
+        yield {"run": run, "group": group, "by": by, "metric": metric, "lines": drawn}
 
 
 def _number(value: float | None) -> float | None:

@@ -1,13 +1,13 @@
 """Files of scored responses: one form of a row, which `mixed-r1 score` and `mixed-r1 report` read again.
 
-`answer_writer` writes a whole file at once. `Answers` appends JSON lines as responses come, so that an interrupted run
+`write_answers` writes a whole file at once. `Answers` appends JSON lines as responses come, so that an interrupted run
 goes on: beside `NAME.jsonl` stands `NAME.settings.json` with what the answers were made with, and only a run with the
 same settings goes on with the file.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -37,42 +37,27 @@ def _json_lines(rows: Iterable[Row]) -> str:
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
-@contextmanager
-def answer_writer(path: Path) -> Iterator[Callable[[Row], object]]:
-    """Gives a function that writes rows of `answer_row` to JSON lines, or to parquet where the name says so.
+def write_answers(path: Path, rows: Iterable[Row]) -> None:
+    """Write rows of `answer_row` as they come, to JSON lines, or to parquet where the name says so.
 
     The file appears when all of it is there; an exception leaves what stood there before.
     """
     if path.suffix != ".parquet":
         with atomic(path) as file:
-            yield lambda row: file.write(_json_lines([row]))
+            file.writelines(_json_lines([row]) for row in rows)
         return
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    whole, number, text = (
-        (("row", "sample"), pa.int64()),
-        (("score", "acc", "format", "error"), pa.float64()),
-        pa.string(),
-    )
-    types = {name: kind for names, kind in (whole, number) for name in names}
+    types = {name: pa.int64() for name in ("row", "sample")}
+    types |= {name: pa.float64() for name in ("score", "acc", "format", "error")}
     names = "file row sample id data_source score acc format error reward_kind prediction reason ground_truth response"
-    schema = pa.schema([(name, types.get(name, text)) for name in names.split()])
-    rows: list[Row] = []
+    schema = pa.schema([(name, types.get(name, pa.string())) for name in names.split()])
+    # Half of a surrogate pair, which JSON can hold, is no text for parquet.
+    sound = ({name: _encodable(value) for name, value in row.items()} for row in rows)
     with atomic(path, "wb") as file, pq.ParquetWriter(file, schema) as writer:
-
-        def write(row: Row) -> None:
-            # Half of a surrogate pair, which JSON can hold, is no text for parquet.
-            rows.append({name: _encodable(value) for name, value in row.items()})
-            if len(rows) >= BLOCK:
-                flush()
-
-        def flush() -> None:
-            writer.write_table(pa.Table.from_pylist(rows, schema=schema))
-            rows.clear()
-
-        yield write
-        flush()
+        while block := list(islice(sound, BLOCK)):
+            writer.write_table(pa.Table.from_pylist(block, schema=schema))
 
 
 def _encodable(value: Any) -> Any:

@@ -10,25 +10,10 @@ from typing import Annotated, Any
 
 import typer
 
+from mixed_r1_verl.core import console
 from mixed_r1_verl.core.config import ConfigError
-from mixed_r1_verl.core.console import (
-    FAILED,
-    OK,
-    PrintedAs,
-    ReportFormat,
-    Settings,
-    TrustConfig,
-    command_errors,
-    error_line,
-    merge,
-    parse_settings,
-    print_json,
-    progress_bar,
-    terminal,
-)
 from mixed_r1_verl.core.rows import DataError
 from mixed_r1_verl.core.verl_config import read_config, reward_config
-from mixed_r1_verl.plugin.rollout import PromptBuilder, load_processors
 from mixed_r1_verl.responses.answers import Answers, Row, answer_row
 from mixed_r1_verl.responses.generate import (
     COLUMNS,
@@ -69,14 +54,14 @@ def eval_command(
     config: Annotated[
         Path | None, typer.Option(help="config.yaml that Hydra saved for a run: its reward block, with --trust-config.")
     ] = None,
-    trust_config: TrustConfig = False,
-    set_: Settings = None,
+    trust_config: console.TrustConfig = False,
+    set_: console.Settings = None,
     vllm: Annotated[
         list[str] | None,
         typer.Option(metavar="KEY=VALUE", help="An engine argument of vLLM, repeatable: tensor_parallel_size=4"),
     ] = None,
     processes: Annotated[int, typer.Option(min=1, help="Scoring processes.")] = 2,
-    format: PrintedAs = ReportFormat.table,
+    format: console.PrintedAs = "table",
 ) -> None:
     """Validate a model over parquet files, by source and reward, with 95 % confidence intervals.
 
@@ -85,12 +70,12 @@ def eval_command(
     Exits with 1 if a row could not be asked or scored, or there was none.
     """
     interrupted = f"interrupted; the same command goes on with {output}"
-    with command_errors(interrupted=interrupted):
+    with console.command_errors(interrupted=interrupted):
         if config and not trust_config:
             raise ConfigError(f"{config} may name code that is imported and addresses that are called: --trust-config")
-        block = merge(reward_config(read_config(config)) if config else {}, parse_settings(set_ or []))
+        block = console.merge(reward_config(read_config(config)) if config else {}, console.parse_settings(set_))
         reward = dataclasses.replace(MixedRewardConfig.from_mapping(block), processes=processes)
-        options = parse_settings(vllm or [])
+        options = console.parse_settings(vllm)
         sampling = Sampling(n, temperature, top_p, max_tokens, seed)
         if n > 1 and not temperature:
             raise ConfigError("--n asks for several responses, which are all the same at --temperature 0; set both")
@@ -98,15 +83,15 @@ def eval_command(
         with stdout_to_stderr():
             rows = _evaluate(model, files, output, sampling, reward, made_with, options)
     summary = Summary(rows)
-    if format is ReportFormat.json:
-        print_json({"model": model, "groups": [_as_dict(*line) for line in summary.lines]})
+    if format == "json":
+        console.print_json({"model": model, "groups": [_as_dict(*line) for line in summary.lines]})
     else:
         columns = ("prompts", "n", "acc", "95 % interval", "score", *MEANS)
-        summary.print(columns, terminal(width=None if sys.stdout.isatty() else 120))
+        summary.print(columns, console.terminal(width=None if sys.stdout.isatty() else 120))
     failures = summary.total.failures
     for reason in failures:
-        error_line(reason)
-    raise typer.Exit(FAILED if failures or not rows else OK)
+        console.say(f"error: {reason}")
+    raise typer.Exit(console.FAILED if failures or not rows else console.OK)
 
 
 def _as_dict(source: str, kind: str, group: Group) -> dict[str, Any]:
@@ -161,16 +146,14 @@ def _evaluate(
         total = sum(map(len, wanted.values()))
         if not total:
             return answers.rows()
-        tokenizer, processor = load_processors(tokenizer_directory(place))
-        prompts = PromptBuilder(tokenizer, processor)
-        with hugging_face_model(place) as directory, progress_bar(terminal(stderr=True)) as progress:
+        with hugging_face_model(place) as directory, console.progress_bar() as progress:
             task = progress.add_task("loading", total=total)
-            generator = Generator(directory, tokenizer, processor, {"seed": sampling.seed, **options})
+            generator = Generator(directory, {"seed": sampling.seed, **options}, tokenizer_directory(place))
             progress.update(task, description="answering")
             questions = (
                 question
                 for path, numbers in wanted.items()
-                for question in read_questions(path, numbers, prompts, sampling.seed)
+                for question in read_questions(path, numbers, generator.prompts, sampling.seed)
             )
             for rows in answer_rows(generator.answer(questions, sampling), config, sampling.n):
                 answers.add(rows)

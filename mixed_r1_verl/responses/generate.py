@@ -9,7 +9,7 @@ from typing import Annotated, Any, NamedTuple
 
 from mixed_r1_verl.core.config import Count, Interval, check_bounds
 from mixed_r1_verl.core.rows import DataError, DataRow, read_records, row_of
-from mixed_r1_verl.plugin.rollout import Prompt, PromptBuilder, open_model
+from mixed_r1_verl.plugin.rollout import Prompt, PromptBuilder, load_processors, open_model
 from mixed_r1_verl.responses.read import Response
 from mixed_r1_verl.responses.scoring import Result, score_in_order
 from mixed_r1_verl.rewards.pool import ScoringPool
@@ -115,16 +115,22 @@ class Generator:
 
     Args:
         model: Hugging Face directory or hub id.
-        tokenizer, processor: of the model, from `plugin.rollout.load_processors`.
         options: engine arguments of vLLM, above all `tensor_parallel_size` and `max_model_len`.
+        processors: where its tokenizer and processor are, if not with the model.
+
+    Attributes:
+        prompts: builds the prompts of rows.
 
     Raises:
+        DataError: there is no tokenizer or processor to load.
         GenerationError: vLLM cannot load the model.
     """
 
-    def __init__(self, model: Path | str, tokenizer: Any, processor: Any, options: Mapping[str, Any]):
+    def __init__(self, model: Path | str, options: Mapping[str, Any], processors: Path | str = ""):
         from mixed_r1_verl.plugin.device import cpu_is_wanted
 
+        tokenizer, processor = load_processors(processors or model)
+        self.prompts = PromptBuilder(tokenizer, processor)
         # A seeded request whose prompt is computed in pieces rewinds its generator, which the CPU's generator cannot.
         whole_prompts = {"enable_chunked_prefill": False} if cpu_is_wanted() else {}
         try:

@@ -3,30 +3,18 @@
 import dataclasses
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from collections import deque
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from mixed_r1_verl.core import console
 from mixed_r1_verl.core.config import ConfigError
-from mixed_r1_verl.core.console import (
-    FAILED,
-    OK,
-    EmbeddingModel,
-    PrintedAs,
-    ReportFormat,
-    Settings,
-    command_errors,
-    parse_settings,
-    print_json,
-    progress_bar,
-    terminal,
-)
 from mixed_r1_verl.core.files import write_text
 from mixed_r1_verl.core.rows import DataError, count_records
-from mixed_r1_verl.responses.answers import answer_row, answer_writer
+from mixed_r1_verl.responses.answers import Row, answer_row, write_answers
 from mixed_r1_verl.responses.join import Matcher, read_candidates
 from mixed_r1_verl.responses.read import RESPONSE_COLUMNS, Response, Unreadable, read_responses
 from mixed_r1_verl.responses.scoring import score_responses
@@ -56,10 +44,10 @@ def score_command(
         str | None, typer.Option(help=f"Column of the response; default: {', '.join(RESPONSE_COLUMNS)}.")
     ] = None,
     reward: Annotated[str | None, typer.Option(help="Reward kind of rows that name none.")] = None,
-    embedding_model: EmbeddingModel = None,
-    set_: Settings = None,
+    embedding_model: console.EmbeddingModel = None,
+    set_: console.Settings = None,
     processes: Annotated[int | None, typer.Option(min=1, help="Scoring processes; default: one for each core.")] = None,
-    format: PrintedAs = ReportFormat.table,
+    format: console.PrintedAs = "table",
 ) -> None:
     """Score files of responses and print what they earned, by source and reward.
 
@@ -67,16 +55,15 @@ def score_command(
 
     Exits with 1 if a row could not be read or scored, or there was none.
     """
-    with command_errors(RuntimeError):  # scoring processes that do not start were asked for what is not there
-        model = {} if embedding_model is None else {"embedding_model": embedding_model}
-        config = MixedRewardConfig.from_mapping(parse_settings(set_ or []) | model)
+    with console.command_errors(RuntimeError):  # scoring processes that do not start were asked for what is not there
+        config = MixedRewardConfig.from_mapping(console.parse_settings(set_, embedding_model=embedding_model))
         _check_targets(files, output, rejects)
-        rows = sum(map(count_records, files))
+        total = sum(map(count_records, files))
         count = processes or len(os.sched_getaffinity(0))
-        config = dataclasses.replace(config, processes=max(1, min(count, -(-rows // ROWS_PER_PROCESS))))
+        config = dataclasses.replace(config, processes=max(1, min(count, -(-total // ROWS_PER_PROCESS))))
         matcher = Matcher(read_candidates(dict.fromkeys(data or (), "")))
         join = matcher.attach if data else None
-        router, rejected = MixedReward(config), list[Unreadable]()
+        router, rejected, summary = MixedReward(config), list[Unreadable](), Summary()
 
         def responses() -> Iterator[Response]:
             for path in files:
@@ -87,20 +74,38 @@ def score_command(
                     else:
                         rejected.append(item)
 
-        summary = _score(responses(), config, rows, output)
+        def rows() -> Iterator[Row]:
+            with console.progress_bar() as progress:
+                task = progress.add_task("scoring", total=total or None)
+                for response, result in score_responses(responses(), config):
+                    row = answer_row(response, result)
+                    summary.add(row)
+                    yield row
+                    progress.advance(task, response.sample == 0)
+
+        if output is None:
+            deque(rows(), maxlen=0)
+        else:
+            write_answers(output, rows())
         rejects = rejects or (output or Path(files[0].name)).with_name(f"{(output or files[0]).stem}.rejects.jsonl")
         if rejected:
             write_text(rejects, "".join(json.dumps(reject._asdict()) + "\n" for reject in rejected))
-    if format is ReportFormat.json:
-        print_json(_as_dict(summary, len(rejected)))
+    if format == "json":
+        console.print_json(_as_dict(summary, len(rejected)))
     else:
-        summary.print(("rows", *MEANS), terminal())
-    total = summary.total
-    say = terminal(stderr=True, soft_wrap=True, markup=False, highlight=False).print
+        summary.print(("rows", *MEANS), console.terminal())
     if join:
-        say(f"{matcher.counts['missing']:,} of {matcher.counts.total():,} responses were not found in the data")
-    _print_troubles(total, len(rejected), rejects, say)
-    raise typer.Exit(OK if total.responses and not total.failures and not rejected else FAILED)
+        found = matcher.counts
+        console.say(f"{found['missing']:,} of {found.total():,} responses were not found in the data")
+    if rejected:
+        console.say(f"{len(rejected)} rows cannot be read; see {rejects}", "red")
+    if failures := summary.total.failures:
+        console.say(f"{failures.total()} rows could not be scored", "red")
+        for reason, number in failures.most_common(3):
+            console.say(f"  {number} x {reason}")
+    if not summary.groups:
+        console.say("no response was scored", "red")
+    raise typer.Exit(console.FAILED if rejected or failures or not summary.groups else console.OK)
 
 
 def _check_targets(files: Sequence[Path], output: Path | None, rejects: Path | None) -> None:
@@ -114,22 +119,6 @@ def _check_targets(files: Sequence[Path], output: Path | None, rejects: Path | N
             raise ConfigError(f"{target}: would overwrite a file that is to be scored")
 
 
-def _score(responses: Iterator[Response], config: MixedRewardConfig, rows: int, output: Path | None) -> Summary:
-    summary = Summary()
-    with ExitStack() as stack:
-        write = stack.enter_context(answer_writer(output)) if output is not None else None
-        progress = stack.enter_context(progress_bar(terminal(stderr=True)))
-        task = progress.add_task("scoring", total=rows or None)
-        for response, result in score_responses(responses, config):
-            row = answer_row(response, result)
-            summary.add(row)
-            if write is not None:
-                write(row)
-            if response.sample == 0:
-                progress.advance(task)
-    return summary
-
-
 def _as_dict(summary: Summary, rejected: int) -> dict[str, Any]:
     """The report as plain data; the commonest ten reasons of each group."""
 
@@ -138,17 +127,6 @@ def _as_dict(summary: Summary, rejected: int) -> dict[str, Any]:
 
     groups = [
         {"data_source": source, "reward": kind, **means(group), "reasons": dict(group.reasons.most_common(10))}
-        for (source, kind), group in summary.groups.items()
+        for (source, kind), group in sorted(summary.groups.items())
     ]
     return {"groups": groups, "total": means(summary.total), "rejected": rejected}
-
-
-def _print_troubles(total: Group, rejected: int, rejects: Path, say: Callable[..., None]) -> None:
-    if rejected:
-        say(f"{rejected} rows cannot be read; see {rejects}", style="red")
-    if total.failures:
-        say(f"{total.failures.total()} rows could not be scored", style="red")
-        for reason, number in total.failures.most_common(3):
-            say(f"  {number} x {reason}")
-    if not total.responses:
-        say("no response was scored", style="red")

@@ -78,16 +78,14 @@ class Group:
     """What the responses of one source and reward earned.
 
     Attributes:
-        score, acc: of each response, in order.
+        values: of each response, in order, by the names of `MEANS`: `error` is 1 where it could not be scored,
+            `malformed` where it could but breaks the format.
         sizes: responses to each prompt.
-        sums: of everything else that has a mean, by name.
         reasons: how often each reason was given; failures: those of responses that could not be scored.
     """
 
-    score: "array[float]" = field(default_factory=lambda: array("d"))
-    acc: "array[float]" = field(default_factory=lambda: array("d"))
+    values: "dict[str, array[float]]" = field(default_factory=lambda: {name: array("d") for name in MEANS})
     sizes: "array[int]" = field(default_factory=lambda: array("q"))
-    sums: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     failures: Counter[str] = field(default_factory=Counter)
     _last: object = None
@@ -95,19 +93,14 @@ class Group:
     def add(self, row: Mapping[str, Any]) -> None:
         """Count one response, a row of `answers.answer_row`; responses to the same prompt follow each other."""
         prompt = (row["file"], row["row"])
-        if prompt == self._last:
-            self.sizes[-1] += 1
-        else:
-            self.sizes.append(1)
+        if prompt != self._last:
+            self.sizes.append(0)
             self._last = prompt
-        self.score.append(row["score"])
-        self.acc.append(row["acc"])
+        self.sizes[-1] += 1
         error, reason = bool(row["error"]), row.get("reason")
-        self.sums["format"] += row["format"]
-        self.sums["error"] += error
-        self.sums["malformed"] += not error and row["format"] < 1.0
-        for name in ("truncated", "tokens"):
-            self.sums[name] += row.get(name, 0)
+        told = {**row, "error": error, "malformed": not error and row["format"] < 1.0}
+        for name, values in self.values.items():
+            values.append(told.get(name, 0))
         if reason:
             self.reasons[reason] += 1
         if error:
@@ -116,19 +109,15 @@ class Group:
     @property
     def responses(self) -> int:
         """How many."""
-        return len(self.score)
+        return len(self.values["acc"])
 
     def mean(self, name: str) -> float:
-        """Mean over all responses of one of `MEANS`; NaN where there are none.
-
-        `error` is the share that could not be scored, `malformed` that which could but breaks the format.
-        """
-        total = math.fsum(getattr(self, name)) if name in ("score", "acc") else float(self.sums[name])
-        return total / self.responses if self.responses else math.nan
+        """Mean over all responses of one of `MEANS`; NaN where there are none."""
+        return math.fsum(self.values[name]) / self.responses if self.responses else math.nan
 
     def estimate(self, name: str) -> Estimate:
-        """Mean of `score` or `acc` with its interval."""
-        return Estimate.of(getattr(self, name), self.sizes)
+        """Mean of one of `MEANS` with its interval."""
+        return Estimate.of(self.values[name], self.sizes)
 
 
 class Summary:
@@ -140,24 +129,19 @@ class Summary:
 
     def __init__(self, rows: Iterable[Mapping[str, Any]] = ()) -> None:
         self.total = Group()
-        self._groups: dict[tuple[str, str], Group] = {}
+        self.groups: dict[tuple[str, str], Group] = {}
         for row in rows:
             self.add(row)
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Count one response, a row of `answers.answer_row`."""
-        self._groups.setdefault((row["data_source"], row["reward_kind"]), Group()).add(row)
+        self.groups.setdefault((row["data_source"], row["reward_kind"]), Group()).add(row)
         self.total.add(row)
 
     @property
-    def groups(self) -> dict[tuple[str, str], Group]:
-        """By source and reward, in order."""
-        return dict(sorted(self._groups.items()))
-
-    @property
     def lines(self) -> list[tuple[str, str, Group]]:
-        """Source, reward and group; several are followed by all together."""
-        lines = [(source, kind, group) for (source, kind), group in self.groups.items()]
+        """Source, reward and group, in order; several are followed by all together."""
+        lines = [(*key, group) for key, group in sorted(self.groups.items())]
         return [*lines, ("all", "", self.total)] if len(lines) > 1 else lines
 
     def print(self, columns: Sequence[str], console: "Console") -> None:
@@ -170,7 +154,7 @@ class Summary:
         table = plain_table("source", "reward", numbers=columns)
         for source, kind, group in self.lines:
             cells = [COLUMNS[name](group) if name in COLUMNS else f"{group.mean(name):.4f}" for name in columns]
-            table.add_row(source or "(none)", kind, *cells, style="red" if group.sums["error"] else None)
+            table.add_row(source or "(none)", kind, *cells, style="red" if group.failures else None)
         console.print(table, markup=False)
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from mixed_r1_verl.core.rows import DataRow
-from mixed_r1_verl.report.components import Boxes, recompute
+from mixed_r1_verl.report.components import boxes_of, recompute
 from mixed_r1_verl.responses.join import Candidate, Matcher
 from mixed_r1_verl.responses.read import Response
 from mixed_r1_verl.rewards.config import MixedRewardConfig
@@ -39,7 +39,7 @@ def test_missing_components_are_those_that_make_the_recorded_score() -> None:
 )
 def test_predicted_boxes(answer: str, frame: str, boxes: list[list[int]]) -> None:
     one = rollout("[[0,0,10,10]]", RESPONSE.format(answer), width=100, height=50, box_frame=frame)
-    assert Boxes(one, MixedReward()).predicted == boxes
+    assert boxes_of(one, MixedReward())[1] == boxes
 
 
 def rollout(truth: str, text: str = "", kind: str = "iou", **extra: object) -> Response:
@@ -57,13 +57,13 @@ def rollout(truth: str, text: str = "", kind: str = "iou", **extra: object) -> R
     ],
 )
 def test_gold_boxes(truth: str, extra: dict[str, object], boxes: list[list[int]]) -> None:
-    assert Boxes(rollout(truth, **extra), MixedReward()).gold == boxes
+    assert boxes_of(rollout(truth, **extra), MixedReward())[0] == boxes
 
 
 def test_only_kinds_whose_answers_are_boxes_have_boxes() -> None:
     for kind in ("open_ended", "unknown"):
-        boxes = Boxes(rollout("[[10,20,30,40]]", "[1, 2, 3, 4]", kind, width=100, height=50), MixedReward())
-        assert (boxes.gold, boxes.predicted) == ([], [])
+        one = rollout("[[10,20,30,40]]", "[1, 2, 3, 4]", kind, width=100, height=50)
+        assert boxes_of(one, MixedReward()) == ([], [])
 
 
 def test_a_function_of_a_users_own_is_asked_again_with_its_columns() -> None:

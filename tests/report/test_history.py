@@ -9,7 +9,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from mixed_r1_verl.core.rows import DataRow
-from mixed_r1_verl.report.history import Curve, dumped_curves, logged_curves, merge_curves, read_scalars
+from mixed_r1_verl.report.history import Curves, dumped_curves, logged_curves, merge_curves, read_scalars
 from mixed_r1_verl.responses.read import Response
 
 
@@ -27,7 +27,7 @@ def test_tags_become_charts() -> None:
             "perf/total_num_tokens": [(1, 99.0)],
         }
     )
-    assert {(c.group, c.by, c.metric): sorted(c.lines) for c in curves} == {
+    assert {key: sorted(lines) for key, lines in curves.items()} == {
         ("train", "source", "score"): ["chartqa", "org/name"],
         ("train", "source", "score group_std"): ["chartqa"],
         ("train", "source", "gradient_share"): ["org/name"],
@@ -42,19 +42,19 @@ def test_means_and_standard_errors_over_rollouts() -> None:
         Response(DataRow("", 0, "s", "", {"reward": "k"}), "four", split="train", step=1, values={"score": score})
         for score in (0.0, 1.0, 1.0, 1.0)
     ]
-    curves = {(c.by, c.metric): c for c in dumped_curves(rollouts, ["score"])}
-    ((step, mean, error),) = curves["source", "score"].lines["s"]
+    curves = dumped_curves(rollouts, ["score"])
+    ((step, mean, error),) = curves["train", "source", "score"]["s"]
     assert (step, mean) == (1, 0.75)
     assert error == pytest.approx(0.25)  # sd 0.5 over the root of 4
-    assert curves["reward", "characters"].lines["k"] == [(1, 4.0, 0.0)]
+    assert curves["train", "reward", "characters"]["k"] == [(1, 4.0, 0.0)]
 
 
 def test_logged_training_and_dumped_validation_win() -> None:
-    def curve(group: str, value: float) -> Curve:
-        return Curve(group, "source", "acc", {"s": [(1, value, None)]})
+    def curves(value: float) -> Curves:
+        return {(group, "source", "acc"): {"s": [(1, value, None)]} for group in ("train", "validation")}
 
-    chosen = merge_curves([curve("train", 1), curve("validation", 1)], [curve("train", 2), curve("validation", 2)])
-    assert {c.group: c.lines["s"][0][1] for c in chosen} == {"train": 1, "validation": 2}
+    chosen = merge_curves(curves(1), curves(2))
+    assert {group: lines["s"][0][1] for (group, *_), lines in chosen.items()} == {"train": 1, "validation": 2}
 
 
 def test_a_resumed_run_has_each_step_once(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mixed_r1_verl.core.rows import leaf
-from mixed_r1_verl.responses.answers import Answers, answer_row, answer_writer
+from mixed_r1_verl.responses.answers import Answers, answer_row, write_answers
 from mixed_r1_verl.responses.read import Response, read_responses
 from mixed_r1_verl.rewards.config import MixedRewardConfig
 from mixed_r1_verl.rewards.mixed import MixedReward
@@ -53,9 +53,7 @@ def test_what_was_scored_can_be_read_and_scored_again(tmp_path: Path, suffix: st
     source.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in ROWS), encoding="utf-8")
     result = {"score": 1.0, "acc": 1.0, "format": 1.0, "error": 0.0, "reward_kind": "open_ended"}
     rows = [answer_row(one, result | {"prediction": SEPARATORS, "reason": ""}) for one in read_responses(source)]
-    with answer_writer(tmp_path / f"scored.{suffix}") as write:
-        for row in rows:
-            write(row)
+    write_answers(tmp_path / f"scored.{suffix}", rows)
     again = list(read_responses(tmp_path / f"scored.{suffix}"))
     assert [one.text for one in again] == [row["response"] for row in ROWS]
     assert {one.row.extra_info["reward"] for one in again} == {"open_ended"}
