@@ -3,14 +3,14 @@
 All constants are ours, chosen on COCO and Multi30k captions (docs/rewards-open-ended.md).
 """
 
-import threading
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from statistics import NormalDist
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from scipy.special import ndtri
 
+from mixed_r1_verl.rewards.similarity.remembered import Remembered
 from mixed_r1_verl.rewards.similarity.words import (
     ATTRIBUTES,
     CHARS_PER_WORD,
@@ -36,6 +36,7 @@ CHANCE_FACTOR = 1.4
 EPSILON = 1e-6
 # A caption begins with what it is about: its n-th word of content that is no attribute weighs 1 + 0.5 * 0.7^n as much.
 SUBJECT_BONUS, SUBJECT_DECAY, SUBJECT_WORDS = 0.5, 0.7, 7
+SUBJECT_FACTORS = 1 + SUBJECT_BONUS * SUBJECT_DECAY ** np.arange(SUBJECT_WORDS)
 # How P and R are averaged: the power mean of this exponent, in which R has this share.
 MEAN_EXPONENT, RECALL_SHARE = -6, 0.8
 # Words of content up to three apart must be matched in order, by words up to two further apart. Before any is seen, 0.3
@@ -97,13 +98,15 @@ def robust(answer: str, reference: str, table: "EmbeddingTable", limit: int) -> 
     theirs = _read_reference(reference, table, limit)
     if not words or theirs is None:
         return 0.0
-    ours = _Side(words, table)
-    matches, rows = theirs.matches.look_up(ours.words)
+    ours = _Side(words, theirs.matches)
+    matches, rows = ours.known, ours.rows
+    precision = _matched_share(matches.best[rows], theirs.counts[matches.partner[rows]], ours)
     backward = matches.backward[rows]
-    partner = backward.argmax(axis=0)
-    best = backward[partner, np.arange(len(partner))]
-    precision = _matched_share(matches.best[rows], matches.partner[rows], ours, theirs)
-    recall = _matched_share(beyond_chance(best, theirs.features, ours.content), partner, theirs, ours)
+    best = beyond_chance(backward.max(axis=0), theirs.features, ours.content)
+    # Of the partners of its words the counts matter only where a word is repeated.
+    counts, repeated = theirs.counts.copy(), theirs.repeated
+    counts[repeated] = ours.counts[backward[:, repeated].argmax(axis=0)]
+    recall = _matched_share(best, counts, theirs)
     # What was cut off was not matched either.
     precision *= min(1.0, limit * CHARS_PER_WORD / max(1, len(answer)))
     if precision <= EPSILON or recall <= EPSILON:
@@ -111,7 +114,7 @@ def robust(answer: str, reference: str, table: "EmbeddingTable", limit: int) -> 
     matched = ((1 - RECALL_SHARE) * precision**MEAN_EXPONENT + RECALL_SHARE * recall**MEAN_EXPONENT) ** (
         1 / MEAN_EXPONENT
     )
-    matched *= _order_factor(matches.in_order[rows[ours.sequence]], ours, theirs) * _rhythm_factor(ours, theirs)
+    matched *= _order_factor(ours, theirs) * _rhythm_factor(ours, theirs)
     return beyond_generic(matched, (_generic_share(ours, theirs) + _generic_share(theirs, ours)) / 2)
 
 
@@ -120,29 +123,32 @@ class _Side:
 
     Attributes:
         words: its distinct words; one that is negated or left open is a word of its own, which ends in `chr(mode)`.
+        known, rows: what is remembered of words, with `weights`, `generic` and `kinds` as in `WordFeatures`, and in
+            which rows of it these are.
         weights, generic, counts, mass: of these words: see `WordFeatures`, how often each occurs, and weight times
             count, more for the subject.
-        content: sum of the weights.
+        content, total: sums of the weights and of the masses.
         sequence: the words of content in their order, as places among the distinct ones.
         rhythm: share of neighbouring words of which one is grammar and the other content.
     """
 
-    def __init__(self, words: list[str], table: "EmbeddingTable") -> None:
+    def __init__(self, words: list[str], memory: Remembered) -> None:
         if any(meant := modes(words)):
             words = [word + chr(mode) * (mode > 0) for word, mode in zip(words, meant, strict=True)]
-        self.words = list(dict.fromkeys(words))
-        places = {word: place for place, word in enumerate(self.words)}
-        sequence = np.fromiter(map(places.__getitem__, words), np.intp, len(words))
-        known, rows = table.vocabulary.look_up(self.words)
-        self.weights, self.generic, kinds = known.weights[rows], known.generic[rows], known.kinds[rows]
+        places: dict[str, int] = {}
+        sequence = np.array([places.setdefault(word, len(places)) for word in words])
+        self.words = list(places)
+        self.known, self.rows = memory.look_up(self.words)
+        self.weights, self.generic = self.known.weights[self.rows], self.known.generic[self.rows]
+        kinds = self.known.kinds[self.rows]
         self.counts = np.bincount(sequence)
         self.mass = self.weights * self.counts
-        subjects = np.flatnonzero(kinds == SUBJECT)[:SUBJECT_WORDS]
-        self.mass[subjects] *= 1 + SUBJECT_BONUS * SUBJECT_DECAY ** np.arange(len(subjects))
-        self.content = float(self.weights.sum())
-        grammar = kinds[sequence] == GRAMMAR
+        subjects = (kinds == SUBJECT).nonzero()[0][:SUBJECT_WORDS]
+        self.mass[subjects] *= SUBJECT_FACTORS[: len(subjects)]
+        self.content, self.total = float(self.weights.sum()), float(self.mass.sum())
+        grammar = (kinds == GRAMMAR)[sequence]
         self.sequence = sequence[~grammar]
-        self.rhythm = float((grammar[1:] != grammar[:-1]).sum()) / max(1, len(words) - 1)
+        self.rhythm = np.count_nonzero(grammar[1:] != grammar[:-1]) / max(1, len(words) - 1)
 
 
 class _Matches(NamedTuple):
@@ -152,6 +158,10 @@ class _Matches(NamedTuple):
     partner: np.ndarray  # the word of the reference that this is with, [n]
     backward: np.ndarray  # what each is worth for the words of the reference, [n, m]
     in_order: np.ndarray  # how far each matches the words of content beyond chance, [n, k]
+    best_in_order: np.ndarray  # the largest of these, [n]
+    weights: np.ndarray  # as in `WordFeatures`
+    generic: np.ndarray
+    kinds: np.ndarray
 
 
 class _Reference(_Side):
@@ -159,13 +169,15 @@ class _Reference(_Side):
 
     Attributes:
         features: of its distinct words.
+        repeated: those that occur more than once.
         matches: `_Matches` of the words of answers.
         neighbours: sum over its neighbouring words of content, see `_order_factor`.
     """
 
     def __init__(self, words: list[str], table: "EmbeddingTable") -> None:
-        super().__init__(words, table)
+        super().__init__(words, table.vocabulary)
         self.features = table.words(self.words)
+        self.repeated = (self.counts > 1).nonzero()[0]
         steps = range(1, min(NEIGHBOURS, len(self.sequence) - 1) + 1)
         weights = self.weights[self.sequence]
         self.neighbours = sum(float(weights[:-step] @ weights[step:]) / step for step in steps)
@@ -173,14 +185,20 @@ class _Reference(_Side):
         def match(words: Sequence[str]) -> _Matches:
             theirs = table.words(words)
             similarity = word_similarity(theirs, self.features)
-            similarity[theirs.modes[:, None] != self.features.modes] = 0.0
+            if theirs.modes.any() or self.features.modes.any():
+                similarity[theirs.modes[:, None] != self.features.modes] = 0.0
             forward = similarity * partner_value(theirs.weights, self.weights)
             partner = forward.argmax(axis=1)
+            in_order = beyond_chance(similarity[:, self.sequence], theirs, self.content)
             return _Matches(
                 best=beyond_chance(forward[np.arange(len(words)), partner], theirs, self.content),
                 partner=partner,
                 backward=similarity * partner_value(self.weights, theirs.weights).T,
-                in_order=beyond_chance(similarity[:, self.sequence], theirs, self.content),
+                in_order=in_order,
+                best_in_order=in_order.max(axis=1, initial=0.0),
+                weights=theirs.weights,
+                generic=theirs.generic,
+                kinds=theirs.kinds,
             )
 
         self.matches = Remembered(match, REMEMBERED_NUMBERS // (len(self.words) + len(self.sequence)))
@@ -192,23 +210,24 @@ def _read_reference(text: str, table: "EmbeddingTable", limit: int) -> _Referenc
     return _Reference(words, table) if words else None
 
 
-def _matched_share(best: np.ndarray, partner: np.ndarray, side: _Side, other: _Side) -> float:
-    """Share of one text's content that is matched in the other, of the best match of each word and its partner."""
-    paid = np.minimum(1, other.counts[partner] / side.counts)
-    return float((side.mass * paid) @ best / side.mass.sum())
+def _matched_share(best: np.ndarray, partner_counts: np.ndarray, side: _Side) -> float:
+    """Share of one text's content that is matched in the other: the best match of each word, and how often the word
+    occurs that it is with."""
+    return float((side.mass * np.minimum(1, partner_counts / side.counts)) @ best) / side.total
 
 
-def _order_factor(matched: np.ndarray, ours: _Side, theirs: _Reference) -> float:
+def _order_factor(ours: _Side, theirs: _Reference) -> float:
     """How far neighbouring words of content are matched by neighbours, in order: who does what, which colour is whose.
 
     For words i and i + q of the answer's content, q up to `NEIGHBOURS`, the best that two words p < p' <= p + q + SLACK
     of the reference do together is max min(m_ip, m_(i+q)p'); what they could do in any place is the smaller of their
     best matches. The factor is the ratio of both, summed with weights w_i w_(i+q) / q, to some power below 1.
-    `matched` is m, [words of content of the answer, of the reference].
     """
+    rows = ours.rows[ours.sequence]
+    matched, best = ours.known.in_order[rows], ours.known.best_in_order[rows]
     if not matched.size:
         return 1.0
-    weights, best = ours.weights[ours.sequence], matched.max(axis=1)
+    weights = ours.weights[ours.sequence]
     ahead, reach = np.zeros_like(matched), 0
     found = possible = 0.0
     for step in range(1, min(NEIGHBOURS, len(best) - 1) + 1):
@@ -238,7 +257,7 @@ def _generic_share(side: _Side, other: _Side) -> float:
     share = side.generic
     if other.content > CAPTION_CONTENT:
         share = 1 - (1 - share) ** (other.content / CAPTION_CONTENT)
-    return float(side.mass @ share / side.mass.sum())
+    return float(side.mass @ share) / side.total
 
 
 def beyond_generic(matched: float, generic: float) -> float:
@@ -270,11 +289,16 @@ def word_similarity(left: WordFeatures, right: WordFeatures) -> np.ndarray:
     words that exclude each other.
     """
     similarity = left.vectors @ right.vectors.T
-    np.maximum(similarity, STEM_SIMILARITY, out=similarity, where=left.stems[:, None] == right.stems)
-    groups = left.groups[:, None]
-    excluded = (groups >> 32 == right.groups >> 32) & (groups != right.groups)
-    np.minimum(similarity, 0.0, out=similarity, where=excluded)
-    similarity[left.names[:, None] == right.names] = 1.0
+    # Few pairs are of one stem, and few words exclude others.
+    own, other = (left.stems[:, None] == right.stems).nonzero()
+    same = left.names[own] == right.names[other]
+    similarity[own, other] = np.maximum(similarity[own, other], STEM_SIMILARITY)
+    grouped, others = (left.groups >= 0).nonzero()[0], (right.groups >= 0).nonzero()[0]
+    if len(grouped) and len(others):
+        places, groups, theirs = np.ix_(grouped, others), left.groups[grouped, None], right.groups[others]
+        excluded = (groups >> 32 == theirs >> 32) & (groups != theirs)
+        similarity[places] = np.where(excluded, np.minimum(similarity[places], 0.0), similarity[places])
+    similarity[own[same], other[same]] = 1.0
     return similarity
 
 
@@ -283,62 +307,25 @@ def partner_value(own_weights: np.ndarray, partner_weights: np.ndarray) -> np.nd
     return np.minimum(1.0, partner_weights[None, :] / own_weights[:, None] + PARTNER_ALLOWANCE)
 
 
-def beyond_chance(best: np.ndarray, features: WordFeatures, content: float | np.ndarray) -> np.ndarray:
+def beyond_chance(best: np.ndarray, features: WordFeatures, content: float) -> np.ndarray:
     """What similarities of n words, [n] or [n, k], exceed chance by, in [0, 1].
 
     Among many words something always looks similar: a word's chance similarity is the best cosine that it reaches with
-    as many everyday words as the other text, or each of k texts, has `content` (sum of its distinct words' weights).
+    as many everyday words as the other text has `content` (sum of its distinct words' weights).
     """
-    mean, spread = features.chance_mean, features.chance_spread
+    chance = features.chance_mean + np.float32(CHANCE_FACTOR * expected_maximum(content)) * features.chance_spread
+    room = np.maximum(1.0 - chance, EPSILON)
     if best.ndim == 2:
-        mean, spread = mean[:, None], spread[:, None]
-    chance = mean + CHANCE_FACTOR * spread * expected_maximum(content)
-    return np.clip((best - chance) / np.maximum(1.0 - chance, EPSILON), 0.0, 1.0)
+        chance, room = chance[:, None], room[:, None]
+    return np.minimum(np.maximum((best - chance) / room, 0.0), 1.0)
 
 
-def expected_maximum(count: float | np.ndarray) -> np.ndarray:
+def expected_maximum(count: float) -> float:
     """Expected largest of `count` standard normal numbers (Blom's approximation); 0 below two."""
-    return ndtri((np.maximum(count, 1) - 0.375) / (np.maximum(count, 1) + 0.25)) * (np.asarray(count) > 1)
+    return NormalDist().inv_cdf((count - 0.375) / (count + 0.25)) if count > 1 else 0.0
 
 
 # --- what is known of words -------------------------------------------------------------------------------------------
-
-
-class Remembered:
-    """What was computed for keys: a row for each in the arrays of a named tuple, forgotten when they become too many.
-
-    Args:
-        compute: the rows of some keys that are not known yet.
-        capacity: of how many keys rows are kept, beside those that are asked for at once.
-    """
-
-    def __init__(self, compute: Callable[[Sequence[Any]], Any], capacity: int) -> None:
-        self._compute, self._capacity, self._lock = compute, capacity, threading.Lock()
-        self._places: dict[Hashable, int] = {}
-        self._arrays: Any = compute([])
-
-    def look_up(self, keys: Sequence[Hashable]) -> tuple[Any, np.ndarray]:
-        """The arrays, and in which of their rows the keys are."""
-        with self._lock:
-            if not all(map(self._places.__contains__, keys)):
-                self._learn(keys)
-            return self._arrays, np.fromiter(map(self._places.__getitem__, keys), np.intp, len(keys))
-
-    def _learn(self, keys: Sequence[Hashable]) -> None:
-        new = [key for key in dict.fromkeys(keys) if key not in self._places]
-        if len(self._places) + len(new) > self._capacity:
-            self._places, new = {}, list(dict.fromkeys(keys))
-        first, rows = len(self._places), len(self._places) + len(new)
-        found = self._compute(new)
-        if rows > len(self._arrays[0]) or not first:
-            # What was handed out stays as it is.
-            room = 2 * rows - first
-            self._arrays = found._make(
-                np.concatenate([old[:first], np.zeros((room, *old.shape[1:]), old.dtype)]) for old in self._arrays
-            )
-        for array, computed in zip(self._arrays, found, strict=True):
-            array[first:rows] = computed
-        self._places.update(zip(new, range(first, rows), strict=True))
 
 
 class Vocabulary(Remembered):
@@ -357,7 +344,7 @@ class Vocabulary(Remembered):
         captions = [self._describe(split_words(caption, 64)) for caption in GENERIC_CAPTIONS]
         self._captions = WordFeatures(*map(np.concatenate, zip(*captions, strict=True)))
         self._caption_starts = np.cumsum([0, *(len(caption.weights) for caption in captions[:-1])])
-        self._caption_content = np.array([caption.weights.sum() for caption in captions])
+        self._caption_content = [float(caption.weights.sum()) for caption in captions]
         super().__init__(self._describe_fully, REMEMBERED_BYTES // (4 * len(self._mean)))
 
     def _describe_fully(self, words: Sequence[str]) -> WordFeatures:
@@ -365,7 +352,9 @@ class Vocabulary(Remembered):
         similarity = word_similarity(features, self._captions)
         similarity *= partner_value(features.weights, self._captions.weights)
         best = np.maximum.reduceat(similarity, self._caption_starts, axis=1)
-        return features._replace(generic=beyond_chance(best, features, self._caption_content).mean(axis=1))
+        by_caption = zip(best.T, self._caption_content, strict=True)
+        beyond = [beyond_chance(column, features, content) for column, content in by_caption]
+        return features._replace(generic=np.mean(beyond, axis=0))
 
     def _describe(self, words: Sequence[str]) -> WordFeatures:
         """All features but `generic`, which is 0."""

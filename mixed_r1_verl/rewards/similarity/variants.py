@@ -19,7 +19,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mixed_r1_verl.rewards.similarity.checkpoint import resolve_model
-from mixed_r1_verl.rewards.similarity.robust import Remembered, robust
+from mixed_r1_verl.rewards.similarity.remembered import Remembered
+from mixed_r1_verl.rewards.similarity.robust import robust
 from mixed_r1_verl.rewards.similarity.table import EmbeddingTable, Token
 from mixed_r1_verl.rewards.similarity.words import CHARS_PER_WORD, split_words
 
