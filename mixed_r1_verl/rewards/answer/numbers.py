@@ -303,20 +303,24 @@ _IN_WORDS = re.compile(
     rf"(?: (?P<scale>{_any(SCALES)}))?(?! ?{_any([*SMALL_NUMBERS, *TENS, *_FRACTIONS])})"
 )
 
+_SIGN = re.compile(r"^- ?(?=\w)")
+_JOINT = re.compile(rf"(?<=\w)-(?=[a-z])|(?<=[a-z]), (?={_BELOW_1000})")
 
 _CIPHER = "([一二两三四五六七八九])"
-_CHINESE = re.compile(rf"(?=[十{_CIPHER[2:-2]}])(?:{_CIPHER}百零?)?(?:{_CIPHER}?(十))?{_CIPHER}?")
+_CHINESE = re.compile(rf"(?=[十{_CIPHER[2:-2]}])(?:{_CIPHER}百(零)?)?(?:{_CIPHER}?(十))?{_CIPHER}?")
 
 
 def _number_in_words(text: str) -> Number | None:
     """`twenty-one`, `a hundred and five`, `two thirds`, `one and a half million`, each with an optional noun."""
     if match := _CHINESE.match(text):
-        hundreds, tens, ten, ones = (
-            "_一二三四五六七八九十".find((sign or "_").replace("两", "二")) for sign in match.groups()
+        hundreds, zero, tens, ten, ones = (
+            "_一二三四五六七八九十零".find((sign or "_").replace("两", "二")) for sign in match.groups()
         )
+        ones *= 10 if hundreds and not (zero or ten) else 1  # 一百七 is 170
         value = Fraction(100 * hundreds + ten * (tens or 1) + ones)
         return _suffixed(Number(value), text[match.end() :])
-    text = " ".join(text.lower().replace("-", " ").replace(",", "").split())
+    text = _SIGN.sub("minus ", " ".join(text.lower().split()))
+    text = _JOINT.sub(" ", text)  # a sign and a comma between digits stay
     match = _IN_WORDS.match(text)
     if match is None:
         return None

@@ -27,6 +27,9 @@ _RELATION = grammar(
     r"[^,.;]{0,40}\b(?:than|least|most|over|under|above|below) \d+"
 )
 _FACTORIAL = re.compile(r"\d\s?!")
+_CHEER = re.compile(  # `it is 35!`, `**35**!`, `35! Great.`: what is left is a factorial
+    r"([^\W\d_]['\"]?[:,.]?[\s*]*[-−]?[$€£]?\d[\d.,]*\**|\d\*\*)\s?[!！]+(?=\**(?:\s*$|\s+[A-Z]))|(\d)\s?!+(?=\**\s+[A-Z])"
+)
 _YEAR = re.compile(r"(?<![\d.,$€£])(?:1\d{3}|20\d{2}|2100)(?![\dA-Za-zα-ωΑ-Ω%]|[.,]\d)")
 _OR_MORE = grammar(
     r"\W*(?:\w+\s)?(?:and|or|&) (?:so|more|less|over|under|above|below|up|beyond|\w+er)\b|\s*\+| up\b|"
@@ -35,7 +38,7 @@ _OR_MORE = grammar(
 )
 _BOUND = grammar(
     r"[<>≤≥±]|(?:\d[a-z]|[a-z]\^)\S{0,20}\s?=|\d up\b|\d\s*& (?:up|over|above|more)\b|\d\s*\+(?!\s*\d)|"
-    r"\d\s*(?:!|b\.?c(?:\.?e)?\b|(?:minus|less)\W*$)|<BOUND>|sqrt|√"
+    r"\|-[$€£\d.,]+\||\bl?vert\W*-|\d\s*(?:!|b\.?c(?:\.?e)?\b|(?:minus|less)\W*$)|<BOUND>|sqrt|√"
 )
 _NUMBER_WORD = re.compile(
     rf"(?<![\w-])(?:{'|'.join((*SMALL_NUMBERS, *TENS))})(?:[ -](?:{'|'.join(list(SMALL_NUMBERS)[1:10])}))?(?![\w-])",
@@ -55,6 +58,10 @@ class Quantities(Reader):
 
     years: bool = False
     ratios: bool = False
+
+    def guarded(self, text: str) -> str:
+        """The text without the marks that are no factorial: behind a number in prose, or before a new sentence."""
+        return _CHEER.sub(r"\1\2.", text) if "!" in text or "！" in text else text
 
     def read(self, text: str) -> Number | None:
         """The number that a text is, or that a calculation in it ends in."""
@@ -164,10 +171,11 @@ class Moments(Reader):
 # --- labels -----------------------------------------------------------------------------------------------------------
 
 _PLACE = grammar(r"^(?:in|on|at|inside|near|under|by) (?:(?:the|an?) )?")
-_OF_IT = grammar(  # Chile's; the red one; Chile 12%
-    r"(?<=\w)(?:'s|s'| (?:ones?|lines?|bars?|curves?|slices?|[$€£]\d[\d.,]*|\d[\d.,]*%))$"
+_OF_IT = grammar(r"(?<=\w)(?:'s|s'| (?:ones?|lines?|bars?|curves?|slices?))$")  # Chile's; the red one
+_VALUE_OF_IT = grammar(  # Chile 12%, but not the top 10%
+    r"\b(?!(?:top|bottom|under|over|less|more|above|below|first|last|up|down)\b)(\w+) "
+    r"(?:[$€£]\d[\d.,]*|\d[\d.,]*\s?%)$"
 )
-_VALUE_OF_IT = re.compile(r"(?<=\w)\s+(?:[$€£]\d[\d.,]*|\d[\d.,]*\s?%)$")
 _NEUTRAL = grammar(r"\W*(?:(?:the|an?) )?<NEUTRAL>")
 _IS = grammar(r"(?:\b(?:is|are|was|were)|'s) (?=\w)")
 _CAPITAL = re.compile(r"(?<=[\w,;:(\"' -])(?<![.!?] )(?<![.!?]\" )\b[A-Z][a-z]{2,}\b")
@@ -211,7 +219,7 @@ class Labels(Reader):
         text = text.translate(_UNMASK)
         key = text_key(text)
         if key != self._key:
-            text = _OF_IT.sub("", _VALUE_OF_IT.sub("", text))
+            text = _OF_IT.sub("", _VALUE_OF_IT.sub(r"\1", text))
             placed = self.forms or text[:3].lower() in ("in ", "on ", "at ")
             key = text_key(_PLACE.sub("", text) if placed else text)
         if key == self._key or (self.forms and same_word(key, self._key)):

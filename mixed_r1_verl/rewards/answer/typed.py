@@ -100,7 +100,8 @@ def typed(
         return Typed((POLARITY,), partial(eq, polarity), honest, "polar")
     if kind in ("number", "percent") and ":" in text and (ratio := parse_ratio(text)):
         return Typed((Quantities(ratios=True),), partial(eq, ratio), honest)
-    golds = [number for part in text.split(" / ") if (number := parse_number(part))] if kind != "label" else []
+    parts = [] if kind == "label" else [text] if exact else text.split(" / ")
+    golds = [number for part in parts if (number := parse_number(part))]
     if not (len(golds) == 2 and _one_in_two_scales(golds[0].value, golds[1].value)):
         golds = golds[:1] if kind in ("number", "percent", "year") else []
     if golds and kind == "year":
@@ -111,7 +112,8 @@ def typed(
         percents = {gold.percent for gold in golds} if exact else {True, False}
         same = lambda value: value.percent in percents and any(agrees(value, gold) for gold in golds)  # noqa: E731
         return Typed((Quantities(),), same, honest)
-    if kind == "date" and (moments := read_moments(text)):
+    named = exact and text.isalpha()  # `sun` and `march` are words of other things as well
+    if kind == "date" and not named and (moments := read_moments(text)):
         return Typed((Moments(),), lambda readings: any(map(moments[0].same, readings)), honest)
     return Typed((Labels(text, forms=exact),), bool, honest)
 

@@ -6,7 +6,6 @@ from typing import Any
 
 from mixed_r1_verl.rewards.answer.dates import read_moments
 from mixed_r1_verl.rewards.answer.numbers import parse_number, parse_ratio
-from mixed_r1_verl.rewards.answer.options import polarity_of
 from mixed_r1_verl.rewards.answer.text import plain_text
 from mixed_r1_verl.rewards.answer.words import grammar
 from mixed_r1_verl.rewards.verdict import GroundTruthError
@@ -28,6 +27,9 @@ _ASKS_ORDER = grammar(
     r"\b(?:in (?:the )?(?:\w+ )?order|respectively|from (?:the )?(?:high|low|larg|small|big|most|least|top|left|old|"
     r"earl|first)\w* to|ascending|descending|chronological\w*)\b"
 )
+_ASKS_DATE = grammar(r"\b(?:when|dates?|months?)\b")
+_FRACTION = re.compile(r"[1-9]\d?/\d{4}")  # 1/2000; 03/2010 is a month
+_POLAR = ("yes", "no", "true", "false")
 _CODE = re.compile(r"\d{1,4}(?![KMBT]\b)[A-Z]{1,3}")  # 5G, 3D: a name, and no number of grams
 _FORMULA = re.compile(r"\\[a-zA-Z]|[\^=√]|\d[a-z]\b")
 
@@ -69,7 +71,7 @@ def guess_answer_type(ground_truth: str, question: str = "", choices: Sequence[s
     text = plain_text(ground_truth)
     if len(choices) or (len(text) == 1 and text.isascii() and text.isalpha()):
         return "choice"
-    if polarity_of(text):
+    if text.lower().rstrip(".!") in _POLAR:
         return "yes_no"
     if (text[:1] == "[" and text[-1:] == "]" and "," in text) or ";" in text:
         return "list" if _ASKS_ORDER.search(question) else "set"
@@ -79,7 +81,8 @@ def guess_answer_type(ground_truth: str, question: str = "", choices: Sequence[s
     if _CODE.fullmatch(text):
         return "label"
     number, moments = parse_number(text) or parse_ratio(text), read_moments(text)
-    if moments and (number is None or moments[0].sort != "decade"):  # 90s may be seconds
+    fraction = _FRACTION.fullmatch(text) and not _ASKS_DATE.search(question)
+    if moments and (number is None or not (fraction or moments[0].sort == "decade")):  # 90s may be seconds
         return "date"
     if number is not None:
         return "number"

@@ -10,6 +10,7 @@ from string import ascii_uppercase
 from typing import Any
 
 from mixed_r1_verl.rewards.answer.numbers import parse_number
+from mixed_r1_verl.rewards.answer.options import polarity_of
 from mixed_r1_verl.rewards.answer.text import plain_text, text_key
 from mixed_r1_verl.rewards.answer.typed import Typed, lettered, option, typed
 from mixed_r1_verl.rewards.answer.types import answer_type_of, guess_answer_type
@@ -69,7 +70,8 @@ def parse_ground_truth(ground_truth: str, choices: tuple[str, ...] = (), answer_
         raise GroundTruthError(f"{len(choices)} choices; the matching reward labels at most {len(ascii_uppercase)}")
     if choices or (lettered(text) and answer_type in ("", "choice", "set")):
         return option(text, choices)
-    kind = answer_type or ("number" if parse_number(text) else guess_answer_type(text))
+    guessed = "yes_no" if polarity_of(text) else "number" if parse_number(text) else guess_answer_type(text)
+    kind = answer_type or guessed
     gold = typed(text, kind, exact=True)
     if gold.form != "polar" and (len(text) > MAX_WORD_CHARS or ground_truth.strip()[0] in "[{"):
         raise GroundTruthError(

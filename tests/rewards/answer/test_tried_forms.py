@@ -341,6 +341,48 @@ TRIED: list[tuple[str, str, dict[str, Any], bool, list[str]]] = [
     ("chart", "03/2010", {}, True, ["March 2010"]),
     ("chart", "03/2010", {}, False, ["0.0015", "April 2010"]),
     *(
+        (kind, gold, {}, paid, answers)
+        for kind in ("chart", "matching")
+        for gold, answers, paid in (
+            ("2/3", ["-2 thirds", "The answer is -2 thirds."], False),
+            ("3.5", ["-3 and a half"], False),
+            ("2.5", ["−2 and a half"], False),
+            ("4", ["1,2 thirds"], False),
+            ("5.5", ["5, and a half"], False),
+            ("12.5", ["1,2 and a half"], False),
+            ("35", ["35!", "**35!**", "35! or 36!", "35!/34!"], False),
+            ("35", ["The answer is 34! + 35!", "The answer is $35!$"], False),
+            ("-5", ["|-5|", r"\boxed{|-5|}", "The answer is |-5|", r"\lvert -5 \rvert"], False),
+            ("107", ["一百七"], False),
+            ("-2/3", ["-2 thirds", "The answer is -2 thirds."], True),
+            ("-1/2", ["-1 half"], True),
+            ("2300", ["two thousand, three hundred"], True),
+            ("35", ["The answer is 35!", "**35**!", "35! The bar says so."], True),
+            ("35", ["Wow, 35!", "Answer: 35 !", "答案是35！"], True),
+            ("12", ["There are 12! Great."], True),
+            ("7", ["I see 7 !"], True),
+            ("2014", ["The year is 2014!"], True),
+            ("170", ["一百七", "一百七十"], True),
+        )
+    ),
+    *(("chart", gold, {}, True, [same]) for gold, same in (("1/2000", "0.0005"), ("10/1500", "1/150"))),
+    *(
+        ("chart", gold, {}, False, [f"{gold} {more}"])
+        for gold, more in (("Top", "10%"), ("Under", "$100"), ("Mother", "alone"), ("Europe", "$5 $6"))
+    ),
+    *(
+        ("matching", gold, {}, paid, [answer])
+        for gold, answer, paid in (
+            ("sun", "a sun", True),
+            ("sun", "suns", True),
+            ("sun", "Sunday", False),
+            ("march", "a march", True),
+            ("2.72 / 2720", "2.72", False),
+            ("2.72 / 2720", "2.72 / 2720", True),
+        )
+    ),
+    ("chart", "Correct", {}, False, ["Yes"]),
+    *(
         ("chart", label, {}, True, [f"The answer is {label}.", f"{label}. Its bar is the longest."])
         for label in ("No. of students", "Tech. workers", "Elec. power", "Nat. gas", "Yahoo! News")
     ),
