@@ -28,7 +28,8 @@ _RELATION = grammar(
 )
 _FACTORIAL = re.compile(r"\d\s?!")
 _CHEER = re.compile(  # `it is 35!`, `**35**!`, `35! Great.`: what is left is a factorial
-    r"([^\W\d_]['\"]?[:,.]?[\s*]*[-−]?[$€£]?\d[\d.,]*\**|\d\*\*)\s?[!！]+(?=\**(?:\s*$|\s+[A-Z]))|(\d)\s?!+(?=\**\s+[A-Z])"
+    r"([^\W\d_]['\"]?[:,.]?[\s*]*[-−]?[$€£]?\d[\d.,]*\**|\d\*\*)\s?[!！]+"
+    r"(?=\**(?:\s*$|\s+(?:[A-Z]|:\))|\s*[\u2e80-\U0010ffff]))|(\d)\s?!+(?=\**\s+[A-Z])"
 )
 _YEAR = re.compile(r"(?<![\d.,$€£])(?:1\d{3}|20\d{2}|2100)(?![\dA-Za-zα-ωΑ-Ω%]|[.,]\d)")
 _OR_MORE = grammar(
@@ -61,7 +62,7 @@ class Quantities(Reader):
 
     def guarded(self, text: str) -> str:
         """The text without the marks that are no factorial: behind a number in prose, or before a new sentence."""
-        return _CHEER.sub(r"\1\2.", text) if "!" in text or "！" in text else text
+        return _CHEER.sub(r"\1\2. ", text) if "!" in text or "！" in text else text
 
     def read(self, text: str) -> Number | None:
         """The number that a text is, or that a calculation in it ends in."""

@@ -226,7 +226,7 @@ def _covers(labels: Sequence[str], answer: str) -> bool:
 
 
 def _ways_to_split(source: str) -> Iterator[list[str]]:
-    source = source.strip().rstrip(".;").strip()
+    source = source.strip().rstrip(".;!").strip()
     if source[:1] in "[({" and source[-1:] in "])}":
         source = source[1:-1]
     for separator in _ITEM_SEPARATORS:

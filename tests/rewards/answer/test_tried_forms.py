@@ -358,7 +358,7 @@ TRIED: list[tuple[str, str, dict[str, Any], bool, list[str]]] = [
             ("-1/2", ["-1 half"], True),
             ("2300", ["two thousand, three hundred"], True),
             ("35", ["The answer is 35!", "**35**!", "35! The bar says so."], True),
-            ("35", ["Wow, 35!", "Answer: 35 !", "答案是35！"], True),
+            ("35", ["Wow, 35!", "Answer: 35 !", "答案是35！", "答案是35！图中可见。", "It is 35! :)"], True),
             ("12", ["There are 12! Great."], True),
             ("7", ["I see 7 !"], True),
             ("2014", ["The year is 2014!"], True),
@@ -381,6 +381,7 @@ TRIED: list[tuple[str, str, dict[str, Any], bool, list[str]]] = [
             ("2.72 / 2720", "2.72 / 2720", True),
         )
     ),
+    ("chart", "[12, 15]", {}, True, ["12 and 15!"]),
     ("chart", "Correct", {}, False, ["Yes"]),
     *(
         ("chart", label, {}, True, [f"The answer is {label}.", f"{label}. Its bar is the longest."])
