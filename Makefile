@@ -87,19 +87,8 @@ lock: ## resolve the extras anew and write the locks
 	@.lock-venv/bin/python -m pip freeze --all --exclude mixed-r1-verl --exclude pip > requirements/gpu.txt
 	@rm -rf .lock-venv
 
-# Of the version in mixed_r1_verl/__init__.py; without PUBLISH=yes nothing leaves the machine, and CI runs it so.
-release: ## wheel, sdist, checksums and notes in dist/; PUBLISH=yes tags and publishes them
-	@git diff --quiet HEAD || { echo "mixed-r1: a release is made of a commit; commit or stash first"; exit 1; }
-	@rm -rf dist && $(PYTHON) -m venv .venv-release
-	@.venv-release/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/release.txt
-	@.venv-release/bin/python -m build --outdir dist . > .venv-release/build.log 2>&1 || { cat .venv-release/build.log; exit 1; }
-	@.venv-release/bin/python -m twine check --strict dist/*
-	@version=$$(sed -n 's/^__version__ = "\(.*\)"/\1/p' mixed_r1_verl/__init__.py); cd dist && sha256sum -- * > SHA256SUMS && cat SHA256SUMS; \
-		sed -n "/^## \[$$version\]/,/^## \[/p" ../CHANGELOG.md | sed '1d;/^## \[/d' > NOTES.md; \
-		test "$(PUBLISH)" = yes || { echo "mixed-r1: dist/ holds $$version; PUBLISH=yes would tag and publish it"; exit 0; }; \
-		test -s NOTES.md || { echo "mixed-r1: CHANGELOG.md has no section [$$version]"; exit 1; }; \
-		git tag --annotate "v$$version" --message "v$$version" && git push origin "v$$version" \
-		&& gh release create "v$$version" --notes-file NOTES.md mixed_r1_verl-* SHA256SUMS
+release: ## wheel, sdist, checksums and notes of the last commit in dist/; PUBLISH=yes tags and publishes them
+	@PYTHON="$(PYTHON)" PUBLISH="$(PUBLISH)" .ci/release
 
 clean-demo: ## remove what the demo wrote
 	@rm -rf "$(OUTPUT)"

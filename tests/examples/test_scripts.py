@@ -30,6 +30,8 @@ with open(os.environ["RECORD"], "a") as file:
     file.write(json.dumps([os.path.basename(sys.argv[0]), *sys.argv[1:]]) + "\\n")
 if os.path.basename(sys.argv[0]) == "scontrol":
     print("node1\\nnode2\\nnode3")
+if "-c" in sys.argv and not os.environ.get("NO_NODE_STARTS"):
+    open(sys.argv[sys.argv.index("-c") + 2], "w")
 """
 
 
@@ -211,10 +213,17 @@ def test_ray_is_started_on_every_node(started) -> None:  # type: ignore[no-untyp
     assert ray_options(worker)["address"] == "10.0.0.1:6379"
 
     *_, job = started("slurm.sh", "a folder/train.parquet", "val.parquet")
-    assert job[:2] == ["srun", "--kill-on-bad-exit=1"] and "data.train_files=a folder/train.parquet" in job
+    assert job[:3] == ["srun", "--kill-on-bad-exit=1", "--cpus-per-task=64"]
+    assert "data.train_files=a folder/train.parquet" in job
     at, end = job.index("symmetric-run"), job.index("--")
     parsed = symmetric_run.make_context("symmetric-run", job[at + 1 : end]).params
     assert (parsed["address"], parsed["min_nodes"]) == ("node1:6379", 3)
     joined = ray_options(["ray", "start", *curate_and_validate_ray_start_args(job[at + 1 : end])])
     assert (joined["num_gpus"], joined["num_cpus"]) == (8, 64)
-    assert job[end + 1 : end + 3] == ["env", "RAY_ADDRESS=node1:6379"]
+    assert "RAY_ADDRESS=node1:6379" in job[end:]
+
+
+def test_a_job_of_slurm_whose_training_never_began_fails(started, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setenv("NO_NODE_STARTS", "yes")  # `ray symmetric-run` then ends with 0
+    with pytest.raises(subprocess.CalledProcessError):
+        started("slurm.sh", "train.parquet", "val.parquet")
