@@ -275,7 +275,7 @@ def run(command: str, seed: int, root: Path, seconds: float) -> tuple[float, str
     return took, ""
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("command", COMMANDS)
 def test_spoilt_files(tmp_path: Path, command: str) -> None:
     for seed in range(max(4, 160 * COMMANDS[command] // 100)):

@@ -228,10 +228,10 @@ class _Checker:
             sizes.append(None)
             try:
                 sizes[-1] = size = _decode(cell)
-                tokens.append(self.counter.picture(size, cell))
+                tokens.append(self.counter.picture(size))
             except RowError as error:
                 yield f"images[{position}]", f"{error.reason} ({error.detail})"
-            except (ImageSizeError, TypeError) as error:
+            except ImageSizeError as error:
                 yield f"images[{position}]", f"{self.counter.family.name} refuses it: {error}"
         self._count("images", len(sizes))
         self._count("pixels", sum(size[0] * size[1] for size in sizes if size))

@@ -13,8 +13,11 @@ class UnsupportedVersionError(RuntimeError):
     """A distribution is missing, or outside the range in which it is supported; `advice` is what to install."""
 
     def __init__(self, name: str, detail: str, advice: str):
-        super().__init__(f"{name}: {detail}: {advice}")
+        super().__init__(name, detail, advice)  # so that it can be pickled, and leave a Ray process
         self.detail, self.advice = detail, advice
+
+    def __str__(self) -> str:
+        return ": ".join(self.args)
 
 
 def installed(distribution: str) -> str | None:

@@ -1,5 +1,6 @@
 """What is supported is said in one place each, and is what the matrix runs."""
 
+import pickle
 import re
 from importlib import metadata
 from pathlib import Path
@@ -49,3 +50,8 @@ def test_the_locks_are_the_ends_of_the_range() -> None:
 
 def test_nothing_is_declared_by_what_is_not_installed() -> None:
     assert versions.declared("no-such-distribution", "verl") == SpecifierSet()
+
+
+def test_an_unsupported_version_can_leave_a_ray_process() -> None:
+    error = versions.UnsupportedVersionError("verl", "not installed", "pip install verl")
+    assert str(pickle.loads(pickle.dumps(error))) == str(error) == "verl: not installed: pip install verl"

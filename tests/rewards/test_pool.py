@@ -61,7 +61,7 @@ def test_the_event_loop_is_never_blocked(pool: ScoringPool) -> None:
             naps += 1
         return naps
 
-    assert asyncio.run(naps_meanwhile()) > 10  # had it been blocked, it would have been one
+    assert asyncio.run(naps_meanwhile()) > 3  # had it been blocked, it would have been one
 
 
 def test_a_row_that_cannot_be_sent_is_an_error_not_an_exception(pool: ScoringPool) -> None:
@@ -92,7 +92,7 @@ def test_hanging_samples_of_a_kind_share_a_budget_and_no_honest_one_pays(
 ) -> None:
     """At their full limit they would take `hanging * limit_s`; a step would wait for them.
 
-    The bound is on the limits themselves, to which a busy machine adds; 240 s would hold on most of those.
+    The bound is on the limits themselves; what a busy machine adds with the start of processes has a minute.
     """
     orders = ["hang"] * hanging + ["fine"] * honest
     random.Random(0).shuffle(orders)
@@ -106,7 +106,7 @@ def test_hanging_samples_of_a_kind_share_a_budget_and_no_honest_one_pays(
     late = [result["reason"] for result in results if result["error"]]
     limits = [float(reason.split("timeout: scoring took more than ")[1].split()[0]) for reason in late]
     assert sum(SHORTENED in reason for reason in late) >= hanging - 8
-    assert sum(limits) < within_s and seconds < 240.0
+    assert sum(limits) < within_s and seconds < sum(limits) + 60
 
 
 @pytest.mark.parametrize("kills", [8, pytest.param(200, marks=pytest.mark.slow)])

@@ -27,8 +27,6 @@ class _CPUDeviceModule(ModuleType):
     def __getattr__(self, name: str) -> Any:
         return getattr(torch.cpu, name)
 
-    get_rng_state, set_rng_state = staticmethod(torch.get_rng_state), staticmethod(torch.set_rng_state)
-
     def get_device_name(self, device: Any = None) -> str:
         return "cpu"
 
@@ -44,6 +42,12 @@ class _CPUDeviceModule(ModuleType):
     def max_memory_allocated(self, device: Any = None) -> int:
         """Peak resident memory of this process in bytes (Linux counts it in KiB)."""
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+    def get_rng_state(self, device: Any = None) -> torch.Tensor:
+        return torch.get_rng_state()
+
+    def set_rng_state(self, state: torch.Tensor, device: Any = None) -> None:
+        torch.set_rng_state(state)
 
     def empty_cache(self) -> None:
         """PyTorch keeps no cache of host memory."""

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,10 @@ TIED_HEAD_SUFFIXES = ("lm_head.weight", "embed_out.weight", "decoder.weight")
 # bfloat16 is read as raw 16-bit words, because numpy has no such type.
 STORAGE_TYPES = {"BF16": np.uint16, "F16": np.float16, "F32": np.float32}
 # What is read of a model besides its weights; old tokenizers have no tokenizer.json.
-SMALL_FILES = ["config.json", "tokenizer*", "vocab.json", "merges.txt", "*.safetensors.index.json"]
+INDEX = "model.safetensors.index.json"
+SMALL_FILES = ["config.json", "tokenizer*", "vocab.json", "merges.txt", INDEX]
+# Of a whole model no weights in other formats, some of which are programs.
+WHOLE_MODEL = ["*.json", "*.txt", "*.model", "*.safetensors"]
 BLOCK_BYTES = 8 << 20
 MAX_HEADER_BYTES = 100_000_000
 # Numbers of float32 in a line of the processor's caches.
@@ -94,7 +98,7 @@ def find_input_embeddings(model_dir: Path) -> TensorOnDisk:
 
 def _name_input_embeddings(model_dir: Path) -> tuple[Path, str]:
     """The file of the input-embedding table, which need not be there yet, and the tensor's name."""
-    index = model_dir / "model.safetensors.index.json"
+    index = model_dir / INDEX
     files: dict[str, Path] = {}
     if index.is_file():
         try:
@@ -168,21 +172,21 @@ def resolve_model(model: str, whole: bool = False) -> Path:
         return directory
     from huggingface_hub import snapshot_download
 
-    if not whole:
-        with suppress(Exception):  # the cache lacks it, or a part of it
-            directory = Path(snapshot_download(model, allow_patterns=SMALL_FILES, local_files_only=True))
-            find_input_embeddings(directory)
-            load_tokenizer(directory)
-            return directory
+    small = [*SMALL_FILES, *WHOLE_MODEL] if whole else SMALL_FILES
+    with suppress(Exception):  # the cache lacks it, or a part of it
+        directory = Path(snapshot_download(model, allow_patterns=small, local_files_only=True))
+        find_input_embeddings(directory)
+        load_tokenizer(directory)
+        return directory
     try:
+        directory = Path(snapshot_download(model, allow_patterns=small))
         if whole:
-            return Path(snapshot_download(model))
-        directory = Path(snapshot_download(model, allow_patterns=SMALL_FILES))
-        weights = "model.safetensors"
-        if (directory / f"{weights}.index.json").is_file():
-            weights = _name_input_embeddings(directory)[0].name
+            return directory
+        weights = "*.safetensors"
+        if (directory / INDEX).is_file():
+            weights = escape(_name_input_embeddings(directory)[0].name)
         logger.warning("downloading the embedding table of %s: %s", model, weights)
-        return Path(snapshot_download(model, allow_patterns=[*SMALL_FILES, weights]))
+        return Path(snapshot_download(model, allow_patterns=[*small, weights]))
     except CheckpointError:
         raise
     except Exception as error:  # of the hub, of the network, of the disk: each has classes of its own

@@ -23,6 +23,8 @@ from mixed_r1_verl.rewards.similarity.checkpoint import (
 )
 from mixed_r1_verl.rewards.similarity.table import CacheError, EmbeddingTable, is_intact, prepare, prepared
 
+TABLE_NAME = "model.embed_tokens.weight"
+
 
 @pytest.mark.parametrize(
     "name",
@@ -115,40 +117,42 @@ def test_missing_model_and_missing_tokenizer_say_what_to_do(tmp_path: Path, monk
         load_tokenizer(tmp_path)
 
 
-def resolve_in_a_process(model: str, **environment: str) -> subprocess.CompletedProcess:
+def resolve_in_a_process(model: str, whole: bool = False, **environment: str) -> subprocess.CompletedProcess:
     """huggingface_hub reads its environment when it is imported."""
     code = (
-        "import sys; from mixed_r1_verl.rewards.similarity.checkpoint import *; model = resolve_model(sys.argv[1]); "
+        "import sys; from mixed_r1_verl.rewards.similarity.checkpoint import *; "
+        f"model = resolve_model(sys.argv[1], whole={whole}); "
         "print(find_input_embeddings(model).rows, load_tokenizer(model).get_vocab_size())"
     )
-    unset = {"HF_HUB_OFFLINE", "HF_ENDPOINT", "HF_HOME", "HF_HUB_CACHE"}
-    environment = {name: value for name, value in os.environ.items() if name not in unset} | environment
-    return subprocess.run([sys.executable, "-c", code, model], capture_output=True, text=True, env=environment)
+    ours = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGINGFACE_"))}
+    environment = {**ours, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1", **environment}
+    return subprocess.run(
+        [sys.executable, "-c", code, model], capture_output=True, text=True, env=environment, timeout=300
+    )
 
 
-@pytest.mark.parametrize("sharded", [False, True])
-def test_of_a_hub_only_what_is_needed_is_downloaded_and_once(tmp_path: Path, sharded: bool) -> None:
+@pytest.mark.parametrize("kind", ["one file", "shards", "whole"])
+def test_of_a_hub_only_what_is_needed_is_downloaded_and_once(tmp_path: Path, kind: str) -> None:
     model = write_model(tmp_path / "hub")
-    (model / "README.md").write_text("not needed")
+    for name in ("README.md", "pytorch_model.bin"):
+        (model / name).write_text("not needed")
+    first, second, index = (f"model{end}" for end in ("-1.safetensors", "-2.safetensors", ".safetensors.index.json"))
     needed = ["model.safetensors"]
-    if sharded:
-        needed = ["model-00002-of-00002.safetensors", "model.safetensors.index.json"]
-        (model / "model.safetensors").rename(model / needed[0])
-        (model / "model-00001-of-00002.safetensors").write_bytes(b"the other shard")
-        shards = {"model.embed_tokens.weight": needed[0], "model.norm.weight": "model-00001-of-00002.safetensors"}
-        (model / needed[1]).write_text(json.dumps({"weight_map": shards}))
+    if kind != "one file":
+        (model / "model.safetensors").rename(model / second)
+        write_safetensors(model / first, {"model.norm.weight": ("F32", np.ones((1, 2), np.float32))})
+        (model / index).write_text(json.dumps({"weight_map": {TABLE_NAME: second, "model.norm.weight": first}}))
+        needed = [second, index, *([first] if kind == "whole" else [])]
     with serve_model("lab/tiny-vl", model) as (address, downloaded):
         home = {"HF_ENDPOINT": address, "HF_HOME": str(tmp_path / "home")}
         for again in (False, True):
-            ran = resolve_in_a_process("lab/tiny-vl", **home, **({"HF_HUB_OFFLINE": "1"} if again else {}))
+            ran = resolve_in_a_process("lab/tiny-vl", kind == "whole", **home, HF_HUB_OFFLINE=str(int(again)))
             assert ran.stdout.split() == [str(len(WORDS))] * 2, ran.stderr
-            assert ("downloading the embedding table of lab/tiny-vl" in ran.stderr) is not again
+            said = "downloading the embedding table of lab/tiny-vl" in ran.stderr
+            assert said is (not again and kind != "whole")
         assert sorted(downloaded) == sorted(["tokenizer.json", *needed])
-        missing = resolve_in_a_process("lab/other", **home)
-    assert (
-        "FileNotFoundError: model 'lab/other' is neither" in missing.stderr
-        and "hf download lab/other" in missing.stderr
-    )
+        missing = resolve_in_a_process("lab/other", **home).stderr
+    assert "model 'lab/other' is neither" in missing and "hf download lab/other" in missing
 
 
 def test_tokenizer_of_vocab_and_merges(tmp_path: Path) -> None:
