@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 ZERO_VARIANCE = 1e-6
-"""A group whose scores deviate by no more carries no advantage: it is the epsilon beside the deviation in verl's GRPO."""
+"""A group whose scores deviate by no more has no advantage: it is the epsilon beside the deviation in verl's GRPO."""
 
 TOKEN_SUMS = ("token-mean", "token-sum", "seq-mean-token-sum", "seq-mean-token-sum-norm")
 
