@@ -11,7 +11,7 @@ STEPS ?= 100
 SEED ?= 0
 OUTPUT ?= outputs/demo
 
-.PHONY: help demo docs test test-fast test-pins test-newest lint env lock release clean-demo
+.PHONY: help demo docs test test-fast test-pins test-newest baseline lint env lock release clean-demo
 
 help: ## this list
 	@sed -n -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 18
@@ -39,6 +39,10 @@ test-pins: ## the same under verl's own pins
 test-newest: ## three steps of training with the newest that verl and vLLM take
 	@$(ANOTHER) VENV=.venv/newest LOCK=requirements/newest.txt
 	@.venv/newest/bin/python -m pytest tests/test_train.py -k three_steps
+
+# Twenty steps on the CPU; tests/test_regression.py holds later runs against what they draw now.
+baseline: $(READY) ## the curves of tests/regression.json anew: make baseline REASON="…"
+	@PYTHONPATH=.:tests/helpers $(VENV)/bin/python tests/helpers/regression.py "$(REASON)"
 
 docs: ## the documentation as a site, in site/; a broken link ends it
 	@$(PYTHON) -m venv .venv-docs

@@ -4,7 +4,8 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -20,6 +21,7 @@ class Run:
     folder: Path
     overrides: tuple[str, ...]
     recipe: tuple[str, ...] = ("+recipe=mixed_r1_cpu",)
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     def start(self, *more: str) -> str:
         """Run to the end and return the console output; a failure fails the test with its last lines."""
@@ -44,7 +46,12 @@ class Run:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env={**os.environ, "TENSORBOARD_DIR": str(self.folder / "tensorboard"), "PYTHONPATH": str(HELPERS)},
+            env={
+                **os.environ,
+                "TENSORBOARD_DIR": str(self.folder / "tensorboard"),
+                "PYTHONPATH": str(HELPERS),
+                **self.environment,
+            },
         )
         assert ran.returncode == 0, ran.stdout[-6000:]
         return ran.stdout
