@@ -32,8 +32,9 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import reduction
 from multiprocessing.connection import Connection, Pipe
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
+
+from mixed_r1_verl.rewards.schedule import Schedule
 
 STARTUP_S = 600.0
 """Seconds that a process may take to start; another process may just be preparing a large embedding table."""
@@ -197,7 +198,7 @@ class Process:
         """What the fork sends. In the second half of its time, what it spends waiting for a processor is free."""
         left_s, before = seconds / 2, None
         while not self._poll.poll(min(1e3 * left_s, MAX_WAIT_MS)):
-            now = _Schedule.of(self.pid)
+            now = Schedule.of(self.pid)
             left_s, before = seconds / 2 if before is None else now.waited_s(before, left_s), now
             if left_s < LEAST_S:
                 raise Late(on_clock=True)
@@ -271,33 +272,6 @@ class Process:
             self._keeper.wait()
             self._control.close()
             self._keeper = None
-
-
-class _Schedule(NamedTuple):
-    """What the kernel says of a process's main thread (proc_pid_stat, proc_pid_schedstat).
-
-    Attributes:
-        ran, waited: seconds on a processor, and in which it could have run but others did, until it last began to run.
-        ready: whether it runs or could run.
-    """
-
-    ran: float = 0.0
-    waited: float = 0.0
-    ready: bool = False
-
-    @classmethod
-    def of(cls, pid: int) -> "_Schedule":
-        """Of a process; nothing where this is not Linux, or the process has ended."""
-        try:
-            ran, waited, _ = Path(f"/proc/{pid}/schedstat").read_text().split()
-            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        except (OSError, ValueError, IndexError):
-            return cls()
-        return cls(int(ran) / 1e9, int(waited) / 1e9, state == "R")
-
-    def waited_s(self, before: "_Schedule", seconds: float) -> float:
-        """Of the seconds since then those that it waited for a processor; one that is ready has not slept."""
-        return seconds - (self.ran - before.ran) if self.ready else self.waited - before.waited
 
 
 def echo() -> Callable[[], Answer]:

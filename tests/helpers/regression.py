@@ -24,7 +24,7 @@ TOLERANCE = 1e-6
 """Relative, or absolute for values near 0: below what 1e-5 of one reward changes in the mean of eight responses."""
 
 OF_THE_MACHINE = re.compile(r"(^|/)(perf/|timing_)|_s$|^rollout_corr/|^training/rollout_")
-"""Curves of time, memory and throughput, and of what vLLM and the trainer differ by, which is rounding: by their names."""
+"""Curves of time, memory and throughput, and of what vLLM and the trainer differ by, which is rounding: by name."""
 
 ONE_WAY = {
     "OMP_NUM_THREADS": "1",

@@ -14,7 +14,7 @@ import psutil
 import pytest
 from killable import cannot_begin, cannot_import, prepare
 
-from mixed_r1_verl.rewards.process import Died, Late, NotStarted, Process, _Schedule
+from mixed_r1_verl.rewards.process import Died, Late, NotStarted, Process
 
 
 @pytest.fixture
@@ -257,17 +257,3 @@ def test_a_process_that_hangs_while_it_starts_ends_at_once(end: str) -> None:
         if end == "kill":
             caller.kill()
     assert gone(pid, 2.0)
-
-
-@pytest.mark.parametrize(
-    ("now", "free"),
-    [
-        (_Schedule(ran=1.1, waited=3.0, ready=True), 0.4),  # it waits since then: the kernel has not added that yet
-        (_Schedule(ran=1.5, waited=2.0, ready=True), 0.0),  # it spins
-        (_Schedule(ran=1.0, waited=2.0), 0.0),  # it sleeps
-        (_Schedule(ran=1.2, waited=2.25), 0.25),  # it waited, ran and sleeps
-        (_Schedule(), -2.0),  # it has ended
-    ],
-)
-def test_waiting_for_a_processor_is_told_from_sleep(now: _Schedule, free: float) -> None:
-    assert now.waited_s(_Schedule(ran=1.0, waited=2.0), 0.5) == pytest.approx(free)
