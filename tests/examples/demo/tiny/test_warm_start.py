@@ -159,7 +159,7 @@ def test_samples_of_a_prompt_differ(tmp_path):
     """Without spread in a group of samples GRPO has nothing to learn from."""
     summary = measured(WARM_STARTED, tmp_path, count=24, samples=4, temperature=1.0)
     for kind in BOUNDS:
-        scores = summary[kind].score
+        scores = summary[kind].values["score"]
         groups = [scores[start : start + 4] for start in range(0, len(scores), 4)]
         assert sum(len(set(own)) > 1 for own in groups) > 0.3 * len(groups), summary
 
