@@ -72,7 +72,8 @@ def _sentences(text: str) -> Iterator[str]:
 _SURE = r"(?:<SURE>[\s,:]*)"
 _IT_IS = (
     rf"(?:<IT>(?: (?:<BE>|<MUST_BE>|looks like)\b|'s\b|'re\b)|(?:looks like|seems to be)\b|(?:I|we)(?: can)? <SEE>"
-    rf"(?![^.]*\b(?:in|on) the <PICTURE>)|(?:this|the) <PICTURE> (?:shows|depicts|displays|contains)\b)\s*{_SURE}*"
+    rf"(?![^.]*\b(?:in|on) the <PICTURE>)|(?:the|this|that)(?: \w+){{1,3}}'s (?=an? |-?\d\S*$)|"
+    rf"(?:this|the) <PICTURE> (?:shows|depicts|displays|contains)\b)\s*{_SURE}*"
 )
 _ANNOUNCEMENT = grammar(
     r"\b<NOUN>[\"']?\s*(?:\((?![A-Za-z]\))[^()]{0,40}\)\s*)?(?:<OF>[^.:;=,?!]{0,80}? )?"

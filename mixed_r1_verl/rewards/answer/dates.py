@@ -41,22 +41,31 @@ _DECADE = re.compile(
     rf"(?:the\s+)?(?:(?:(?P<year>(?:1[5-9]|20)\d0)|'?(?P<short>\d0))'?s|(?P<tens>{_TENS})ies)", re.IGNORECASE
 )
 
+_QUARTERS = {word: place % 4 + 1 for place, word in enumerate("first second third fourth 1st 2nd 3rd 4th".split())}
+_QUARTER = (
+    rf"(?:(?P<year_before>(?:1[5-9]|20)\d\d)[\s,/-]*)?(?:q(?P<quarter>[1-4])|(?P<leading>[1-4])q|"
+    rf"(?P<nth>{_any_of(_QUARTERS)})[\s-]quarter)"
+    r"(?:[\s,/-]*(?:of\s+)?(?P<year_behind>(?:1[5-9]|20)\d\d|'\d\d|(?<=q)\d\d)(?!\d))?"
+)
+_A_QUARTER = re.compile(rf"(?:the\s+)?{_QUARTER}", re.IGNORECASE)
 _SPAN = re.compile(r"(?P<first>(?:1[0-9]|20)\d\d)\s?[-/]\s?(?P<last>\d{4}|\d{2})")
 MENTION = re.compile(
-    rf"(?<![\w-])(?:{_any_of(_MONTHS)}\b\.?(?:\s+\d{{1,2}}(?:st|nd|rd|th)?\b)?(?:,?\s*\d{{4}})?|{_any_of(_WEEKDAYS)}\b\.?|"
+    rf"(?<![\w-])(?:{_QUARTER}|"
+    rf"{_any_of(_MONTHS)}\b\.?(?:\s+\d{{1,2}}(?:st|nd|rd|th)?\b)?(?:,?\s*\d{{4}})?|{_any_of(_WEEKDAYS)}\b\.?|"
     r"\d{1,2}:\d{2}(?:\s?[ap]\.?m\b\.?)?|\d{1,2}\s?[ap]\.?m\b\.?|(?:1[0-9]|20)\d\d(?:'?s|\s?[-/]\s?(?:\d\d){1,2})?|'?\d0s)(?![\w-])",
     re.IGNORECASE,
 )
-"""A month, weekday, time of day, year, season or decade in a running text."""
+"""A quarter, month, weekday, time of day, year, season or decade in a running text."""
 
 
 class Moment(NamedTuple):
-    """A date, time of day, decade or season.
+    """A date, time of day, decade, season or quarter of a year.
 
     Attributes:
         sort: which of these it is.
         parts: `date`: year, month, day, weekday + 1, each 0 where it is not said; `time`: minutes since midnight, and
-            whether a.m. or p.m. was said; `decade`: its first year; `span`: its first and last year.
+            whether a.m. or p.m. was said; `decade`: its first year; `span`: its first and last year;
+            `quarter`: year and quarter.
     """
 
     sort: str
@@ -93,7 +102,7 @@ def read_moments(text: str) -> list[Moment]:
     [[(2020, 4, 10, 0), (2020, 10, 4, 0)], [(795, 1)], [(2020,), (1920,)], [(2019, 2020)]]
     """
     text = text.strip().rstrip(".,")
-    for sort, read in (("time", _time), ("date", _dates), ("decade", _decades), ("span", _span)):
+    for sort, read in (("time", _time), ("date", _dates), ("decade", _decades), ("span", _span), ("quarter", _quarter)):
         if readings := read(text):
             return [Moment(sort, parts) for parts in readings]
     return []
@@ -108,11 +117,16 @@ def _dates(text: str) -> list[tuple[int, ...]]:
     parts = next((match.groupdict() for form in _DATE_FORMS if (match := form.fullmatch(text))), None)
     if parts is None:
         return []
-    written = (parts.get("year") or "").lstrip("'")
-    year = int(written or 0) + (0 if len(written) != 2 else 2000 if written < "70" else 1900)
+    year = _full_year(parts.get("year") or "")
     month, day = _MONTHS.get(parts["month"].lower()) or int(parts["month"]), int(parts.get("day") or 0)
     readings = [(year, month, day, weekday), *([(year, day, month, weekday)] if "either" in parts else [])]
     return [date for date in readings if 1 <= date[1] <= 12 and date[2] <= 31]
+
+
+def _full_year(written: str) -> int:
+    """A year, also of two digits; 0 for none."""
+    written = written.lstrip("'")
+    return int(written or 0) + (0 if len(written) != 2 else 2000 if written < "70" else 1900)
 
 
 def _time(text: str) -> list[tuple[int, ...]]:
@@ -140,3 +154,11 @@ def _span(text: str) -> list[tuple[int, ...]]:
     first = int(match["first"])
     last = int(match["last"]) if len(match["last"]) == 4 else first - first % 100 + int(match["last"])
     return [(first, last if last > first else last + 100)] if last != first else []
+
+
+def _quarter(text: str) -> list[tuple[int, ...]]:
+    match = _A_QUARTER.fullmatch(text)
+    if match is None or bool(match["year_before"]) == bool(match["year_behind"]):
+        return []
+    quarter = _QUARTERS[match["nth"].lower()] if match["nth"] else int(match["quarter"] or match["leading"])
+    return [(_full_year(match["year_before"] or match["year_behind"]), quarter)]

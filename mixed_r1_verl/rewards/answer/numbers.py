@@ -231,7 +231,7 @@ _PER = re.compile(
     r"(\$|dollars?|usd|euros?|€|eur|£|gbp|yuan|元|yen|rupees?)?\s*(?:/|\b(?:per|an?|each)\s)\s*[a-z]+", re.I
 )
 _TOTAL = re.compile(r"[\s,]*\b(?:in (?:total|all)|altogether|overall|total|only)\.?$", re.IGNORECASE)
-_COUNTED = re.compile(r"[个人只张辆次名位岁件本条块支头棵朵颗](?:[^\W\d_A-Za-z]{0,4})")
+_COUNTED = re.compile(r"[个人只张把辆次名位岁件本条块支头棵朵颗](?:[^\W\d_A-Za-z]{0,4})")
 
 
 def _suffixed(number: Number | None, rest: str) -> Number | None:

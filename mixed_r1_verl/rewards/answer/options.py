@@ -165,6 +165,9 @@ class Options(Reader):
             ),
             text,
         )
+        joined = _JOINED.search(text)
+        if joined and (self.named((joined["other"] or joined["one"]).rstrip(".!")) or OTHER) not in value:
+            return rival(text)
         for place in _RESULTS.finditer(text) if self._numbers else ():
             number = parse_number(place["number"])
             found = [self.labels[label] for label, one in self._numbers.items() if number and _same(number, one)]
@@ -176,6 +179,11 @@ class Options(Reader):
 _MORE_OF_IT = grammar(
     r" (?:and (?:an?|one|two|three|\d+) (?:half|halves|third|thirds|quarters?|fourths?|fifths?|tenths?)|"
     r"(?:in|out of|of) (?:\d+|two|three|four|five|six|seven|eight|nine|ten|twenty|hundred))\b"
+)
+_UNMARKED = rf"[^\s,;{SAME}{OTHER}]+"
+_JOINED = grammar(  # 15 or 16, B and mango
+    rf"(?:^|{SAME})[\s)\"',]*(?:(?:or|/) (?!so\b)(?P<other>{_UNMARKED}(?: {_UNMARKED}){{0,3}})|"
+    rf"(?:and|&) (?:an? )?(?P<one>{_UNMARKED}))[\s.!]*(?:$|[,;] )"
 )
 _RESULTS = grammar(
     r"(?:^[\s.,:;()=→-]*|[=→]\s*|\b(?:is|are|was|equals|be|or) )(?P<number>[-+$€£]?\d[\d.,/]*\s?"

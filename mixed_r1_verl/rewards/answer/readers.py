@@ -20,7 +20,10 @@ _SIDE = re.compile(r"(?![^=]*\d[abcdnxyz]\b)[^=]*[-+*/×÷−(][^=]*|[^\d=]{1,40
 _PREPOSITION = re.compile(
     r"^(?:(?:in|on|at|during|by|around|about|of)\s+)?(?:the\s+)?(?:year\b\s*:?\s*)?(?=[\w'])", re.IGNORECASE
 )
-_IN_ALL = re.compile(r"^(?:共有|一共|总共|有|共)(?=[\d一二三四五六七八九十])")
+_IN_ALL = re.compile(
+    r"^(?:(?:图片?|图像|画面)[中里上])?(?:(?:一共|总共|共)?有|一共|总共|共|数?值[为是])"
+    r"(?=(?:大?约|大概)?[\d一二两三四五六七八九十])"
+)
 _CONTEXT = grammar(r"\b(?:in|of|year|since|during|by|from|for|until)\s(?:the\s(?:year\s)?)?$")
 _RELATION = grammar(
     r"\((?:followed|preceded|up|down|compared|versus|vs)\b[^()]{0,60}\)|\b(?:that|which|whose|with \w+s?)\b"
@@ -171,8 +174,12 @@ class Moments(Reader):
 
 # --- labels -----------------------------------------------------------------------------------------------------------
 
-_PLACE = grammar(r"^(?:in|on|at|inside|near|under|by) (?:(?:the|an?) )?")
+_PLACE = grammar(r"^(?:in|on|at|inside|near|under|by|to|made (?:out )?of) (?:(?:the|an?) )?")
 _OF_IT = grammar(r"(?<=\w)(?:'s|s'| (?:ones?|lines?|bars?|curves?|slices?))$")  # Chile's; the red one
+_RANGE = re.compile(  # of a key: aged 18-24, the 18-24 age group
+    r"(?:aged?|ages|group|range|bracket|of| )*\b(\d[\d.]* - \d[\d.]*)"
+    r"(?: (?:years?|yrs?|olds?|age|group|range|bracket))*"
+)
 _VALUE_OF_IT = grammar(  # Chile 12%, but not the top 10%
     r"\b(?!(?:top|bottom|under|over|less|more|above|below|first|last|up|down)\b)(\w+) "
     r"(?:[$€£]\d[\d.,]*|\d[\d.,]*\s?%)$"
@@ -206,7 +213,7 @@ class Labels(Reader):
 
     @cached_property
     def _key(self) -> str:
-        return text_key(self.gold)
+        return _range_or_key(self.gold)
 
     def guarded(self, text: str) -> str:
         """The text with the points within the label masked: `No. of students` is no end of a sentence."""
@@ -218,7 +225,7 @@ class Labels(Reader):
     def read(self, text: str) -> str | None:
         """The label that is right, if a text is it."""
         text = text.translate(_UNMASK)
-        key = text_key(text)
+        key = _range_or_key(text)
         if key != self._key:
             text = _OF_IT.sub("", _VALUE_OF_IT.sub(r"\1", text))
             placed = self.forms or text[:3].lower() in ("in ", "on ", "at ")
@@ -254,6 +261,13 @@ class Labels(Reader):
                 r"(?:it|its|the|this|that|these|there|they|an?)\b", claim.subject, re.IGNORECASE
             )
         return claim.strength > SAID or len(text.split()) < _EXPLAINING_WORDS
+
+
+def _range_or_key(text: str) -> str:
+    """The key of a label, or of its range alone where the rest only says that it is one of years or ages."""
+    key = text_key(text)
+    match = _RANGE.fullmatch(key)
+    return match[1] if match else key
 
 
 def _parts(text: str) -> list[str]:
