@@ -111,8 +111,12 @@ def test_hanging_samples_of_a_kind_share_a_budget_and_no_honest_one_pays(
 
 def scoring_processes() -> list[psutil.Process]:
     """All below this process, and no other child of it: other tests may have left a Ray behind, which ends pytest."""
-    children = psutil.Process().children(recursive=True)
-    return [child for child in children if any("mixed_r1_verl.rewards.process" in word for word in child.cmdline())]
+    living = []
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):  # a zombie has no command line
+            if any("mixed_r1_verl.rewards.process" in word for word in child.cmdline()):
+                living.append(child)
+    return living
 
 
 @pytest.mark.parametrize("kills", [8, pytest.param(200, marks=pytest.mark.slow)])
