@@ -20,6 +20,7 @@ from mixed_r1_verl.report.history import dumped_curves, logged_curves, merge_cur
 from mixed_r1_verl.report.page import LoadedRun, choose, render_page
 from mixed_r1_verl.report.pictures import Pictures
 from mixed_r1_verl.report.run import Run, find_run, read_dump
+from mixed_r1_verl.report.verdict import judge
 from mixed_r1_verl.responses.join import Candidate, Matcher, read_candidates
 from mixed_r1_verl.responses.read import Response
 from mixed_r1_verl.rewards.config import MixedRewardConfig
@@ -69,6 +70,9 @@ def report_command(
             loaded[0].notes.append(f"{left_out}; {unread}.")
         title = " and ".join(found.name for found in runs)
         write_text(output, render_page(title, loaded, rows, pictures))
+    for one in loaded:
+        (_, headline), *findings = one.verdict
+        say("\n  ".join([f"{one.name}: {headline}", *(finding.text for finding in findings)]))
     say(f"{output}: {output.stat().st_size / 1e6:.1f} MB")
 
 
@@ -101,7 +105,7 @@ def _load(run: Run, candidates: Sequence[Candidate], settings: Mapping[str, Any]
     shown = choose(rollouts, most)
     if len(shown) < len(rollouts):
         notes.append(f"{len(shown):,} rollouts are shown, in whole groups drawn evenly; curves are of all of them.")
-    return LoadedRun(run.name, shown, curves, notes, reward)
+    return LoadedRun(run.name, shown, curves, judge(curves), notes, reward)
 
 
 def _without_custom(config: MixedRewardConfig) -> MixedRewardConfig:

@@ -22,6 +22,7 @@ from mixed_r1_verl.core.rows import DataRow
 from mixed_r1_verl.report.components import boxes_of
 from mixed_r1_verl.report.history import Curves
 from mixed_r1_verl.report.pictures import Pictures
+from mixed_r1_verl.report.verdict import Finding
 from mixed_r1_verl.responses.read import Response
 from mixed_r1_verl.rewards.mixed import MixedReward
 
@@ -44,6 +45,7 @@ class LoadedRun:
         name: of the run.
         rollouts: those that are shown.
         curves: of all its rollouts.
+        verdict: what they say at a glance.
         notes: what a reader must know: what was left out, recomputed or not found.
         reward: with which its boxes are read.
     """
@@ -51,6 +53,7 @@ class LoadedRun:
     name: str
     rollouts: list[Response]
     curves: Curves
+    verdict: list[Finding]
     notes: list[str]
     reward: MixedReward
 
@@ -126,7 +129,10 @@ def _blobs(title: str, runs: Sequence[LoadedRun], rows: Sequence[DataRow], pictu
     first = {number: place for place, number in reversed(list(enumerate(prompt)))}
     meta = {
         "title": title,
-        "runs": [{"name": run.name, "rollouts": len(run.rollouts), "notes": run.notes} for run in runs],
+        "runs": [
+            {"name": run.name, "rollouts": len(run.rollouts), "notes": run.notes, "verdict": run.verdict}
+            for run in runs
+        ],
         "splits": splits,
         "sources": sources,
         "kinds": kinds,

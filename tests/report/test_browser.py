@@ -27,6 +27,14 @@ def page(browser: Page, report_file: Path) -> Iterator[Page]:
     assert browser.requests() == []
 
 
+def test_the_verdict_stands_on_top(page: Page) -> None:
+    (headline,) = page.texts("#verdict summary b")
+    assert headline.startswith(("every reward", "0 of", "1 of", "2 of", "3 of", "4 of"))
+    found = page.texts("#verdict li span")
+    assert {text.split()[0].strip(":") for text in found} >= {"chart", "iou", "matching", "open_ended"}
+    assert page.run("return document.querySelector('#verdict').getBoundingClientRect().bottom < 400")
+
+
 def test_curves_are_drawn_for_every_reward(page: Page) -> None:
     assert page.texts("#charts h2") == ["Validation", "Training"]
     assert page.texts("#chart-legend .key") == ["chart", "iou", "matching", "open_ended"]

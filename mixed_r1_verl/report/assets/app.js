@@ -25,6 +25,15 @@ function nextTheme() {
   byId("theme").setAttribute("aria-label", `Colour theme: ${text}`);
 }
 
+function showVerdict() {
+  const { runs } = store.meta;
+  const marks = { good: "✓", warning: "!", bad: "✗" };
+  for (const { name, verdict: [[level, headline], ...findings] } of runs)
+    byId("verdict").append(make("details", { class: level, open: level !== "good" },
+      make("summary", {}, make("i", {}, marks[level]), plainText(make("b"), runs.length > 1 ? `${name}: ${headline}` : headline)),
+      make("ul", {}, ...findings.map(([level, text]) => make("li", { class: level }, make("i", {}, marks[level]), plainText(make("span"), text))))));
+}
+
 function showNotes() {
   const keys = [["j k", "next and previous rollout"], ["/", "search"], ["Esc", "leave the search, close a rollout"], ["1 2 3", "curves, rollouts, notes"], ["← →", "steps of a chart that has the focus"]];
   byId("notes").append(
@@ -89,6 +98,7 @@ async function start() {
   await loadColumns();
   buildFilters();
   listen();
+  showVerdict();
   showNotes();
   await applyFilters();
   if (store.meta.curves.length) drawCharts();

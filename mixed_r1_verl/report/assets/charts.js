@@ -4,6 +4,23 @@ const CHART = { height: 190, left: 48, right: 12, top: 10, bottom: 24 };
 const GROUPS = { validation: "Validation", train: "Training", trainer: "Trainer" };
 const COLOURS = 8;
 const FEW_POINTS = 24; // a line of at most that many points has dots; one of more has its mean over nearby steps
+const HELP = { // what stands under a chart's name; docs/curves.md says more
+  score: "training reward, 0 to 1",
+  acc: "task reward alone, 0 to 1: the one to watch",
+  format: "reward of the format alone, 0 to 1",
+  error: "share of samples that could not be scored",
+  timeout: "share whose scoring was ended for time",
+  malformed: "share of responses without the full format",
+  truncated: "share that reached the length limit",
+  zero_variance: "share of groups that score all alike and teach nothing",
+  gradient_share: "share of the policy gradient",
+  advantage_share: "share of the sum of all |advantages|",
+  "score group_std": "spread of the score within a group",
+  response_length: "tokens, mean",
+  entropy: "of the policy, nats a token",
+  "clipped tokens": "share of tokens whose update was clipped",
+  "rollout and actor agree": "correlation of vLLM's and the trainer's probabilities; near 1",
+};
 let chartsBy = "reward";
 const hiddenLines = new Set();
 
@@ -70,7 +87,7 @@ function smoothed(points) {
 
 function chart(metric, allLines, names) {
   const lines = allLines.filter((line) => !line.by || !hiddenLines.has(line.name));
-  const figure = make("figure", {}, make("figcaption", {}, metric === "characters" ? "response length in characters" : metric));
+  const figure = make("figure", {}, make("figcaption", {}, metric === "characters" ? "response length in characters" : metric, make("small", {}, HELP[metric] ?? "")));
   const holder = make("div", { class: "plot", tabindex: "0", role: "img", "aria-label": described(metric, lines) });
   const tip = make("div", { class: "tip", hidden: true });
   figure.append(holder, tip);
@@ -101,6 +118,7 @@ function chart(metric, allLines, names) {
     }
     for (const tick of ticks(first, last, Math.max(2, Math.floor(width / 90))).filter(Number.isInteger))
       svg.append(make("svg:text", { class: "tick", x: x(tick), y: CHART.height - 6, "text-anchor": "middle" }, short(tick)));
+    svg.append(make("svg:text", { class: "tick", x: CHART.left - 6, y: CHART.height - 6, "text-anchor": "end" }, "step"));
     for (const line of lines) {
       const sound = line.points.filter((point) => point[1] !== null);
       const kind = `c${colour(line)} run${line.run}`;
