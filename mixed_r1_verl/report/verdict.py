@@ -97,11 +97,13 @@ def change(points: Sequence[Point]) -> Change | None:
         start, end = values[:part], values[-part:]
         noise = math.sqrt((start.var(ddof=1) + end.var(ddof=1)) / part)
         first, last = float(start.mean()), float(end.mean())
-    elif len(points) > 1 and points[0][2] is not None and points[-1][2] is not None:
-        (_, first, before), (_, last, after) = points[0], points[-1]
-        noise = math.hypot(before, after)
     else:
-        return None
+        if len(points) < 2:
+            return None
+        (_, first, before), (_, last, after) = points[0], points[-1]
+        if before is None or after is None:
+            return None
+        noise = math.hypot(before, after)
     errors = (last - first) / max(noise, 1e-9)
     return Change(first, last, errors) if math.isfinite(errors) else None
 
