@@ -6,6 +6,7 @@ Rows are those of this package's parquet files with their `reward_model` and `ex
 
 import atexit
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from functools import cached_property
@@ -15,6 +16,8 @@ from mixed_r1_verl.core.rows import RowError, row_of
 from mixed_r1_verl.rewards.config import MixedRewardConfig
 from mixed_r1_verl.rewards.mixed import MixedReward, failure
 from mixed_r1_verl.rewards.pool import Sample, ScoringPool
+
+logger = logging.getLogger(__name__)
 
 _ROW_COLUMNS = ("data_source", "ground_truth", "solution", "reward_model", "extra_info")
 
@@ -69,7 +72,15 @@ class RewardFunction:
         texts = [text if isinstance(text, str) else str(text[-1]["content"]) for text in completions]
         lists = {name: columns[name] for name in self._columns & columns.keys()}
         rows = [{name: values[number] for name, values in lists.items()} for number in range(len(texts))]
-        return [None if one["error"] else one["score"] for one in score_rows(self.pool, rows, texts)]
+        results = score_rows(self.pool, rows, texts)
+        if unscored := [result["reason"] for result in results if result["error"]]:
+            logger.warning(
+                "mixed_r1: %d of %d samples could not be scored; the first: %r",
+                len(unscored),
+                len(results),
+                unscored[0],
+            )
+        return [None if result["error"] else result["score"] for result in results]
 
 
 def compute_score_easyr1(reward_inputs: Sequence[Mapping[str, Any]], **options: Any) -> list[dict[str, float]]:
