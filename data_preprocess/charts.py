@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from mixed_r1_verl.data_preprocess.records import Records
+from mixed_r1_verl.data_preprocess.records import SPELLINGS, Records
 
 from mixed_r1_verl.data import DataError, RawFolder, Row, RowError
 from mixed_r1_verl.data.fields import LETTERS, detokenise, one_line, scalar_text, stem, text_field, text_list
@@ -185,11 +185,11 @@ SETS = {
         source="https://rrc.cvc.uab.es/?ch=17",
         seen=False,
         files=("{SPLIT}_v1.0_withQT.json", "spdocvqa_qas/{SPLIT}_v1.0_withQT.json", "{SPLIT}_v1.0.json"),
-        notes="Of several spellings the first is matched.",
-        quirks="scored by ANLS in its benchmark, here by equality with one answer.",
+        notes=SPELLINGS,
         key="data",
         id="{questionId}",
         answer="answers",
+        reward="anls",
     ),
     "infovqa": Records(
         about="InfographicVQA: questions on infographics.",
@@ -202,11 +202,11 @@ SETS = {
             "infographicsVQA_{SPLIT}_v1.0.json",
             "infographicsvqa_qas/infographicsVQA_{SPLIT}_v1.0_withQT.json",
         ),
-        notes="Of several spellings the first is matched.",
-        quirks="scored by ANLS in its benchmark, here by equality with one answer.",
+        notes=SPELLINGS,
         key="data",
         id="{questionId}",
         answer="answers",
+        reward="anls",
         pictures=(("infographicsvqa_images/{image_local_name}", "images/{image_local_name}", "{image_local_name}"),),
     ),
 }

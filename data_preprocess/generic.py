@@ -22,8 +22,9 @@ are always rows of their own), else the first of `question`, `query`, `problem`,
 `context` before it; the answer is that of the exchange or the first of `answer`, `answers`, `label`, `ground_truth`,
 `solution`, `caption`, …; options stand in a list, in columns, or at the end of the question. The final answer is taken
 out of a chain of thought (`<answer>`, `<CONCLUSION>`, `\\boxed{}`, "the answer is B"). Of ten people's answers the
-majority counts, `captions` are references of a description. The kind is what `--reward` or the record says, else what
-the answer is by evidence (`--explain 5` shows it); where two kinds fit, the row is rejected.
+majority counts, `captions` are references of a description, and with `--reward anls` all answers are accepted. The
+kind is what `--reward` or the record says, else what the answer is by evidence (`--explain 5` shows it); where two
+kinds fit, the row is rejected.
 
 Columns of other names: `--column question=prompt_text --column answer=meta.gold`, for question, answer, choices, image,
 id, reward and context. Boxes are corners in pixels, 0-1000 in `<box>` markup, unless `--box-frame` or `--box-format`

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from mixed_r1_verl.data_preprocess.records import FOR_TESTS, TRUE_FALSE, YES_NO, Records
+from mixed_r1_verl.data_preprocess.records import FOR_TESTS, SPELLINGS, TRUE_FALSE, YES_NO, Records
 
 from mixed_r1_verl.data import RawFolder, Row, RowError
 from mixed_r1_verl.data.fields import scalar_text, text_field
@@ -195,10 +195,11 @@ SETS = {
         source="https://rrc.cvc.uab.es/?ch=11",
         seen=False,
         files=("{SPLIT}_task_3.json",),
-        notes="Of several spellings the first is matched.",
+        notes=SPELLINGS,
         key="data",
         id="{question_id}",
         answer="answers",
+        reward="anls",
         pictures=(("{file_path}", "images/{file_path}"),),
     ),
     "aokvqa": Records(

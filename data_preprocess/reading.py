@@ -43,6 +43,8 @@ FIELDS = {
 CAPTIONS = ("caption", "captions")
 # So many answers to one question are those of as many people, of whom most should agree.
 LEAST_PEOPLE = 4
+# Kinds whose ground truth may be several answers, of which one is enough.
+ONE_IS_ENOUGH = ("open_ended", "anls")
 BOX_COLUMNS = ("bbox", "bboxes", "bboxs", "boxes", "box", "bounding_box", "bbox_2d")
 # Columns that tell a layout, and what is known of it then.
 LAYOUTS: tuple[tuple[str, frozenset[str], dict[str, str]], ...] = (
@@ -52,6 +54,7 @@ LAYOUTS: tuple[tuple[str, frozenset[str], dict[str, str]], ...] = (
         frozenset(("Question", "Answer", "Question Type")),
         {"question": "Question.0", "answer": "Answer.0", "reward": "chart"},
     ),
+    ("DocVQA", frozenset(("questionId", "question", "answers")), {"reward": "anls"}),
     ("A-OKVQA", frozenset(("choices", "correct_choice_idx")), {"answer": "correct_choice_idx"}),
 )
 # What records call the kind of their answers (OneThinker and Video-R1: problem_type; verl: ability and data_source).
@@ -228,9 +231,9 @@ def _several(question: str, answers: list[Any], stated: str, source: str, told: 
     """Several answers: one that most people gave, or references of a description."""
     texts = answer_texts(answers)
     distinct = list(dict.fromkeys(texts))
-    if stated == "open_ended" or (not stated and 1 < len(distinct) == len(texts) and _are_sentences(distinct)):
+    if stated in ONE_IS_ENOUGH or (not stated and 1 < len(distinct) == len(texts) and _are_sentences(distinct)):
         why = f"{source or 'sentences'}, {len(distinct)} references"
-        return _example(question, "open_ended", why, references_json([one_line(text) for text in distinct]))
+        return _example(question, stated or "open_ended", why, references_json([one_line(text) for text in distinct]))
     best, found_at = final_answer(majority(texts, spellings=bool(stated)))
     kind, why = _kind(best, stated, source, told)
     notes = ([found_at] if found_at else []) + (["the majority of answers"] if len(texts) > 1 else [])

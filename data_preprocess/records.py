@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any, Literal
 
-from mixed_r1_verl.data_preprocess.reading import answer_texts, majority
+from mixed_r1_verl.data_preprocess.reading import ONE_IS_ENOUGH, answer_texts, majority
 
 from mixed_r1_verl.data import Box, Converter, Example, RawFolder, Row, RowError, references_json
 from mixed_r1_verl.data.fields import letter_of, number_list, place_id, record, scalar_text, text_field, text_list
@@ -18,6 +18,7 @@ from mixed_r1_verl.data.options import choice_letter, split_choices
 
 Walk = Callable[["Records", RawFolder, str], Iterator[Row]]
 FOR_TESTS = "An evaluation set: keep it out of training."
+SPELLINGS = "All its answers are accepted, as in its benchmark."
 YES_NO = {"yes": "yes", "no": "no"}
 TRUE_FALSE = {"true": "true", "false": "false"}
 
@@ -198,7 +199,7 @@ class Records:
             if self.by_text:
                 return letter_of(scalar_text(value, self.answer), choices, field=self.answer)
             return choice_letter(given, choices, field=self.answer)
-        if self.reward == "open_ended":
+        if self.reward in ONE_IS_ENOUGH:
             texts = answer_texts(given) if isinstance(given, list) else [text_field(value, self.answer)]
             return references_json(list(dict.fromkeys(map(self.clean, texts))))
         answer = majority(answer_texts(given)) if isinstance(given, list) else scalar_text(value, self.answer)

@@ -107,7 +107,7 @@ def truth_faults(kind: str, truth: str, references: Sequence[str], extra_info: M
     """What is suspicious in the ground truth of a row of words: marks, a lone letter, the wrong kind.
 
     Args:
-        kind: `matching`, `chart`, `math` or `open_ended`; others are not looked at.
+        kind: `matching`, `chart`, `math`, `anls` or `open_ended`; others are not looked at.
         truth: the ground truth.
         references: of an open-ended row.
         extra_info: of the row.
@@ -119,7 +119,7 @@ def truth_faults(kind: str, truth: str, references: Sequence[str], extra_info: M
         >>> list(truth_faults("matching", "B", (), {}))
         ['is a letter, but the row has no options: --column choices=COLUMN, or --answer-type label']
     """
-    if kind not in ("matching", "chart", "math", "open_ended"):
+    if kind not in ("matching", "chart", "math", "anls", "open_ended"):
         return
     for text in references or (truth,):
         mark = mark_in(text)

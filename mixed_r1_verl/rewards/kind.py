@@ -4,7 +4,9 @@ A kind reads the ground truth of a row once, into a `Gold` that is bound to the 
 gold then scores answers. Nobody outside this package knows kinds by their names: who needs something asks the kind.
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -15,7 +17,17 @@ if TYPE_CHECKING:
     from mixed_r1_verl.rewards.cheats import Cheat
     from mixed_r1_verl.rewards.similarity.table import EmbeddingTable
 
-__all__ = ["LETTER_INSTRUCTION", "Gold", "RewardKind", "Scoring", "choices_of", "letter_or", "plain_gold", "size_of"]
+__all__ = [
+    "LETTER_INSTRUCTION",
+    "Gold",
+    "RewardKind",
+    "Scoring",
+    "choices_of",
+    "letter_or",
+    "plain_gold",
+    "references_of",
+    "size_of",
+]
 
 
 LETTER_INSTRUCTION = "Answer with the letter of the right option."
@@ -120,6 +132,25 @@ def plain_gold(
     1.0
     """
     return _PlainGold(honest, judge, form, references)
+
+
+def references_of(ground_truth: str) -> tuple[str, ...]:
+    """The right answers of a row of which one is enough: those of a JSON list of texts, else the text itself.
+
+    Raises:
+        GroundTruthError: it is a JSON list of something else.
+
+    >>> references_of('["ACME Ltd", "Acme"]'), references_of("[Left] A dog.")
+    (('ACME Ltd', 'Acme'), ('[Left] A dog.',))
+    """
+    text = ground_truth.strip()
+    references = [text]
+    if text.startswith("["):
+        with suppress(ValueError, RecursionError):  # prose in brackets
+            references = json.loads(text)
+    if not all(isinstance(reference, str) for reference in references):
+        raise GroundTruthError(f"the ground truth must be a text or a JSON list of texts: {text[:80]!r}")
+    return tuple(reference.strip() for reference in references)
 
 
 def choices_of(extra_info: Mapping[str, Any]) -> tuple[str, ...]:

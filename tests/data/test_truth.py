@@ -22,6 +22,7 @@ GOLDS = [
     ("open_ended", '["A cat.", "Two cats."]', ()),
     ("math", "\\frac{1}{2}cm²", ()),
     ("math", "[0, 2, 0, 2]", ()),
+    ("anls", '["ACME Ltd", "Acme"]', ()),
 ]
 
 

@@ -49,7 +49,7 @@ FLAT_CASES = [
             },
             "documents/a.png": PICTURE,
         },
-        [("7", "matching", "Who?", [], "ACME Ltd", "documents/a.png")],
+        [("7", "anls", "Who?", [], '["ACME Ltd", "Acme"]', "documents/a.png")],
         [("answers", "missing")],
     ),
     Case(
@@ -61,7 +61,7 @@ FLAT_CASES = [
             },
             "infographicsvqa_images/3.png": PICTURE,
         },
-        [("7", "matching", "Who?", [], "41%", "infographicsvqa_images/3.png")],
+        [("7", "anls", "Who?", [], "41%", "infographicsvqa_images/3.png")],
         [],
     ),
     Case(
@@ -73,7 +73,7 @@ FLAT_CASES = [
             },
             "coco-text/3.png": PICTURE,
         },
-        [("7", "matching", "Who?", [], "stop", "coco-text/3.png")],
+        [("7", "anls", "Who?", [], "stop", "coco-text/3.png")],
         [],
     ),
     Case(

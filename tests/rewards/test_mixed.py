@@ -29,6 +29,7 @@ KINDS = [
     ("iou", "[[10, 10, 50, 50]]", {"width": 100, "height": 100}, "[10, 10, 50, 50]", "[60, 60, 90, 90]"),
     ("open_ended", "A red circle on a table.", {}, "A red circle on a table.", ""),
     ("math", "1/2", {}, "0.5", "2"),
+    ("anls", '["ACME Ltd", "Acme"]', {}, "acme", "Nokia"),
 ]
 
 

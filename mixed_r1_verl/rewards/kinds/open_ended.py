@@ -1,15 +1,13 @@
 """Open-ended reward: similarity of an answer to reference texts by token embeddings, in both directions."""
 
-import json
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from mixed_r1_verl.core.config import ConfigError, Interval, check_bounds
 from mixed_r1_verl.rewards.cheats import STOP_WORDS, say
-from mixed_r1_verl.rewards.kind import Gold, RewardKind, Scoring, letter_or
+from mixed_r1_verl.rewards.kind import Gold, RewardKind, Scoring, letter_or, references_of
 from mixed_r1_verl.rewards.similarity.words import ENGLISH, beyond_question, split_words, values_in
 from mixed_r1_verl.rewards.verdict import GroundTruthError, Verdict
 
@@ -182,16 +180,10 @@ def parse_ground_truth(ground_truth: str) -> tuple[str, ...]:
     Raises:
         GroundTruthError: no reference, or one without a single word.
     """
-    text = ground_truth.strip()
-    references = [text]
-    if text.startswith("["):
-        with suppress(ValueError, RecursionError):  # prose in brackets
-            references = json.loads(text)
-    if not all(isinstance(reference, str) for reference in references):
-        raise GroundTruthError(f"open-ended ground truth must be a text or a JSON list of texts: {text[:80]!r}")
+    references = references_of(ground_truth)
     if not references or not all(split_words(reference, REFERENCE_PROBE) for reference in references):
-        raise GroundTruthError(f"open-ended ground truth holds an empty reference: {text[:80]!r}")
-    return tuple(reference.strip() for reference in references)
+        raise GroundTruthError(f"open-ended ground truth holds an empty reference: {ground_truth.strip()[:80]!r}")
+    return references
 
 
 def similarity_of(config: OpenEndedConfig) -> "Similarity":
