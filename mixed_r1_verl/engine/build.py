@@ -42,14 +42,7 @@ class Watch:
 
 
 def build(config: BuildConfig, watch: Watch | None = None) -> dict[str, Any]:
-    """Builds a training set and publishes it in `config.output`.
-
-    Args:
-        config: the build.
-        watch: called while the build goes on.
-
-    Returns:
-        The data card, as it is written in `card.json`.
+    """Builds a training set, publishes it in `config.output` and returns its data card, as it stands in `card.json`.
 
     Raises:
         DataError: something cannot be used; the message says what and what to do. Finished stages stay.

@@ -1,7 +1,7 @@
 """Ray Data as the engine uses it: one task for each item, whose result is a file.
 
-Tasks write their own files under names that say what is in them, so it does not matter which worker runs which task, in
-which order, or how often.
+Each task writes a file, its argument `path`, whose name says what is in it: it does not matter which worker runs which
+task, in which order, or how often, and one whose file is there is not run again.
 """
 
 import logging
@@ -14,7 +14,7 @@ from mixed_r1_verl.core.rows import DataError
 from mixed_r1_verl.engine.config import RayConfig
 
 Item = dict[str, Any]
-"""Keyword arguments of a task; anything that can be pickled."""
+"""Keyword arguments of a task, `path` among them; anything that can be pickled."""
 
 
 class Cluster:
@@ -60,7 +60,7 @@ class Cluster:
         return max(1, int(self._resources.get("CPU", 1)))
 
     def run(self, task: Callable[..., object], items: Sequence[Item], *, cpus: int = 1) -> None:
-        """Calls `task(**item)` for each item, in any order.
+        """Calls `task(**item)` for each item whose file is not there, in any order.
 
         Raises:
             DataError: a task raised it, or Ray has failed.
@@ -69,14 +69,14 @@ class Cluster:
             pass
 
     def run_actors(self, make: Callable[..., Any], items: Sequence[Item], *, gpus: int = 1) -> Iterator[Any]:
-        """What `make(has_gpu=…)(**item)` returns for each item, in any order; made once an actor.
+        """What `make(has_gpu=…)(**item)` returns for each item without its file, in any order; made once an actor.
 
         There is one actor for every `gpus` GPUs, and one on the CPU where there is none.
 
         Raises:
             DataError: an actor raised it, or Ray has failed.
         """
-        if not items:  # Ray is not even started
+        if not (items := missing(items)):  # Ray is not even started
             return
         from ray.data import ActorPoolStrategy
 
@@ -91,7 +91,7 @@ class Cluster:
         )
 
     def _results(self, items: Sequence[Item], **options: Any) -> Iterator[Any]:
-        if not items:
+        if not (items := missing(items)):
             return
         _ = self._resources
         import ray.data
@@ -110,6 +110,11 @@ class Cluster:
             lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
             reason = lines[-1].strip()[:300]
             raise DataError(f"a task on Ray failed: {reason}; run the same command again to go on") from error
+
+
+def missing(items: Sequence[Item]) -> list[Item]:
+    """Those whose file is still to be made."""
+    return [item for item in items if not item["path"].is_file()]
 
 
 def _call(task: Callable[..., object], row: dict[str, bytes]) -> dict[str, Any]:

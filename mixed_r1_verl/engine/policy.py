@@ -11,16 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from mixed_r1_verl.core.config import ConfigError
 from mixed_r1_verl.core.console import merge
-from mixed_r1_verl.core.files import atomic
 from mixed_r1_verl.core.rows import DataError, row_of
 from mixed_r1_verl.core.verl_config import compose, reward_config
 from mixed_r1_verl.engine.config import BuildConfig, DifficultyConfig
-from mixed_r1_verl.engine.rows import draw, whole_rows
-from mixed_r1_verl.responses.generate import Generator, Question, Sampling, score_answered
+from mixed_r1_verl.engine.rows import draw, whole_rows, write_rows
+from mixed_r1_verl.responses.answers import score_in_order
+from mixed_r1_verl.responses.generate import Generator, Question, Sampling
 from mixed_r1_verl.rewards.config import MixedRewardConfig
 
 RESPONSES = pa.schema(
@@ -94,7 +93,7 @@ class Policy:
         except Exception as error:
             raise DataError(f"difficulty: cannot load {config.model}: {type(error).__name__}: {error}") from error
 
-    def __call__(self, rows: Sequence[Mapping[str, Any]], chunk: Path) -> int:
+    def __call__(self, rows: Sequence[Mapping[str, Any]], path: Path) -> int:
         """Answers and scores a chunk of rows into a file, and returns how many they are.
 
         Raises:
@@ -102,8 +101,7 @@ class Policy:
         """
         try:
             measured = self._measure(pa.Table.from_pylist(rows))
-            with atomic(chunk, "wb") as file:
-                pq.write_table(pa.Table.from_pylist(measured, schema=RESPONSES), file, compression="zstd")
+            write_rows(path, pa.Table.from_pylist(measured, schema=RESPONSES))
         except Exception as error:  # whatever the engine raises ends the build with one message
             reason = f"{type(error).__name__}: {error}; finished chunks stay, run again to go on"
             raise DataError(f"difficulty: {self.config.model}: {reason}") from error
@@ -118,7 +116,8 @@ class Policy:
             for number, record in zip(numbers, rows.to_pylist(), strict=True)
         ]
         measured: dict[int, dict[str, Any]] = {}
-        for answered, results in score_answered(self.generator.answer(questions, sampling), self.pool):
+        answers = self.generator.answer(questions, sampling)
+        for answered, results in score_in_order(((one, one.responses) for one in answers), self.pool):
             row = answered.question.row
             measured[row.number] = {
                 "id": row.id,

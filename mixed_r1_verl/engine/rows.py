@@ -9,13 +9,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from mixed_r1_verl.core.files import atomic
 from mixed_r1_verl.data.schema import row_schema
 
 ROWS = pa.schema(
@@ -91,12 +92,7 @@ def set_column(table: pa.Table, name: str, values: Any) -> pa.Table:
 
 
 def drop(table: pa.Table, drops: Mapping[int, Drop]) -> pa.Table:
-    """All rows, those that leave with their reason.
-
-    Args:
-        table: rows.
-        drops: row number to reason.
-    """
+    """All rows, those whose numbers are in `drops` with their reason."""
     for place, name in enumerate(Drop._fields):
         values = np.full(table.num_rows, None, object)
         values[np.fromiter(drops, np.int64, len(drops))] = [reason[place] for reason in drops.values()]
@@ -152,12 +148,8 @@ def list_column(table: pa.Table, column: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def whole_rows(table: pa.Table, files: Mapping[str, Sequence[Path]]) -> Iterator[tuple[list[int], pa.Table]]:
-    """Row numbers of `table` and their whole rows, pictures and all; each converted row group is read once.
-
-    Args:
-        table: rows.
-        files: the converted files of each source.
-    """
+    """Row numbers of `table` and their whole rows, pictures and all, out of the converted files of each source; each
+    converted row group is read once."""
     places = list(zip(*(table[name].to_pylist() for name in ("source", "file", "row_group")), strict=True))
     rows = table["row"].to_pylist()
     for (source, file, group), positions in sorted(by_label(range(len(places)), places).items()):
@@ -166,9 +158,10 @@ def whole_rows(table: pa.Table, files: Mapping[str, Sequence[Path]]) -> Iterator
         yield positions, found.cast(row_schema("bytes"))
 
 
-def write_rows(path: Path | IO[bytes], table: pa.Table) -> None:
-    """Writes a table of rows, the same bytes for the same rows."""
-    pq.write_table(table.combine_chunks(), path, compression="zstd", row_group_size=1 << 17)
+def write_rows(path: Path, table: pa.Table) -> None:
+    """Writes a table of rows whole or not at all, the same bytes for the same rows."""
+    with atomic(path, "wb") as file:
+        pq.write_table(table.combine_chunks(), file, compression="zstd", row_group_size=1 << 17)
 
 
 def count_by(table: pa.Table, outer: str, inner: str) -> dict[str, dict[str, int]]:

@@ -29,7 +29,7 @@ def write_file(table: pa.Table, files: Files, reward: MixedReward, path: Path) -
     Args:
         table: rows.
         files: the converted files of each source.
-        reward: the reward of the training: its kinds and its format make the prompts of moved options.
+        reward: of the training; its kinds and its format make the prompts of moved options.
         path: the file; a spill file lies beside it meanwhile.
 
     Raises:

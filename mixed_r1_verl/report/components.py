@@ -9,8 +9,8 @@ import math
 from collections.abc import Sequence
 
 from mixed_r1_verl.core.boxes import Box
+from mixed_r1_verl.responses.answers import score_responses
 from mixed_r1_verl.responses.read import Response
-from mixed_r1_verl.responses.scoring import score_responses
 from mixed_r1_verl.rewards.mixed import MixedReward
 
 SAME_SCORE = 1e-3

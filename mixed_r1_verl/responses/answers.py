@@ -1,32 +1,77 @@
-"""Files of scored responses: one form of a row, which `mixed-r1 score` and `mixed-r1 report` read again.
+"""Scored responses: the one loop that scores them, one form of a row, and files of such rows.
 
-`write_answers` writes a whole file at once. `Answers` appends JSON lines as responses come, so that an interrupted run
-goes on: beside `NAME.jsonl` stands `NAME.settings.json` with what the answers were made with, and only a run with the
-same settings goes on with the file.
+Scoring uses all cores, in processes that are killed when a sample takes too long. `write_answers` writes a whole file
+at once. `Answers` appends JSON lines as responses come, so that an interrupted run goes on: beside `NAME.jsonl` stands
+`NAME.settings.json` with what the answers were made with, and only a run with the same settings goes on with the file.
+`mixed-r1 score` and `mixed-r1 report` read such files again.
 """
 
 import json
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from mixed_r1_verl.core.files import atomic, write_text
 from mixed_r1_verl.core.rows import DataError
 from mixed_r1_verl.responses.read import Response
+from mixed_r1_verl.rewards.config import MixedRewardConfig
+from mixed_r1_verl.rewards.pool import ScoringPool
 
+T = TypeVar("T")
+Result = dict[str, Any]
 Row = dict[str, Any]
+
+IN_FLIGHT = 4096
+"""Responses that are read ahead of the one whose result is waited for."""
+
 BLOCK = 1024
 """Rows of a parquet row group."""
 
 
-def answer_row(response: Response, result: Mapping[str, Any]) -> Row:
-    """A scored response as a row of a file.
+def score_in_order(
+    asked: Iterable[tuple[T, Sequence[Response]]], pool: ScoringPool
+) -> Iterator[tuple[T, list[Result]]]:
+    """Score responses while further ones come.
 
     Args:
-        response: the response.
-        result: of `MixedReward.score`.
+        asked: something with its responses, any number of them.
+        pool: scores.
+
+    Returns:
+        Each thing with the results of its responses, in order and as soon as they are there; never more than
+        `IN_FLIGHT` responses are held, but for those of one thing.
     """
+    flying: deque[tuple[T, list[Future[Result]]]] = deque()
+    held = 0
+
+    def landed() -> tuple[T, list[Result]]:
+        nonlocal held
+        thing, futures = flying.popleft()
+        held -= len(futures)
+        return thing, [future.result() for future in futures]
+
+    for thing, responses in asked:
+        flying.append((thing, [pool.submit(response.scored) for response in responses]))
+        held += len(responses)
+        while flying and (held > IN_FLIGHT or all(future.done() for future in flying[0][1])):
+            yield landed()
+    while flying:
+        yield landed()
+
+
+def score_responses(responses: Iterable[Response], config: MixedRewardConfig) -> Iterator[tuple[Response, Result]]:
+    """Responses with their results, in order; raises `RuntimeError` where the scoring processes do not start."""
+    with closing(ScoringPool(config)) as pool:
+        for response, (result,) in score_in_order(((one, [one]) for one in responses), pool):
+            yield response, result
+
+
+def answer_row(response: Response, result: Mapping[str, Any]) -> Row:
+    """A response and its result, of `MixedReward.score`, as a row of a file."""
     row = response.row
     place = {"file": row.file, "row": row.number, "sample": response.sample, "id": row.id}
     texts = {"ground_truth": row.ground_truth, "response": response.text}

@@ -14,16 +14,8 @@ from mixed_r1_verl.core import console
 from mixed_r1_verl.core.config import ConfigError
 from mixed_r1_verl.core.rows import DataError
 from mixed_r1_verl.core.verl_config import read_config, reward_config
-from mixed_r1_verl.responses.answers import Answers, Row, answer_row
-from mixed_r1_verl.responses.generate import (
-    COLUMNS,
-    Answered,
-    Generator,
-    Sampling,
-    read_questions,
-    response_to,
-    score_answered,
-)
+from mixed_r1_verl.responses.answers import Answers, Row, answer_row, score_in_order
+from mixed_r1_verl.responses.generate import COLUMNS, Answered, Generator, Sampling, read_questions, response_to
 from mixed_r1_verl.responses.model import fingerprint, hugging_face_model, resolve, tokenizer_directory
 from mixed_r1_verl.responses.read import parquet_columns, sound_rows
 from mixed_r1_verl.responses.summary import Group, Summary
@@ -166,14 +158,11 @@ def _evaluate(
 def answer_rows(answered: Iterable[Answered], config: MixedRewardConfig, n: int) -> Iterator[list[Row]]:
     """The rows of the output, one list for each question; scoring goes on while further answers are generated.
 
-    Args:
-        answered: what the model answered.
-        config: the reward block.
-        n: responses to each question; so many rows has one that vLLM refused.
+    A question that vLLM refused has `n` rows as well.
     """
     columns = [name for name in MixedReward(config).columns if name != "reward"]
     with contextlib.closing(ScoringPool(config)) as pool:
-        for (question, responses, refused), results in score_answered(answered, pool):
+        for (question, responses, refused), results in score_in_order(((one, one.responses) for one in answered), pool):
             info = question.row.extra_info
             if refused:
                 responses = [response_to(question, sample) for sample in range(n)]

@@ -11,8 +11,6 @@ from mixed_r1_verl.core.config import Count, Interval, check_bounds
 from mixed_r1_verl.core.rows import DataError, DataRow, read_records, row_of
 from mixed_r1_verl.plugin.rollout import Prompt, PromptBuilder, load_processors, open_model
 from mixed_r1_verl.responses.read import Response
-from mixed_r1_verl.responses.scoring import Result, score_in_order
-from mixed_r1_verl.rewards.pool import ScoringPool
 
 IN_FLIGHT = 256
 """Prompts that vLLM holds at once; a finished one is replaced at once, so its batches stay full."""
@@ -53,11 +51,6 @@ def response_to(question: Question, sample: int, text: str = "", tokens: int = 0
     """A response to a question, decoded as the reward manager decodes it."""
     values: dict[str, float] = {"tokens": tokens, "truncated": truncated}
     return Response(question.row, text, sample, question.prompt.text, values=values)
-
-
-def score_answered(answered: Iterable[Answered], pool: ScoringPool) -> Iterator[tuple[Answered, list[Result]]]:
-    """What a model answered, with the result of each response, while further answers come."""
-    return score_in_order(((one, [response.scored for response in one.responses]) for one in answered), pool)
 
 
 class GenerationError(RuntimeError):

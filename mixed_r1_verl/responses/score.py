@@ -14,10 +14,9 @@ from mixed_r1_verl.core import console
 from mixed_r1_verl.core.config import ConfigError
 from mixed_r1_verl.core.files import write_text
 from mixed_r1_verl.core.rows import DataError, count_records
-from mixed_r1_verl.responses.answers import Row, answer_row, write_answers
+from mixed_r1_verl.responses.answers import Row, answer_row, score_responses, write_answers
 from mixed_r1_verl.responses.join import Matcher, read_candidates
 from mixed_r1_verl.responses.read import RESPONSE_COLUMNS, Response, Unreadable, read_responses
-from mixed_r1_verl.responses.scoring import score_responses
 from mixed_r1_verl.responses.summary import Group, Summary
 from mixed_r1_verl.rewards.config import MixedRewardConfig
 from mixed_r1_verl.rewards.mixed import MixedReward

@@ -14,9 +14,8 @@ from typer.testing import CliRunner
 from mixed_r1_verl import compute_score
 from mixed_r1_verl.cli import app
 from mixed_r1_verl.core.rows import DataError
-from mixed_r1_verl.responses.answers import answer_row
+from mixed_r1_verl.responses.answers import answer_row, score_responses
 from mixed_r1_verl.responses.read import Response, Unreadable, read_responses
-from mixed_r1_verl.responses.scoring import score_responses
 from mixed_r1_verl.responses.summary import Summary
 from mixed_r1_verl.rewards.config import MixedRewardConfig
 from mixed_r1_verl.rewards.mixed import MixedReward
