@@ -59,13 +59,12 @@ def box_iou(a: Corners, b: Corners) -> float:
 
     A box without area, with swapped corners or with a number that is not finite has IoU 0 with everything.
 
-    Example:
-        >>> box_iou((0, 0, 10, 10), (5, 0, 15, 10))
-        0.3333333333333333
-        >>> box_iou((0.1, 0.1, 0.2, 0.2), (0.1, 0.1, 0.2, 0.2))
-        1.0
-        >>> box_iou((0, 0, 0, 0), (0, 0, 0, 0))
-        0.0
+    >>> box_iou((0, 0, 10, 10), (5, 0, 15, 10))
+    0.3333333333333333
+    >>> box_iou((0.1, 0.1, 0.2, 0.2), (0.1, 0.1, 0.2, 0.2))
+    1.0
+    >>> box_iou((0, 0, 0, 0), (0, 0, 0, 0))
+    0.0
     """
     ax1, ay1, ax2, ay2 = a[0], a[1], a[2], a[3]
     bx1, by1, bx2, by2 = b[0], b[1], b[2], b[3]
@@ -85,9 +84,8 @@ def box_iou(a: Corners, b: Corners) -> float:
 def iou_matrix(rows: Sequence[Corners], columns: Sequence[Corners]) -> list[list[float]]:
     """IoU of each box of `rows` with each of `columns`, as `box_iou` has it; with NumPy where that is faster.
 
-    Example:
-        >>> iou_matrix([(0, 0, 10, 10)], [(0, 0, 10, 10), (5, 0, 15, 10)])
-        [[1.0, 0.3333333333333333]]
+    >>> iou_matrix([(0, 0, 10, 10)], [(0, 0, 10, 10), (5, 0, 15, 10)])
+    [[1.0, 0.3333333333333333]]
     """
     if len(rows) * len(columns) < 64:
         return [[box_iou(a, b) for b in columns] for a in rows]
@@ -106,11 +104,10 @@ def iou_matrix(rows: Sequence[Corners], columns: Sequence[Corners]) -> list[list
 def box_giou(a: Corners, b: Corners) -> float:
     """Generalised IoU of two boxes, IoU - (hull - union) / hull, in [-1, 1]; -1 if a box has no area.
 
-    Example:
-        >>> box_giou((0, 0, 10, 10), (0, 0, 10, 10))
-        1.0
-        >>> box_giou((0, 0, 10, 10), (10, 10, 20, 20))
-        -0.5
+    >>> box_giou((0, 0, 10, 10), (0, 0, 10, 10))
+    1.0
+    >>> box_giou((0, 0, 10, 10), (10, 10, 20, 20))
+    -0.5
     """
     if not (a[0] < a[2] and a[1] < a[3] and b[0] < b[2] and b[1] < b[3]):
         return -1.0
@@ -146,11 +143,10 @@ def frame_scale(
     Raises:
         FrameError: if the frame is unknown, or the size is missing, not positive, or refused by the family's processor.
 
-    Example:
-        >>> frame_scale("norm1000", 640, 480)
-        (0.64, 0.48)
-        >>> frame_scale("resized", 1288, 952, max_pixels=644 * 476)
-        (2.0, 2.0)
+    >>> frame_scale("norm1000", 640, 480)
+    (0.64, 0.48)
+    >>> frame_scale("resized", 1288, 952, max_pixels=644 * 476)
+    (2.0, 2.0)
     """
     if frame == "pixel":
         return 1.0, 1.0
@@ -172,9 +168,8 @@ def frame_scale(
 def rescale(box: Box, scale: tuple[float, float]) -> Box:
     """The box with x multiplied by `scale[0]` and y by `scale[1]`.
 
-    Example:
-        >>> rescale(Box(100, 200, 300, 400), (0.5, 2.0))[:4]
-        (50.0, 400.0, 150.0, 800.0)
+    >>> rescale(Box(100, 200, 300, 400), (0.5, 2.0))[:4]
+    (50.0, 400.0, 150.0, 800.0)
     """
     across, down = scale
     return box._replace(x1=box.x1 * across, y1=box.y1 * down, x2=box.x2 * across, y2=box.y2 * down)
@@ -183,9 +178,8 @@ def rescale(box: Box, scale: tuple[float, float]) -> Box:
 def format_number(value: float) -> str:
     """A coordinate as JSON text with at most two decimals and no needless ones.
 
-    Example:
-        >>> format_number(3.0), format_number(17.456), format_number(-0.001)
-        ('3', '17.46', '0')
+    >>> format_number(3.0), format_number(17.456), format_number(-0.001)
+    ('3', '17.46', '0')
     """
     return f"{round(value, 2) + 0.0:.2f}".rstrip("0").removesuffix(".")  # 0 is added for -0
 
@@ -196,9 +190,8 @@ def format_boxes(boxes: Sequence[Sequence[Any]]) -> str:
     Raises:
         ValueError: a coordinate that is not finite, or a box that has not four of them.
 
-    Example:
-        >>> format_boxes([(1, 2.5, 3, 4)]), format_boxes([Box(1, 2, 3, 4, "cat")])
-        ('[[1,2.5,3,4]]', '[{"bbox_2d":[1,2,3,4],"label":"cat"}]')
+    >>> format_boxes([(1, 2.5, 3, 4)]), format_boxes([Box(1, 2, 3, 4, "cat")])
+    ('[[1,2.5,3,4]]', '[{"bbox_2d":[1,2,3,4],"label":"cat"}]')
     """
     texts = []
     for box in boxes:

@@ -5,14 +5,13 @@ published checkpoints ship in `preprocessor_config.json`. Nothing here imports t
 
 Box frames: Qwen2.5-VL answers in pixels of the *resized* image; Qwen2-VL, Qwen3-VL and InternVL answer in 0-1000.
 
-Example:
-    >>> qwen = get_family("qwen2_5_vl")
-    >>> qwen.resized_size(640, 480)
-    (644, 476)
-    >>> qwen.image_tokens(640, 480)
-    391
-    >>> get_family("internvl").image_tokens(800, 600)  # 4 x 3 tiles of 448 pixels and a thumbnail, 256 tokens each
-    3328
+>>> qwen = get_family("qwen2_5_vl")
+>>> qwen.resized_size(640, 480)
+(644, 476)
+>>> qwen.image_tokens(640, 480)
+391
+>>> get_family("internvl").image_tokens(800, 600)  # 4 x 3 tiles of 448 pixels and a thumbnail, 256 tokens each
+3328
 """
 
 import math
@@ -75,11 +74,10 @@ class ModelFamily:
         Raises:
             ImageSizeError: if the processor itself would refuse the picture.
 
-        Example:
-            >>> get_family("qwen3_vl").resized_size(100, 75)  # brought up to at least 65,536 pixels
-            (320, 224)
-            >>> get_family("internvl").resized_size(800, 600)
-            (1792, 1344)
+        >>> get_family("qwen3_vl").resized_size(100, 75)  # brought up to at least 65,536 pixels
+        (320, 224)
+        >>> get_family("internvl").resized_size(800, 600)
+        (1792, 1344)
         """
         if width < 1 or height < 1:
             raise ImageSizeError(f"a picture of {width} x {height} pixels has no area")
@@ -93,9 +91,8 @@ class ModelFamily:
     def image_tokens(self, width: int, height: int) -> int:
         """Image tokens of one picture in the prompt, a thumbnail included, without the two markers around them.
 
-        Example:
-            >>> get_family("qwen2_vl").image_tokens(224, 224)
-            64
+        >>> get_family("qwen2_vl").image_tokens(224, 224)
+        64
         """
         columns, rows = self.resized_size(width, height)
         tokens = (columns // self.factor) * (rows // self.factor)
@@ -111,9 +108,8 @@ class ModelFamily:
             width, height: of the original picture in pixels.
             min_pixels, max_pixels: keys of the image's cell in the data file, if it has them.
 
-        Example:
-            >>> get_family("qwen3_vl").verl_image_tokens(50, 60), get_family("qwen3_vl").image_tokens(50, 60)
-            (64, 72)
+        >>> get_family("qwen3_vl").verl_image_tokens(50, 60), get_family("qwen3_vl").image_tokens(50, 60)
+        (64, 72)
         """
         return self.image_tokens(*fetched_size(width, height, self.factor, min_pixels, max_pixels))
 
@@ -136,9 +132,8 @@ def smart_resize(
     Raises:
         ImageSizeError: if one side is more than 200 times the other.
 
-    Example:
-        >>> smart_resize(4000, 3000, 28, 3136, 1003520)
-        (1148, 840)
+    >>> smart_resize(4000, 3000, 28, 3136, 1003520)
+    (1148, 840)
     """
     ratio = max(width, height) / min(width, height)
     if ratio > MAX_ASPECT_RATIO:
@@ -164,9 +159,8 @@ def fetched_size(
     The default limits are 4 and 16,384 tokens. It is `smart_resize` but for a side shorter than half a token, which it
     first lengthens to a whole one.
 
-    Example:
-        >>> fetched_size(500, 10, 28), smart_resize(500, 10, 28, 3136, 12845056)
-        ((504, 28), (420, 28))
+    >>> fetched_size(500, 10, 28), smart_resize(500, 10, 28, 3136, 12845056)
+    ((504, 28), (420, 28))
     """
     least = 4 * factor**2 if min_pixels is None else min_pixels
     most = 16384 * factor**2 if max_pixels is None else max_pixels
@@ -185,9 +179,8 @@ def tile_grid(width: int, height: int, tile_size: int, least: int, most: int) ->
 
     Of grids that are equally near, the one with more tiles is taken while the picture has more than half of its area.
 
-    Example:
-        >>> tile_grid(2000, 1000, 448, 1, 12), tile_grid(400, 200, 448, 1, 12)
-        ((4, 2), (2, 1))
+    >>> tile_grid(2000, 1000, 448, 1, 12), tile_grid(400, 200, 448, 1, 12)
+    ((4, 2), (2, 1))
     """
     best, best_distance = (1, 1), math.inf
     for columns, rows in _grids(least, most):
@@ -223,13 +216,12 @@ def get_family(name: str) -> ModelFamily:
     Raises:
         UnknownFamilyError: naming the families that are known.
 
-    Example:
-        >>> get_family("Qwen2.5-VL").name
-        'qwen2_5_vl'
-        >>> get_family("llava")
-        Traceback (most recent call last):
-        ...
-        mixed_r1_verl.core.families.UnknownFamilyError: unknown model family 'llava'; known: qwen2_vl, qwen2_5_vl, ...
+    >>> get_family("Qwen2.5-VL").name
+    'qwen2_5_vl'
+    >>> get_family("llava")
+    Traceback (most recent call last):
+    ...
+    mixed_r1_verl.core.families.UnknownFamilyError: unknown model family 'llava'; known: qwen2_vl, qwen2_5_vl, ...
     """
     key = name.strip().lower().replace(".", "_").replace("-", "_")
     family = FAMILIES.get(_ALIASES.get(key, key))

@@ -59,9 +59,8 @@ def select(config: Mapping[str, Any], key: str) -> Any:
     Raises:
         RunError: it refers to something that the configuration lacks.
 
-    Example:
-        >>> select({"data": {"train_files": ["${root}/a.parquet"]}, "root": "/data"}, "data.train_files")
-        ['/data/a.parquet']
+    >>> select({"data": {"train_files": ["${root}/a.parquet"]}, "root": "/data"}, "data.train_files")
+    ['/data/a.parquet']
     """
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
@@ -80,11 +79,10 @@ def reward_config(config: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         RunError: it is no mapping, or refers to something that the configuration lacks.
 
-    Example:
-        >>> reward_config({"reward": {"reward_kwargs": {"mixed_r1": {"format_weight": 0.5}}}})
-        {'format_weight': 0.5}
-        >>> reward_config({})
-        {}
+    >>> reward_config({"reward": {"reward_kwargs": {"mixed_r1": {"format_weight": 0.5}}}})
+    {'format_weight': 0.5}
+    >>> reward_config({})
+    {}
     """
     block = select(config, BLOCK)
     if block is not None and not isinstance(block, dict):

@@ -37,24 +37,15 @@ NOT_SHOWN = ("output", "work", "raw", "ray")
 
 @dataclass(frozen=True)
 class Facts:
-    """All that a card is made of.
-
-    Attributes:
-        config: the build.
-        reward: with the kinds of the rows.
-        sources: converted sources.
-        steps: the stages in their order.
-        evaluation: what rows were compared with.
-        files: the parquet files of the result by name.
-        train, validation: their rows, in order.
-    """
+    """All that a card is made of."""
 
     config: BuildConfig
-    reward: MixedReward
+    reward: MixedReward  # with the kinds of the rows
     sources: Sequence[ConvertedSource]
-    steps: Mapping[str, Step]
-    evaluation: Sequence[EvaluationSet]
-    files: Mapping[str, Path]
+    steps: Mapping[str, Step]  # the stages in their order
+    evaluation: Sequence[EvaluationSet]  # what rows were compared with
+    files: Mapping[str, Path]  # the parquet files of the result by name
+    # train, validation: their rows, in order
     train: pa.Table
     validation: pa.Table
 

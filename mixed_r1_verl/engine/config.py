@@ -18,37 +18,25 @@ Multiple = Annotated[float, Interval(ge=1)]
 
 @dataclass(frozen=True)
 class SourceConfig:
-    """One published dataset.
+    """One published dataset."""
 
-    Attributes:
-        converter: name of the converter; `mixed-r1 data list` shows all.
-        name: what rows (`data_source`, `id`), card and quotas call this source; the converter's name when empty.
-        input: raw folder or record file, relative to `raw`; empty takes what the converter's package brings.
-        hub: dataset repository of the Hugging Face hub, in place of `input`.
-        split: split to read; the converter's first when empty.
-        image_roots: further folders with pictures, relative to `raw`.
-        limit: take at most this many rows, drawn by the seed.
-        max_pixels: reduce larger pictures and their boxes.
-        columns, box_frame, box_format, answer_type, turns: what the user says of the records, see `data.raw.Told`.
-        reward: kind of every row; empty leaves it to the converter.
-        group: a regular expression searched in `extra_info.id`; rows for which its first group (or the whole match) is
-            the same stand on one side of the split, as rows that share a picture always do.
-    """
-
-    converter: str
-    name: str = ""
-    input: str = ""
-    hub: str = ""
-    split: str = ""
-    image_roots: tuple[str, ...] = ()
-    limit: Count | None = None
-    max_pixels: Count | None = None
+    converter: str  # name of the converter; `mixed-r1 data list` shows all
+    name: str = ""  # what rows (`data_source`, `id`), card and quotas call this source; the converter's name when empty
+    input: str = ""  # raw folder or record file, relative to `raw`; empty takes what the converter's package brings
+    hub: str = ""  # dataset repository of the Hugging Face hub, in place of `input`
+    split: str = ""  # split to read; the converter's first when empty
+    image_roots: tuple[str, ...] = ()  # further folders with pictures, relative to `raw`
+    limit: Count | None = None  # take at most this many rows, drawn by the seed
+    max_pixels: Count | None = None  # reduce larger pictures and their boxes
+    # columns, box_frame, box_format, answer_type, turns: what the user says of the records, see `data.raw.Told`
     columns: Mapping[str, str] = field(default_factory=dict)
     box_frame: str = ""
     box_format: Literal["", "xyxy", "xywh"] = ""
-    reward: str = ""
+    reward: str = ""  # kind of every row; empty leaves it to the converter
     answer_type: str = ""
     turns: Literal["", "first", "all"] = ""
+    # a regular expression searched in `extra_info.id`; rows for which its first group (or the whole match) is the same
+    # stand on one side of the split, as rows that share a picture always do
     group: str = ""
 
     def __post_init__(self) -> None:
@@ -57,14 +45,10 @@ class SourceConfig:
 
 @dataclass(frozen=True)
 class NearConfig:
-    """When two pictures count as the same.
+    """When two pictures count as the same."""
 
-    Attributes:
-        max_distance: differing bits of the 64-bit perceptual hash, at most.
-        max_colour: difference of the mean colour in any channel (0 to 255), at most: a perceptual hash sees no colour.
-    """
-
-    max_distance: Annotated[int, Interval(ge=0, le=16)] = 4
+    max_distance: Annotated[int, Interval(ge=0, le=16)] = 4  # differing bits of the 64-bit perceptual hash, at most
+    # difference of the mean colour in any channel (0 to 255), at most: a perceptual hash sees no colour
     max_colour: Annotated[int, Interval(ge=0, le=255)] = 8
 
     def __post_init__(self) -> None:
@@ -73,20 +57,14 @@ class NearConfig:
 
 @dataclass(frozen=True)
 class EvaluationConfig:
-    """One evaluation set that training rows must not repeat.
+    """One evaluation set that training rows must not repeat."""
 
-    Attributes:
-        path: a parquet or JSONL file, or a folder of pictures.
-        name: what the card calls it; the file's name when empty.
-        match: `picture` drops every row with a picture of the set, whatever is asked of it; `question` also demands the
-            same question. A folder has no questions.
-        image_root: where the pictures that a JSONL names lie; the file's own folder when empty.
-    """
-
-    path: str
-    name: str = ""
+    path: str  # a parquet or JSONL file, or a folder of pictures
+    name: str = ""  # what the card calls it; the file's name when empty
+    # `picture` drops every row with a picture of the set, whatever is asked of it; `question` also demands the same
+    # question. A folder has no questions.
     match: Literal["picture", "question"] = "picture"
-    image_root: str = ""
+    image_root: str = ""  # where the pictures that a JSONL names lie; the file's own folder when empty
 
     @property
     def label(self) -> str:
@@ -96,35 +74,26 @@ class EvaluationConfig:
 
 @dataclass(frozen=True)
 class DifficultyConfig:
-    """How hard a row is for a policy, and which rows are kept for it.
+    """How hard a row is for a policy, and which rows are kept for it."""
 
-    Attributes:
-        model: directory or hub id of the policy.
-        recipe: the recipe with which the policy will be trained; its reward block scores the responses.
-        reward: keys of that block to override.
-        samples: responses for each row; GRPO's group size says how many are worth having.
-        temperature, top_p, max_tokens: sampling, as in the rollout.
-        metric: `score` (what training pays) or `acc` (the task alone).
-        min_mean, max_mean: bounds of a row's mean metric, both inclusive.
-        min_spread: largest minus smallest metric of a row's responses must be at least this: responses that all score
-            the same teach GRPO nothing.
-        chunk_rows: rows of a chunk, the unit of resuming and of sharing out.
-        engine: keyword arguments of `vllm.LLM`.
-    """
-
-    model: str
-    recipe: str = "mixed_r1"
-    reward: Mapping[str, Any] = field(default_factory=dict)
+    model: str  # directory or hub id of the policy
+    recipe: str = "mixed_r1"  # the recipe with which the policy will be trained; its reward block scores the responses
+    reward: Mapping[str, Any] = field(default_factory=dict)  # keys of that block to override
+    # responses for each row; GRPO's group size says how many are worth having
     samples: Annotated[int, Interval(ge=2)] = 8  # a single response cannot differ
+    # temperature, top_p, max_tokens: sampling, as in the rollout
     temperature: Annotated[float, Interval(ge=0)] = 1.0
     top_p: Annotated[float, Interval(gt=0, le=1)] = 1.0
     max_tokens: Count = 1024
-    metric: Literal["score", "acc"] = "score"
+    metric: Literal["score", "acc"] = "score"  # `score` (what training pays) or `acc` (the task alone)
+    # min_mean, max_mean: bounds of a row's mean metric, both inclusive
     min_mean: Share = 0.1
     max_mean: Share = 0.9
+    # largest minus smallest metric of a row's responses must be at least this: responses that all score the same teach
+    # GRPO nothing
     min_spread: Share = 0.01
-    chunk_rows: Count = 256
-    engine: Mapping[str, Any] = field(default_factory=dict)
+    chunk_rows: Count = 256  # rows of a chunk, the unit of resuming and of sharing out
+    engine: Mapping[str, Any] = field(default_factory=dict)  # keyword arguments of `vllm.LLM`
 
     def __post_init__(self) -> None:
         check_bounds(self, "difficulty")
@@ -137,20 +106,14 @@ class BalanceConfig:
     """How often one value may occur, as a multiple of its even share; None leaves the values as they are.
 
     With 1.5 and four options no letter may be the answer of more than 1.5/4 of the questions that have four.
-
-    Attributes:
-        letters: answers of multiple-choice questions, for each number of options.
-        yes_no: answers of yes/no and of true/false questions.
-        sources: sources of a reward.
-        difficulty: tenths of the mean metric, of a reward.
-        move_answers: before letters are counted, exchange the right option with another where the question allows, so
-            that letters are even and fewer rows are dropped.
     """
 
-    letters: Multiple | None = 1.5
-    yes_no: Multiple | None = 1.2
-    sources: Multiple | None = None
-    difficulty: Multiple | None = None
+    letters: Multiple | None = 1.5  # answers of multiple-choice questions, for each number of options
+    yes_no: Multiple | None = 1.2  # answers of yes/no and of true/false questions
+    sources: Multiple | None = None  # sources of a reward
+    difficulty: Multiple | None = None  # tenths of the mean metric, of a reward
+    # before letters are counted, exchange the right option with another where the question allows, so that letters are
+    # even and fewer rows are dropped
     move_answers: bool = True
 
     def __post_init__(self) -> None:
@@ -170,16 +133,12 @@ class QuotaConfig:
 
 @dataclass(frozen=True)
 class MixConfig:
-    """How rewards take turns in the training file.
+    """How rewards take turns in the training file."""
 
-    Attributes:
-        weights: share of each reward in every batch, in any unit; empty keeps the shares that the rows have. With
-            weights, rows that are left when one reward runs out are dropped.
-        batch_size: rows of a batch for which the card counts the mixture; the order does not depend on it.
-    """
-
+    # share of each reward in every batch, in any unit; empty keeps the shares that the rows have. With weights, rows
+    # that are left when one reward runs out are dropped.
     weights: Mapping[str, Annotated[float, Interval(gt=0)]] = field(default_factory=dict)
-    batch_size: Count = 256
+    batch_size: Count = 256  # rows of a batch for which the card counts the mixture; the order does not depend on it
 
     def __post_init__(self) -> None:
         check_bounds(self, "mix")
@@ -187,16 +146,12 @@ class MixConfig:
 
 @dataclass(frozen=True)
 class RayConfig:
-    """Where the build runs.
+    """Where the build runs."""
 
-    Attributes:
-        address: a cluster's address; None starts Ray on this machine. On a cluster the raw data and the output must lie
-            on a file system that all nodes share.
-        cpus: CPUs to use on this machine; None is all of them.
-    """
-
+    # a cluster's address; None starts Ray on this machine. On a cluster the raw data and the output must lie on a file
+    # system that all nodes share.
     address: str | None = None
-    cpus: Count | None = None
+    cpus: Count | None = None  # CPUs to use on this machine; None is all of them
 
     def __post_init__(self) -> None:
         check_bounds(self, "ray")
@@ -204,27 +159,18 @@ class RayConfig:
 
 @dataclass(frozen=True)
 class BuildConfig:
-    """A whole build.
-
-    Attributes:
-        output: folder of the result.
-        work: folder of the finished stages, kept so that a run can be resumed; `<output>.work` when empty.
-        raw: folder to which the inputs of sources are relative.
-        seed: draws everything that is drawn.
-        validation: share of the rows of each reward that goes to the validation file; 0 writes none.
-        chunk_rows: rows of a chunk of the conversion, the unit of resuming.
-        pictures: rows of each reward that the card shows.
-        reward: keys of the reward block that training will have and rows depend on, above all its `custom` kinds.
-    """
+    """A whole build."""
 
     sources: tuple[SourceConfig, ...]
-    output: str = "data/mixed"
-    work: str = ""
-    raw: str = "."
-    seed: Annotated[int, Interval(ge=0)] = 0
+    output: str = "data/mixed"  # folder of the result
+    work: str = ""  # folder of the finished stages, kept so that a run can be resumed; `<output>.work` when empty
+    raw: str = "."  # folder to which the inputs of sources are relative
+    seed: Annotated[int, Interval(ge=0)] = 0  # draws everything that is drawn
+    # share of the rows of each reward that goes to the validation file; 0 writes none
     validation: Annotated[float, Interval(ge=0, lt=1)] = 0.02
-    chunk_rows: Count = 1024
-    pictures: Annotated[int, Interval(ge=0)] = 4
+    chunk_rows: Count = 1024  # rows of a chunk of the conversion, the unit of resuming
+    pictures: Annotated[int, Interval(ge=0)] = 4  # rows of each reward that the card shows
+    # keys of the reward block that training will have and rows depend on, above all its `custom` kinds
     reward: Mapping[str, Any] = field(default_factory=dict)
     near: NearConfig = field(default_factory=NearConfig)
     evaluation: tuple[EvaluationConfig, ...] = ()

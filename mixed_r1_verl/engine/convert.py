@@ -28,19 +28,12 @@ SUMMARY = "summary.json"  # of a conversion; written last
 
 @dataclass(frozen=True)
 class ConvertedSource:
-    """One source after its conversion.
+    """One source after its conversion."""
 
-    Attributes:
-        config: the source as configured.
-        converter: what converted it.
-        folder: the converted files, with `summary.json` and `rejects.jsonl`.
-        input_hash: hash of the raw files.
-    """
-
-    config: SourceConfig
-    converter: Converter
-    folder: Path
-    input_hash: str
+    config: SourceConfig  # the source as configured
+    converter: Converter  # what converted it
+    folder: Path  # the converted files, with `summary.json` and `rejects.jsonl`
+    input_hash: str  # hash of the raw files
 
     @cached_property
     def summary(self) -> dict[str, Any]:

@@ -31,18 +31,13 @@ ITEMS = pa.schema([("question", pa.uint64()), ("phash", pa.uint64()), ("colour",
 
 @dataclass(frozen=True)
 class EvaluationSet:
-    """An evaluation set as rows are compared with it.
+    """An evaluation set as rows are compared with it."""
 
-    Attributes:
-        name, match: as configured.
-        keys: file of the keys of each picture, or of each question without one.
-        digest: of the set itself.
-    """
-
+    # name, match: as configured
     name: str
     match: str
-    keys: Path
-    digest: str = ""
+    keys: Path  # file of the keys of each picture, or of each question without one
+    digest: str = ""  # of the set itself
 
 
 def describe_evaluation(sets: Sequence[EvaluationConfig], store: Store, cluster: Cluster) -> list[EvaluationSet]:

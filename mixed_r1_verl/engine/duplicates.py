@@ -93,11 +93,10 @@ class NearIndex:
     Args:
         max_distance: largest number of differing bits.
 
-    Example:
-        >>> index = NearIndex(2)
-        >>> index.add(0b1111, 7)
-        >>> index.find(0b1100), index.find(0b1000)
-        ([(7, 2)], [])
+    >>> index = NearIndex(2)
+    >>> index.add(0b1111, 7)
+    >>> index.find(0b1100), index.find(0b1000)
+    ([(7, 2)], [])
     """
 
     def __init__(self, max_distance: int) -> None:

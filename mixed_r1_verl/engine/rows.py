@@ -52,22 +52,15 @@ REJECTS = pa.schema([(name, pa.string()) for name in ("source", "row", "stage", 
 
 @dataclass(frozen=True)
 class Step:
-    """One stage after it has run.
+    """One stage after it has run."""
 
-    Attributes:
-        stage: its name.
-        entered, kept: rows before and after.
-        seconds: wall time since the stage before; near 0 when it had run before.
-        rejects: the rows that left.
-        path: file of all rows, those that left with their reason; None of stages that make rows.
-    """
-
-    stage: str
+    stage: str  # its name
+    # entered, kept: rows before and after
     entered: int
     kept: int
-    seconds: float = 0.0
-    rejects: pa.Table = field(default_factory=REJECTS.empty_table)
-    path: Path | None = None
+    seconds: float = 0.0  # wall time since the stage before; near 0 when it had run before
+    rejects: pa.Table = field(default_factory=REJECTS.empty_table)  # the rows that left
+    path: Path | None = None  # file of all rows, those that left with their reason; None of stages that make rows
 
     def table(self) -> pa.Table:
         """All rows, those that left with their reason."""

@@ -84,13 +84,12 @@ def final_rows(table: pa.Table, files: Files, reward: MixedReward) -> Iterator[t
 def swap_answer(row: Mapping[str, Any], target: int, reward: MixedReward) -> dict[str, Any]:
     """A multiple-choice row in which the right option has changed places with option number `target`.
 
-    Example:
-        >>> extra = {"question": "What is it?", "reward": "matching", "choices": ["cat", "dog"]}
-        >>> row = {"prompt": build_prompt("What is it?", "matching", choices=["cat", "dog"]),
-        ...        "reward_model": {"style": "rule", "ground_truth": "A"}, "extra_info": extra}
-        >>> moved = swap_answer(row, 1, MixedReward())
-        >>> moved["extra_info"]["choices"], moved["reward_model"]["ground_truth"]
-        (['dog', 'cat'], 'B')
+    >>> extra = {"question": "What is it?", "reward": "matching", "choices": ["cat", "dog"]}
+    >>> row = {"prompt": build_prompt("What is it?", "matching", choices=["cat", "dog"]),
+    ...        "reward_model": {"style": "rule", "ground_truth": "A"}, "extra_info": extra}
+    >>> moved = swap_answer(row, 1, MixedReward())
+    >>> moved["extra_info"]["choices"], moved["reward_model"]["ground_truth"]
+    (['dog', 'cat'], 'B')
     """
     extra, truth = row["extra_info"], row["reward_model"]["ground_truth"]
     choices = list(extra["choices"])

@@ -33,21 +33,14 @@ QWEN_SIZES = ("depth", "hidden_size", "intermediate_size", "out_hidden_size")
 
 @dataclass(frozen=True)
 class Architecture:
-    """A vision-language model without its weights.
+    """A vision-language model without its weights."""
 
-    Attributes:
-        family: `model_type` of the configuration.
-        text: transformers' configuration of the language model, all defaults filled in.
-        tower: the same of the vision tower.
-        shapes: parameter name → shape, as `named_parameters()` of the transformers model gives them.
-        merge: patches that become one token of the language model.
-    """
-
-    family: str
-    text: Any
-    tower: Any
+    family: str  # `model_type` of the configuration
+    text: Any  # transformers' configuration of the language model, all defaults filled in
+    tower: Any  # the same of the vision tower
+    # parameter name → shape, as `named_parameters()` of the transformers model gives them
     shapes: Mapping[str, tuple[int, ...]]
-    merge: int
+    merge: int  # patches that become one token of the language model
 
     @property
     def kv_heads(self) -> int:
@@ -130,9 +123,8 @@ class Architecture:
         Keys and values of every layer; heads are shared out among the GPUs of a tensor-parallel group, and copied
         where there are more GPUs than heads (vLLM).
 
-        Example:
-            >>> load_architecture("Qwen/Qwen2.5-VL-7B-Instruct").kv_bytes_per_token()
-            57344
+        >>> load_architecture("Qwen/Qwen2.5-VL-7B-Instruct").kv_bytes_per_token()
+        57344
         """
         heads = max(1, self.kv_heads // tensor_parallel)
         return 2 * int(self.text.num_hidden_layers) * heads * self.head_dim * bytes_per_value
@@ -174,9 +166,8 @@ def load_architecture(model: str | Path) -> Architecture:
     Raises:
         PlanError: neither, or an unreadable configuration.
 
-    Example:
-        >>> load_architecture("Qwen/Qwen2.5-VL-3B-Instruct").parameters
-        3754622976
+    >>> load_architecture("Qwen/Qwen2.5-VL-3B-Instruct").parameters
+    3754622976
     """
     if str(model) in PUBLISHED:
         return read_architecture(PUBLISHED[str(model)])
@@ -201,11 +192,10 @@ def read_architecture(config: Mapping[str, Any]) -> Architecture:
     Raises:
         PlanError: naming the family or the field that is unknown or missing.
 
-    Example:
-        >>> read_architecture({"model_type": "llava"})
-        Traceback (most recent call last):
-        ...
-        mixed_r1_verl.plan.PlanError: model_type 'llava' is not planned for; known: ...
+    >>> read_architecture({"model_type": "llava"})
+    Traceback (most recent call last):
+    ...
+    mixed_r1_verl.plan.PlanError: model_type 'llava' is not planned for; known: ...
     """
     import torch
     from transformers import AutoConfig, AutoModelForImageTextToText

@@ -15,32 +15,20 @@ from mixed_r1_verl.plan.settings import Settings
 
 @dataclass(frozen=True)
 class Batch:
-    """One step in numbers.
+    """One step in numbers."""
 
-    Attributes:
-        prompts, responses: of a step, over all GPUs.
-        padded: responses after verl has filled the batch up to a multiple that it can divide.
-        mini_batch_responses: of one optimizer step.
-        updates: optimizer steps of a step.
-        responses_per_gpu: that one data-parallel rank trains on.
-        micro_batches: forward and backward passes of one update on one GPU; with dynamic batches an estimate.
-        image_tokens: mean of a prompt's pictures; without a data file as many as a prompt may have.
-        prompt_tokens: mean of a prompt; without a data file the greatest.
-        response_tokens: mean of a response, as assumed.
-        steps_per_epoch: None without a data file.
-    """
-
+    # prompts, responses: of a step, over all GPUs
     prompts: int
     responses: int
-    padded: int
-    mini_batch_responses: int
-    updates: int
-    responses_per_gpu: int
-    micro_batches: int
-    image_tokens: float
-    prompt_tokens: float
-    response_tokens: float
-    steps_per_epoch: int | None
+    padded: int  # responses after verl has filled the batch up to a multiple that it can divide
+    mini_batch_responses: int  # of one optimizer step
+    updates: int  # optimizer steps of a step
+    responses_per_gpu: int  # that one data-parallel rank trains on
+    micro_batches: int  # forward and backward passes of one update on one GPU; with dynamic batches an estimate
+    image_tokens: float  # mean of a prompt's pictures; without a data file as many as a prompt may have
+    prompt_tokens: float  # mean of a prompt; without a data file the greatest
+    response_tokens: float  # mean of a response, as assumed
+    steps_per_epoch: int | None  # None without a data file
 
     @property
     def tokens(self) -> float:

@@ -12,27 +12,16 @@ from mixed_r1_verl.data.tokens import TokenCounter
 
 @dataclass(frozen=True)
 class DataStatistics:
-    """What a data file holds, per row.
-
-    Attributes:
-        rows: number of rows.
-        image: tokens of all pictures of a row: p50, p99 and the largest.
-        largest_picture: tokens of the largest single picture.
-        prompt: tokens of a prompt with its pictures: p50, p99 and the largest.
-        mean_image: mean of the image tokens.
-        mean_prompt: mean of the prompt tokens.
-        too_long: rows whose prompt is longer than `data.max_prompt_length`.
-        counted: text was counted with the model's tokenizer, not estimated from characters.
-    """
+    """What a data file holds, per row."""
 
     rows: int
-    image: tuple[int, int, int]
-    largest_picture: int
-    prompt: tuple[int, int, int]
-    mean_image: float
-    mean_prompt: float
-    too_long: int
-    counted: bool
+    image: tuple[int, int, int]  # tokens of all pictures of a row: p50, p99 and the largest
+    largest_picture: int  # tokens of the largest single picture
+    prompt: tuple[int, int, int]  # tokens of a prompt with its pictures: p50, p99 and the largest
+    mean_image: float  # mean of the image tokens
+    mean_prompt: float  # mean of the prompt tokens
+    too_long: int  # rows whose prompt is longer than `data.max_prompt_length`
+    counted: bool  # text was counted with the model's tokenizer, not estimated from characters
 
 
 def read_data(path: Path, counter: TokenCounter, max_prompt: int) -> DataStatistics:

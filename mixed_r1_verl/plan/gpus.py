@@ -11,20 +11,13 @@ GIB = 2**30
 
 @dataclass(frozen=True)
 class Gpu:
-    """One GPU.
-
-    Attributes:
-        memory: bytes.
-        flops: dense bfloat16 operations per second.
-        bandwidth: bytes per second from its memory.
-        link: bytes per second to another GPU of the node, one direction.
-    """
+    """One GPU."""
 
     name: str
-    memory: float
-    flops: float
-    bandwidth: float
-    link: float
+    memory: float  # bytes
+    flops: float  # dense bfloat16 operations per second
+    bandwidth: float  # bytes per second from its memory
+    link: float  # bytes per second to another GPU of the node, one direction
 
 
 GPUS = {

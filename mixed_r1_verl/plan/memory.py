@@ -51,19 +51,12 @@ class Phase:
 
 @dataclass(frozen=True)
 class KVCache:
-    """vLLM's KV cache on one GPU.
+    """vLLM's KV cache on one GPU."""
 
-    Attributes:
-        bytes_per_token: on one GPU of a tensor-parallel group.
-        bytes: what is left for it.
-        tokens: how many tokens it holds, in whole blocks.
-        sequences: sequences of the greatest length that it holds at once.
-    """
-
-    bytes_per_token: int
-    bytes: float
-    tokens: int
-    sequences: float
+    bytes_per_token: int  # on one GPU of a tensor-parallel group
+    bytes: float  # what is left for it
+    tokens: int  # how many tokens it holds, in whole blocks
+    sequences: float  # sequences of the greatest length that it holds at once
 
     @property
     def fits(self) -> bool:

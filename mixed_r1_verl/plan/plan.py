@@ -33,14 +33,7 @@ class Changes:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run needs.
-
-    Attributes:
-        problems: rules of verl or vLLM that the run breaks.
-        remarks: what wastes something or is not what it seems.
-        seconds: of each stage of a step, by verl's name of it.
-        changes: with which the memory suffices; None where it does, or where none were found.
-    """
+    """What a run needs."""
 
     settings: Settings
     architecture: Architecture
@@ -48,10 +41,10 @@ class Plan:
     data: DataStatistics | None
     memory: Memory
     batch: Batch
-    seconds: dict[str, float]
-    problems: tuple[str, ...]
-    remarks: tuple[str, ...]
-    changes: Changes | None = None
+    seconds: dict[str, float]  # of each stage of a step, by verl's name of it
+    problems: tuple[str, ...]  # rules of verl or vLLM that the run breaks
+    remarks: tuple[str, ...]  # what wastes something or is not what it seems
+    changes: Changes | None = None  # with which the memory suffices; None where it does, or where none were found
 
     @property
     def fits(self) -> bool:

@@ -52,37 +52,24 @@ def _of(read: Callable[..., Any], *paths: str, **options: Any) -> Any:
 
 @dataclass(frozen=True)
 class Settings:
-    """The knobs of one run; each is named after verl's key.
-
-    Attributes:
-        gpus: GPUs in all.
-        per_node: GPUs of one node.
-        shard: GPUs among which FSDP2 shares out parameters (`fsdp_size`).
-        sequence_parallel: GPUs that share one micro batch (Ulysses).
-        update_tokens: most tokens of a micro batch on one GPU in the update.
-        forward_tokens: the same for the log-probabilities.
-        micro: sequences of a micro batch on one GPU where it is fixed, else None.
-        forward_micro: the same for the log-probabilities.
-        reference: a reference policy is asked for log-probabilities (KL).
-        max_sequence: tokens that vLLM makes room for in one sequence.
-    """
+    """The knobs of one run; each is named after verl's key."""
 
     gpus: int
-    max_sequence: int
-    micro: int | None
-    forward_micro: int | None
-    update_tokens: int
-    forward_tokens: int
+    max_sequence: int  # tokens that vLLM makes room for in one sequence
+    micro: int | None  # sequences of a micro batch on one GPU where it is fixed, else None
+    forward_micro: int | None  # the same for the log-probabilities
+    update_tokens: int  # most tokens of a micro batch on one GPU in the update
+    forward_tokens: int  # the same for the log-probabilities
     strategy: str
-    shard: int
-    sequence_parallel: int
+    shard: int  # GPUs among which FSDP2 shares out parameters (`fsdp_size`)
+    sequence_parallel: int  # GPUs that share one micro batch (Ulysses)
     offload_policy: bool
     lora_rank: int
     lora_exclude: str | Sequence[str] | None
     utilization: float
     bucket: int
     model: str = _of(_key, f"{MODEL}.path")
-    per_node: int = _of(_whole, "trainer.n_gpus_per_node")
+    per_node: int = _of(_whole, "trainer.n_gpus_per_node")  # GPUs of one node
     train_batch: int = _of(_whole, "data.train_batch_size")
     prompt_tokens: int = _of(_whole, "data.max_prompt_length")
     response_tokens: int = _of(_whole, "data.max_response_length")
@@ -102,6 +89,7 @@ class Settings:
     remove_padding: bool = _of(_flag, f"{MODEL}.use_remove_padding")
     fused_kernels: bool = _of(_flag, f"{MODEL}.use_fused_kernels")
     lora_merge: bool = _of(_flag, f"{MODEL}.lora.merge")
+    # a reference policy is asked for log-probabilities (KL)
     reference: bool = _of(_flag, f"{ACTOR}.use_kl_loss", "algorithm.use_kl_in_reward")
     rollouts: int = _of(_whole, f"{ROLLOUT}.n")
     rollout_bytes: int = _of(_width, f"{ROLLOUT}.dtype", default="bfloat16")

@@ -59,11 +59,10 @@ def boxes_of(rollout: Response, reward: MixedReward) -> tuple[list[list[int]], l
         Those of the ground truth, and at most `MAX_BOXES` of the answer, as the reward reads them; a list of numbers
         that is no box is left out.
 
-    Example:
-        >>> from mixed_r1_verl.core.rows import DataRow
-        >>> row = DataRow("", 0, "", "[[10, 20, 30, 40]]", {"reward": "iou", "width": 40, "height": 80})
-        >>> boxes_of(Response(row, "<think>There.</think><answer>[10, 20, 30, 60]</answer>"), MixedReward())
-        ([[2500, 2500, 7500, 5000]], [[2500, 2500, 7500, 7500]])
+    >>> from mixed_r1_verl.core.rows import DataRow
+    >>> row = DataRow("", 0, "", "[[10, 20, 30, 40]]", {"reward": "iou", "width": 40, "height": 80})
+    >>> boxes_of(Response(row, "<think>There.</think><answer>[10, 20, 30, 60]</answer>"), MixedReward())
+    ([[2500, 2500, 7500, 5000]], [[2500, 2500, 7500, 7500]])
     """
     info, kind = rollout.row.extra_info, reward.kinds.get(rollout.kind)
     sides = [info.get(name) or 0 for name in ("width", "height")] * 2

@@ -39,23 +39,14 @@ SCRIPTS = ("data.js", "charts.js", "text.js", "list.js", "detail.js", "app.js")
 
 @dataclass(frozen=True)
 class LoadedRun:
-    """A run that is ready to be shown.
+    """A run that is ready to be shown."""
 
-    Attributes:
-        name: of the run.
-        rollouts: those that are shown.
-        curves: of all its rollouts.
-        verdict: what they say at a glance.
-        notes: what a reader must know: what was left out, recomputed or not found.
-        reward: with which its boxes are read.
-    """
-
-    name: str
-    rollouts: list[Response]
-    curves: Curves
-    verdict: list[Finding]
-    notes: list[str]
-    reward: MixedReward
+    name: str  # of the run
+    rollouts: list[Response]  # those that are shown
+    curves: Curves  # of all its rollouts
+    verdict: list[Finding]  # what they say at a glance
+    notes: list[str]  # what a reader must know: what was left out, recomputed or not found
+    reward: MixedReward  # with which its boxes are read
 
 
 def _numbered(values: Iterable[T]) -> tuple[list[T], list[int]]:

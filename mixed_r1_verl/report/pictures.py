@@ -24,23 +24,15 @@ CHUNK = 1000
 
 @dataclass
 class Pictures:
-    """Pictures within a budget.
+    """Pictures within a budget."""
 
-    Attributes:
-        budget: bytes that all of them may take in the page, as base64.
-        roots: folders besides that of its parquet file in which a picture may lie that a row names by its path.
-        encoded: `data:` URLs without their head, each picture once.
-        places: row of the data to the numbers of its pictures.
-        dropped: pictures that had no room.
-        broken: pictures that cannot be read, or lie elsewhere.
-    """
-
-    budget: int
+    budget: int  # bytes that all of them may take in the page, as base64
+    # folders besides that of its parquet file in which a picture may lie that a row names by its path
     roots: Sequence[Path] = ()
-    encoded: list[str] = field(default_factory=list)
-    places: dict[int, list[int]] = field(default_factory=dict)
-    dropped: int = 0
-    broken: int = 0
+    encoded: list[str] = field(default_factory=list)  # `data:` URLs without their head, each picture once
+    places: dict[int, list[int]] = field(default_factory=dict)  # row of the data to the numbers of its pictures
+    dropped: int = 0  # pictures that had no room
+    broken: int = 0  # pictures that cannot be read, or lie elsewhere
     _known: dict[bytes, int] = field(default_factory=dict)
     _spent: int = 0
 

@@ -16,21 +16,13 @@ TRAIN, VALIDATION = "train", "validation"
 
 @dataclass(frozen=True)
 class Run:
-    """What is known of a run before its rollouts are read.
+    """What is known of a run before its rollouts are read."""
 
-    Attributes:
-        name: shown on the page.
-        dumps: JSONL files, each with its split.
-        events: folders with event files of TensorBoard.
-        data: parquet files that the run's configuration names and that are there, each with its split.
-        rewards: the reward block of the run's configuration.
-    """
-
-    name: str
-    dumps: list[tuple[str, Path]]
-    events: list[Path]
-    data: dict[Path, str]
-    rewards: Mapping[str, Any]
+    name: str  # shown on the page
+    dumps: list[tuple[str, Path]]  # JSONL files, each with its split
+    events: list[Path]  # folders with event files of TensorBoard
+    data: dict[Path, str]  # parquet files that the run's configuration names and that are there, each with its split
+    rewards: Mapping[str, Any]  # the reward block of the run's configuration
 
 
 def find_run(place: Path, trust_config: bool = False) -> Run:

@@ -19,32 +19,21 @@ COLUMNS = ("prompt", "images", "data_source", "reward_model", "extra_info")
 
 
 class Question(NamedTuple):
-    """A row that can be asked.
-
-    Attributes:
-        row: the row.
-        prompt: what the model is given.
-        seed: of the sampling of its responses.
-    """
+    """A row that can be asked."""
 
     row: DataRow
-    prompt: Prompt
-    seed: int
+    prompt: Prompt  # what the model is given
+    seed: int  # of the sampling of its responses
 
 
 class Answered(NamedTuple):
-    """What a model said to a question.
-
-    Attributes:
-        question: the question.
-        responses: each with its `tokens`, the end token included, and whether it was `truncated` at the limit; none
-            where vLLM cannot answer, above all because the prompt leaves no room.
-        refused: why it cannot.
-    """
+    """What a model said to a question."""
 
     question: Question
+    # each with its `tokens`, the end token included, and whether it was `truncated` at the limit; none where vLLM
+    # cannot answer, above all because the prompt leaves no room
     responses: list[Response]
-    refused: str = ""
+    refused: str = ""  # why it cannot
 
 
 def response_to(question: Question, sample: int, text: str = "", tokens: int = 0, truncated: bool = False) -> Response:
@@ -59,20 +48,13 @@ class GenerationError(RuntimeError):
 
 @dataclass(frozen=True)
 class Sampling:
-    """How responses are drawn.
+    """How responses are drawn."""
 
-    Attributes:
-        n: responses to each prompt.
-        temperature: 0 is greedy.
-        top_p: share of the probability that is drawn from.
-        max_tokens: length at which a response is cut.
-        seed: of the sampling; each prompt has a seed of its own, so a resumed run draws the same.
-    """
-
-    n: Count = 1
-    temperature: Annotated[float, Interval(ge=0)] = 0.0
-    top_p: Annotated[float, Interval(gt=0, le=1)] = 1.0
-    max_tokens: Count = 1024
+    n: Count = 1  # responses to each prompt
+    temperature: Annotated[float, Interval(ge=0)] = 0.0  # 0 is greedy
+    top_p: Annotated[float, Interval(gt=0, le=1)] = 1.0  # share of the probability that is drawn from
+    max_tokens: Count = 1024  # length at which a response is cut
+    # of the sampling; each prompt has a seed of its own, so a resumed run draws the same
     seed: Annotated[int, Interval(ge=0, lt=1 << 32)] = 0
 
     def __post_init__(self) -> None:

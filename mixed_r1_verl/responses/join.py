@@ -30,25 +30,18 @@ _TAG = re.compile(r"<[^<>\s]{1,40}>")
 def essence(text: str) -> str:
     """A text without white space and without anything in angle brackets.
 
-    Example:
-        >>> essence("<|im_start|>user\\n<image>Is it red? <think> </think>")
-        'userIsitred?'
+    >>> essence("<|im_start|>user\\n<image>Is it red? <think> </think>")
+    'userIsitred?'
     """
     return "".join(_TAG.sub("", text).split())
 
 
 class Candidate(NamedTuple):
-    """A row of the data that a response may answer.
+    """A row of the data that a response may answer."""
 
-    Attributes:
-        row: without its pictures.
-        question: its last user message, `essence` of it.
-        split: of its file, `train` or `validation`; empty where it is not known.
-    """
-
-    row: DataRow
-    question: str
-    split: str = ""
+    row: DataRow  # without its pictures
+    question: str  # its last user message, `essence` of it
+    split: str = ""  # of its file, `train` or `validation`; empty where it is not known
 
 
 def read_candidates(files: Mapping[Path, str]) -> list[Candidate]:

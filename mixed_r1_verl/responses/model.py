@@ -21,9 +21,8 @@ def resolve(model: str) -> Path | str:
     Raises:
         DataError: it is none of these.
 
-    Example:
-        >>> resolve("Qwen/Qwen2.5-VL-7B-Instruct")
-        'Qwen/Qwen2.5-VL-7B-Instruct'
+    >>> resolve("Qwen/Qwen2.5-VL-7B-Instruct")
+    'Qwen/Qwen2.5-VL-7B-Instruct'
     """
     path = Path(model).expanduser()
     if not path.is_dir():

@@ -40,30 +40,19 @@ RESPONSE_COLUMNS = ("response", "solution_str", "output", "responses")
 
 @dataclass(slots=True)
 class Response:
-    """One response to a row.
+    """One response to a row."""
 
-    Attributes:
-        row: what is known of the row; its `extra_info` names the reward.
-        text: the response.
-        sample: which of the row's responses it is.
-        prompt: as it was decoded; empty where the file does not say.
-        split: `train` or `validation`; empty where that is not known.
-        step: of the trainer.
-        group: what the responses to one prompt at one step have in common.
-        values, texts: further numbers and texts that were recorded of it, such as `score` and `prediction`.
-        found: number of its row among those of the data, see `responses.join`.
-    """
-
-    row: DataRow
+    row: DataRow  # what is known of the row; its `extra_info` names the reward
     text: str
-    sample: int = 0
-    prompt: str = ""
-    split: str = ""
-    step: int = 0
-    group: str = ""
+    sample: int = 0  # which of the row's responses it is
+    prompt: str = ""  # as it was decoded; empty where the file does not say
+    split: str = ""  # `train` or `validation`; empty where that is not known
+    step: int = 0  # of the trainer
+    group: str = ""  # what the responses to one prompt at one step have in common
+    # values, texts: further numbers and texts that were recorded of it, such as `score` and `prediction`
     values: dict[str, float] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
-    found: int | None = None
+    found: int | None = None  # number of its row among those of the data, see `responses.join`
 
     @property
     def kind(self) -> str:

@@ -38,9 +38,8 @@ class Estimate:
             values: of the responses, those to the same prompt side by side.
             sizes: responses to each prompt; None is one to each.
 
-        Example:
-            >>> Estimate.of([1.0] * 8 + [0.0] * 2).method
-            'wilson'
+        >>> Estimate.of([1.0] * 8 + [0.0] * 2).method
+        'wilson'
         """
         count = len(values)
         mean = math.fsum(values) / count if count else math.nan
@@ -75,17 +74,13 @@ def _bootstrap(values: Sequence[float], sizes: Sequence[int]) -> tuple[float, fl
 
 @dataclass
 class Group:
-    """What the responses of one source and reward earned.
+    """What the responses of one source and reward earned."""
 
-    Attributes:
-        values: of each response, in order, by the names of `MEANS`: `error` is 1 where it could not be scored,
-            `malformed` where it could but breaks the format.
-        sizes: responses to each prompt.
-        reasons: how often each reason was given; failures: those of responses that could not be scored.
-    """
-
+    # of each response, in order, by the names of `MEANS`: `error` is 1 where it could not be scored, `malformed` where
+    # it could but breaks the format
     values: "dict[str, array[float]]" = field(default_factory=lambda: {name: array("d") for name in MEANS})
-    sizes: "array[int]" = field(default_factory=lambda: array("q"))
+    sizes: "array[int]" = field(default_factory=lambda: array("q"))  # responses to each prompt
+    # how often each reason was given; failures are those of responses that could not be scored
     reasons: Counter[str] = field(default_factory=Counter)
     failures: Counter[str] = field(default_factory=Counter)
     _last: object = None

@@ -155,14 +155,13 @@ def iou_reward(
     Raises:
         GroundTruthError: if the row's ground truth or frame cannot be read.
 
-    Example:
-        >>> iou_reward("[10, 10, 20, 20]", "[[10, 10, 20, 30]]")
-        Verdict(acc=0.5, prediction='[[10, 10, 20, 20]]', reason='inexact_box')
-        >>> iou_reward("[[0,0,10,10], [50,50,60,60]]", "[[0,0,10,10]]").acc
-        0.5
-        >>> iou_reward("<box>[[100, 100, 500, 500]]</box>", "[[64, 48, 320, 240]]",
-        ...            width=640, height=480, box_frame="norm1000").acc
-        1.0
+    >>> iou_reward("[10, 10, 20, 20]", "[[10, 10, 20, 30]]")
+    Verdict(acc=0.5, prediction='[[10, 10, 20, 20]]', reason='inexact_box')
+    >>> iou_reward("[[0,0,10,10], [50,50,60,60]]", "[[0,0,10,10]]").acc
+    0.5
+    >>> iou_reward("<box>[[100, 100, 500, 500]]</box>", "[[64, 48, 320, 240]]",
+    ...            width=640, height=480, box_frame="norm1000").acc
+    1.0
     """
     row = {"width": width, "height": height, "box_frame": box_frame, "question": question}
     return _gold(ground_truth, row, config).score(answer)

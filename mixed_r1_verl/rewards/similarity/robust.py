@@ -60,30 +60,19 @@ SUBJECT, ATTRIBUTE, GRAMMAR = 0, 1, 2
 
 
 class WordFeatures(NamedTuple):
-    """What is known of n words, in arrays.
+    """What is known of n words, in arrays."""
 
-    Attributes:
-        vectors: unit vectors, float32 [n, width]; zero for a word that the table does not know.
-        weights: how much each word says, float32 [n], in (0, 1].
-        chance_mean, chance_spread: mean and standard deviation of the word's cosine with everyday words, float32 [n].
-        generic: share of the word that a generic caption matches on average, float32 [n], in [0, 1].
-        names: int64 [n], equal for equal words.
-        stems: int64 [n], equal for words of one stem.
-        groups: int64 [n], see `words.exclusive_group`.
-        kinds: int8 [n], `GRAMMAR`, `ATTRIBUTE` or, what may be the subject of a caption, `SUBJECT`.
-        modes: int8 [n], see `words.modes`.
-    """
-
-    vectors: np.ndarray
-    weights: np.ndarray
+    vectors: np.ndarray  # unit vectors, float32 [n, width]; zero for a word that the table does not know
+    weights: np.ndarray  # how much each word says, float32 [n], in (0, 1]
+    # chance_mean, chance_spread: mean and standard deviation of the word's cosine with everyday words, float32 [n]
     chance_mean: np.ndarray
     chance_spread: np.ndarray
-    generic: np.ndarray
-    names: np.ndarray
-    stems: np.ndarray
-    groups: np.ndarray
-    kinds: np.ndarray
-    modes: np.ndarray
+    generic: np.ndarray  # share of the word that a generic caption matches on average, float32 [n], in [0, 1]
+    names: np.ndarray  # int64 [n], equal for equal words
+    stems: np.ndarray  # int64 [n], equal for words of one stem
+    groups: np.ndarray  # int64 [n], see `words.exclusive_group`
+    kinds: np.ndarray  # int8 [n], `GRAMMAR`, `ATTRIBUTE` or, what may be the subject of a caption, `SUBJECT`
+    modes: np.ndarray  # int8 [n], see `words.modes`
 
 
 def robust(answer: str, reference: str, table: "EmbeddingTable", limit: int) -> float:

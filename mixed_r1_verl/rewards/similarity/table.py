@@ -73,15 +73,14 @@ class EmbeddingTable:
     The rows of a model's table are read from memory-mapped files; what a process owns itself is the memory of recent
     words (at most 32 MiB) and the tokenizer. The object can be pickled: the other process maps the same files.
 
-    Example:
-        >>> table = EmbeddingTable.load(None)
-        >>> table.tokens("A dog, a cat", 8)
-        ['a', 'dog', 'a', 'cat']
-        >>> table.unit_rows(["dog"]).shape
-        (1, 256)
-        >>> sleeping, sleeps = table.words(["sleeping", "sleeps"]).vectors
-        >>> round(float(sleeping @ sleeps), 1)
-        0.6
+    >>> table = EmbeddingTable.load(None)
+    >>> table.tokens("A dog, a cat", 8)
+    ['a', 'dog', 'a', 'cat']
+    >>> table.unit_rows(["dog"]).shape
+    (1, 256)
+    >>> sleeping, sleeps = table.words(["sleeping", "sleeps"]).vectors
+    >>> round(float(sleeping @ sleeps), 1)
+    0.6
     """
 
     loaded_from: tuple[str | None, str | None] = (None, None)
