@@ -134,11 +134,9 @@ def frame_scale(
 
     Args:
         frame: `pixel`, `norm1000` (0-1000), `norm1` (0-1) or `resized` (pixels of the resized image).
-        width: width of the original image in pixels; only the frame `pixel` does without.
-        height: its height in pixels.
+        width, height: of the original image in pixels; only the frame `pixel` does without.
         family: whose resize rule the frame `resized` follows.
-        min_pixels: the image processor's lower limit if it is not the family's default.
-        max_pixels: the image processor's upper limit if it is not the family's default.
+        min_pixels, max_pixels: the image processor's limits if they are not the family's defaults.
 
     Raises:
         FrameError: if the frame is unknown, or the size is missing, not positive, or refused by the family's processor.

@@ -43,13 +43,10 @@ def drop_surplus(table: pa.Table, config: BalanceConfig, seed: int) -> pa.Table:
 
 
 def surplus(rows: Sequence[int], labels: Sequence[object], classes: int, ratio: float) -> Iterator[int]:
-    """The rows beyond the cap of their label.
+    """Of row numbers, those that stay longest first, the ones beyond the cap of their label.
 
-    Args:
-        rows: row numbers, those that stay longest first.
-        labels: label of each row number.
-        classes: how many labels there could be; 0 is as many as occur.
-        ratio: largest share of a label, as a multiple of the even share.
+    There could be so many `classes` of labels, or with 0 as many as occur; `ratio` is the largest share of a label as a
+    multiple of the even share.
     """
     counts = Counter(labels[row] for row in rows)
     cap = largest_cap(counts, ratio / (classes or max(1, len(counts))))

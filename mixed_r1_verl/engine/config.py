@@ -223,11 +223,9 @@ def _require_known(key: str, what: str, names: Iterable[str], known: Iterable[st
 
 
 def read_config(path: str | Path, **overrides: str | None) -> BuildConfig:
-    """Reads a configuration.
+    """Reads a YAML file, or the one of this name that comes with this package (`mixed_45k`).
 
-    Args:
-        path: a YAML file, or the name of one that comes with this package (`mixed_45k`).
-        **overrides: top-level keys that replace those of the file; None leaves the file's.
+    `overrides` are top-level keys that replace those of the file; None leaves the file's.
 
     Raises:
         DataError: the file is not there, is not YAML, or has a key or value that is not known; the message names it.

@@ -88,10 +88,7 @@ class Looks:
 
 
 class NearIndex:
-    """Hashes with a number each, found again by nearness.
-
-    Args:
-        max_distance: largest number of differing bits.
+    """Hashes with a number each, found again where at most `max_distance` bits differ.
 
     >>> index = NearIndex(2)
     >>> index.add(0b1111, 7)

@@ -59,14 +59,7 @@ def reward_block(config: BuildConfig) -> dict[str, Any]:
 
 
 class Policy:
-    """Answers and scores chunks of rows.
-
-    Args:
-        config: model, sampling and options of vLLM.
-        reward: the reward block.
-        files: the converted files of each source.
-        seed: of the build.
-        has_gpu: whether the actor has one.
+    """Answers and scores chunks of rows, which it takes from the converted `files` of each source.
 
     Raises:
         DataError: the model cannot be loaded.

@@ -24,13 +24,11 @@ TEXT_BYTES = 2048  # what a row takes beside its pictures, about
 
 
 def write_file(table: pa.Table, files: Files, reward: MixedReward, path: Path) -> None:
-    """Writes the rows of a table, in its order, as one parquet file that verl reads.
+    """Writes the rows of a table, in its order, as one parquet file for verl, with a spill file beside it meanwhile.
 
     Args:
-        table: rows.
         files: the converted files of each source.
         reward: of the training; its kinds and its format make the prompts of moved options.
-        path: the file; a spill file lies beside it meanwhile.
 
     Raises:
         AssertionError: the file would not train.

@@ -51,13 +51,8 @@ def recompute(rollouts: Sequence[Response], reward: MixedReward) -> tuple[int, i
 def boxes_of(rollout: Response, reward: MixedReward) -> tuple[list[list[int]], list[list[int]]]:
     """The boxes of a rollout in 1/10,000 of its picture's sides; none where the kind, the row or the size has none.
 
-    Args:
-        rollout: the rollout.
-        reward: reads its boxes.
-
-    Returns:
-        Those of the ground truth, and at most `MAX_BOXES` of the answer, as the reward reads them; a list of numbers
-        that is no box is left out.
+    First come those of the ground truth, then at most `MAX_BOXES` of the answer, as the reward reads them; a list of
+    numbers that is no box is left out.
 
     >>> from mixed_r1_verl.core.rows import DataRow
     >>> row = DataRow("", 0, "", "[[10, 20, 30, 40]]", {"reward": "iou", "width": 40, "height": 80})

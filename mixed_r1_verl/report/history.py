@@ -81,11 +81,9 @@ def logged_curves(scalars: Mapping[str, Sequence[tuple[int, float]]]) -> Curves:
 
 
 def dumped_curves(rollouts: Iterable[Response], metrics: Sequence[str]) -> Curves:
-    """Means by step over dumped rollouts, with their standard errors, by source and by reward.
+    """Means by step over a run's dumped rollouts, with their standard errors, by source and by reward.
 
-    Args:
-        rollouts: of one run, of both splits.
-        metrics: names of recorded values; `characters`, the length of the response, comes besides.
+    `metrics` are names of recorded values; `characters`, the length of the response, comes besides.
     """
     values: dict[tuple[tuple[str, str, str], str, int], list[float]] = {}
     for rollout in rollouts:

@@ -69,14 +69,7 @@ def choose(rollouts: Sequence[Response], most: int) -> list[Response]:
 
 
 def render_page(title: str, runs: Sequence[LoadedRun], rows: Sequence[DataRow], pictures: Pictures) -> str:
-    """The page as HTML.
-
-    Args:
-        title: of the page.
-        runs: one, or two that are compared.
-        rows: of the data, to which `Response.found` points.
-        pictures: of these rows.
-    """
+    """The page of one run, or of two that are compared, as HTML; `Response.found` points to the rows of the data."""
     from jinja2 import Environment
 
     assets = resources.files(__package__) / "assets"

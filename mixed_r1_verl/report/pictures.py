@@ -37,12 +37,7 @@ class Pictures:
     _spent: int = 0
 
     def add(self, rows: Sequence[DataRow], wanted: Sequence[int]) -> None:
-        """Take the pictures of rows.
-
-        Args:
-            rows: all rows of the data.
-            wanted: indices of those whose pictures are shown, the most important first.
-        """
+        """Take the pictures of those rows whose indices are `wanted`, the most important first."""
         for start in range(0, len(wanted), CHUNK):
             if self.dropped:
                 self.dropped += len(wanted) - start

@@ -79,10 +79,7 @@ MAX_STEP = 10**12
 def read_dump(split: str, path: Path, columns: Collection[str]) -> Iterator[Response]:
     """The responses of a dump of verl or of a file of `mixed-r1 eval`.
 
-    Args:
-        split: of the responses, `train` or `validation`.
-        path: of the file.
-        columns: what the rewards read of a row; a record that holds them says so of its row, not of its response.
+    `columns` are what the rewards read of a row; a record that holds them says so of its row, not of its response.
 
     Raises:
         DataError: naming the line that is neither. A last line without its end is left out: a run may still write it.

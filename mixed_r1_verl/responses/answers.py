@@ -35,15 +35,9 @@ BLOCK = 1024
 def score_in_order(
     asked: Iterable[tuple[T, Sequence[Response]]], pool: ScoringPool
 ) -> Iterator[tuple[T, list[Result]]]:
-    """Score responses while further ones come.
+    """Things with the results of their responses, any number of them, in order and as soon as they are there.
 
-    Args:
-        asked: something with its responses, any number of them.
-        pool: scores.
-
-    Returns:
-        Each thing with the results of its responses, in order and as soon as they are there; never more than
-        `IN_FLIGHT` responses are held, but for those of one thing.
+    Further ones are read meanwhile; never more than `IN_FLIGHT` responses are held, but for those of one thing.
     """
     flying: deque[tuple[T, list[Future[Result]]]] = deque()
     held = 0

@@ -62,13 +62,9 @@ class Sampling:
 
 
 def read_questions(path: Path, wanted: Collection[int], prompts: PromptBuilder, seed: int) -> Iterator[Question]:
-    """Some rows of a parquet file in the form of training, in order.
+    """The rows of a parquet file in the form of training whose numbers, from 0, are `wanted`; in order.
 
-    Args:
-        path: the file.
-        wanted: numbers of the rows, from 0.
-        prompts: of the model.
-        seed: of the sampling; with the file's name and the row's number it makes the seed of each question.
+    The seed of the sampling, with the file's name and the row's number, makes the seed of each question.
 
     Raises:
         DataError: a row cannot be asked.

@@ -67,11 +67,7 @@ def read_candidates(files: Mapping[Path, str]) -> list[Candidate]:
 class Matcher:
     """Finds the rows of responses.
 
-    Args:
-        candidates: rows of the data.
-
-    Attributes:
-        counts: how many responses found one row (`exact`), several alike (`several`), or none (`missing`).
+    `counts` says how many responses found one row (`exact`), several alike (`several`), or none (`missing`).
     """
 
     def __init__(self, candidates: Sequence[Candidate]) -> None:

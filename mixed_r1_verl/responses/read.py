@@ -76,12 +76,7 @@ class Unreadable(NamedTuple):
 def responses_of(
     file: str, number: int, record: Mapping[str, Any] | BadRecord, columns: Sequence[str] = RESPONSE_COLUMNS
 ) -> list[Response]:
-    """The responses of a record.
-
-    Args:
-        file, number: where it stands.
-        record: of a file.
-        columns: where a response is looked for; rewards read them nowhere else.
+    """The responses of a record, which stand in the first of `columns` that it has; no reward reads these.
 
     Raises:
         RowError: naming the field at fault.

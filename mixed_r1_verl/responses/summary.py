@@ -116,11 +116,7 @@ class Group:
 
 
 class Summary:
-    """What responses earned, by source and reward, and together.
-
-    Args:
-        rows: responses, rows of `answers.answer_row`.
-    """
+    """What responses, rows of `answers.answer_row`, earned by source and reward, and together."""
 
     def __init__(self, rows: Iterable[Mapping[str, Any]] = ()) -> None:
         self.total = Group()
@@ -129,7 +125,7 @@ class Summary:
             self.add(row)
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """Count one response, a row of `answers.answer_row`."""
+        """Count one response."""
         self.groups.setdefault((row["data_source"], row["reward_kind"]), Group()).add(row)
         self.total.add(row)
 
@@ -140,12 +136,7 @@ class Summary:
         return [*lines, ("all", "", self.total)] if len(lines) > 1 else lines
 
     def print(self, columns: Sequence[str], console: "Console") -> None:
-        """A table by source and reward; lines with errors are red.
-
-        Args:
-            columns: names of `COLUMNS` or `MEANS`.
-            console: where it is printed.
-        """
+        """A table by source and reward, with columns of `COLUMNS` or `MEANS`; lines with errors are red."""
         table = plain_table("source", "reward", numbers=columns)
         for source, kind, group in self.lines:
             cells = [COLUMNS[name](group) if name in COLUMNS else f"{group.mean(name):.4f}" for name in columns]

@@ -236,12 +236,6 @@ def format_reward(response: ParsedResponse) -> float:
     There are no partial marks: a share for a single tag pays for tags instead of for the format, and the first thing
     that a policy learns from it is to repeat them.
 
-    Args:
-        response: what `parse_response` made of the decoded response.
-
-    Returns:
-        1.0 or 0.0.
-
     >>> format_reward(parse_response("<think>Two cats.</think> <answer>2</answer>"))
     1.0
     >>> format_reward(parse_response("<think></think><answer>2</answer>"))

@@ -320,9 +320,7 @@ def expected_maximum(count: float) -> float:
 class Vocabulary(Remembered):
     """Features of the words seen last, so that the tokenizer runs only for new words.
 
-    Args:
-        describe: vector of a word, and its rarity.
-        background: vectors of everyday words.
+    `describe` gives the vector of a word, and its rarity; `background` are vectors of everyday words.
     """
 
     def __init__(self, describe: Callable[[str], tuple[np.ndarray, float | None]], background: np.ndarray) -> None:
