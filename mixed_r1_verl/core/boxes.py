@@ -37,21 +37,16 @@ class FrameError(ValueError):
 
 
 class Box(NamedTuple):
-    """One box.
+    """One box."""
 
-    Attributes:
-        x1, y1: the first corner, left and top if the box is right.
-        x2, y2: the second corner.
-        label: the name that the box is given in a place meant for it, or None.
-        caption: the words before the box on its line in an answer, or None.
-    """
-
+    # x1, y1: the first corner, left and top if the box is right
     x1: float
     y1: float
+    # x2, y2: the second corner
     x2: float
     y2: float
-    label: str | None = None
-    caption: str | None = None
+    label: str | None = None  # the name that the box is given in a place meant for it, or None
+    caption: str | None = None  # the words before the box on its line in an answer, or None
 
 
 def box_iou(a: Corners, b: Corners) -> float:

@@ -36,25 +36,15 @@ class ImageSizeError(ValueError):
 
 @dataclass(frozen=True)
 class ModelFamily:
-    """The image rules of one model family, and the frame of its boxes.
+    """The image rules of one model family, and the frame of its boxes."""
 
-    Attributes:
-        name: key in `FAMILIES`, and the `model_type` of the family's Hugging Face configuration.
-        patch_size: side of one vision patch in pixels.
-        min_pixels: least area of the resized image; for a tiled family that of the least number of tiles.
-        max_pixels: the same for the largest.
-        box_frame: the frame in which the family answers with boxes, one of `mixed_r1_verl.core.boxes.FRAMES`.
-        merge_size: patches of a square of this side become one token of the language model.
-        tile_size: side of a square tile in pixels, or None for a family that resizes instead of tiling.
-    """
-
-    name: str
-    patch_size: int
-    min_pixels: int
-    max_pixels: int
-    box_frame: str
-    merge_size: int = 2
-    tile_size: int | None = None
+    name: str  # key in `FAMILIES`, and the `model_type` of the family's Hugging Face configuration
+    patch_size: int  # side of one vision patch in pixels
+    min_pixels: int  # least area of the resized image; for a tiled family that of the least number of tiles
+    max_pixels: int  # the same for the largest
+    box_frame: str  # the frame in which the family answers with boxes, one of `mixed_r1_verl.core.boxes.FRAMES`
+    merge_size: int = 2  # patches of a square of this side become one token of the language model
+    tile_size: int | None = None  # side of a square tile in pixels, or None for a family that resizes instead of tiling
 
     @property
     def factor(self) -> int:

@@ -59,19 +59,13 @@ class RowError(ValueError):
 
 
 class Reject(NamedTuple):
-    """A record that was left out, as it stands in a rejects file; field, reason and detail are those of `RowError`.
+    """A record that was left out, as it stands in a rejects file; field, reason and detail are those of `RowError`."""
 
-    Attributes:
-        source: name of the data source, or the file.
-        row: file and position.
-        stage: `read`, `convert`, `image`, `boxes`, `validate` or `duplicate`.
-    """
-
-    source: str
-    row: str
+    source: str  # name of the data source, or the file
+    row: str  # file and position
     field: str
     reason: str
-    stage: str
+    stage: str  # `read`, `convert`, `image`, `boxes`, `validate` or `duplicate`
     detail: str = ""
 
 
@@ -86,19 +80,13 @@ Records = Iterator[tuple[int, dict[str, Any] | BadRecord]]
 
 @dataclass(frozen=True)
 class DataRow:
-    """What everybody who scores or shows a row needs of it; pictures are not read.
+    """What everybody who scores or shows a row needs of it; pictures are not read."""
 
-    Attributes:
-        file: where it comes from.
-        number: the row from 0 in parquet and JSON lists, the line from 1 in JSON lines.
-        extra_info: what is null left out.
-    """
-
-    file: str
-    number: int
+    file: str  # where it comes from
+    number: int  # the row from 0 in parquet and JSON lists, the line from 1 in JSON lines
     data_source: str
     ground_truth: str
-    extra_info: Mapping[str, Any]
+    extra_info: Mapping[str, Any]  # what is null left out
 
     @property
     def id(self) -> str:

@@ -5,16 +5,12 @@ from typing import NamedTuple
 
 
 class Schedule(NamedTuple):
-    """What the kernel says of a process's main thread (proc_pid_stat, proc_pid_schedstat).
+    """What the kernel says of a process's main thread (proc_pid_stat, proc_pid_schedstat)."""
 
-    Attributes:
-        ran, waited: seconds on a processor, and in which it could have run but others did, until it last began to run.
-        ready: whether it runs or could run.
-    """
-
+    # ran, waited: seconds on a processor, and in which it could have run but others did, until it last began to run
     ran: float = 0.0
     waited: float = 0.0
-    ready: bool = False
+    ready: bool = False  # whether it runs or could run
 
     @classmethod
     def of(cls, pid: int) -> "Schedule":
