@@ -25,8 +25,7 @@ __all__ = [
 ]
 
 BoxFrame = Literal["pixel", "norm1000", "norm1", "resized"]
-Corners = Sequence[Any]
-"""x1, y1, x2, y2, and what else a box has."""
+Corners = Sequence[Any]  # x1, y1, x2, y2, and what else a box has
 
 FRAMES: tuple[BoxFrame, ...] = ("pixel", "norm1000", "norm1", "resized")
 """Pixels of the original picture, 0-1000, 0-1, and pixels of the picture as the model's processor resizes it."""

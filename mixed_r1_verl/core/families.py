@@ -19,8 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-MAX_ASPECT_RATIO = 200
-"""Qwen's processors refuse a longer side of more than this many times the shorter one."""
+MAX_ASPECT_RATIO = 200  # Qwen's processors refuse a longer side of more than this many times the shorter one
 
 
 class UnknownFamilyError(KeyError):

@@ -14,8 +14,7 @@ from mixed_r1_verl.core.config import ConfigError
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-BLOCK = "reward.reward_kwargs.mixed_r1"
-"""Where a recipe keeps the reward block."""
+BLOCK = "reward.reward_kwargs.mixed_r1"  # where a recipe keeps the reward block
 
 
 class RunError(ConfigError):

@@ -13,8 +13,7 @@ from typing import Any
 from mixed_r1_verl.core.rows import DataError
 from mixed_r1_verl.engine.config import RayConfig
 
-Item = dict[str, Any]
-"""Keyword arguments of a task, `path` among them; anything that can be pickled."""
+Item = dict[str, Any]  # keyword arguments of a task, `path` among them; anything that can be pickled
 
 
 class Cluster:

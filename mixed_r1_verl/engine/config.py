@@ -12,8 +12,7 @@ from mixed_r1_verl.core.config import ConfigError, Count, Interval, Share, check
 from mixed_r1_verl.core.rows import DataError
 from mixed_r1_verl.rewards.config import MixedRewardConfig
 
-Multiple = Annotated[float, Interval(ge=1)]
-"""Of an even share."""
+Multiple = Annotated[float, Interval(ge=1)]  # of an even share
 
 
 @dataclass(frozen=True)

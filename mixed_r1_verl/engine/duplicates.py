@@ -22,8 +22,7 @@ from mixed_r1_verl.engine.rows import Drop, drop, list_column
 
 SMALL = 24
 
-Look = tuple[int, int]
-"""Perceptual hash and mean colour 0xRRGGBB of a picture."""
+Look = tuple[int, int]  # perceptual hash and mean colour 0xRRGGBB of a picture
 
 
 def drop_duplicates(table: pa.Table, near: NearConfig) -> pa.Table:

@@ -36,5 +36,4 @@ GPUS = {
 HOST_LINK = 25e9
 """Bytes per second between a GPU and its host's pinned memory: what PCIe 4.0 x16 moves in practice, of 32e9."""
 
-NODE_LINK = 50e9
-"""Bytes per second and GPU between nodes: one 400 Gb/s port."""
+NODE_LINK = 50e9  # bytes per second and GPU between nodes: one 400 Gb/s port

@@ -16,20 +16,11 @@ from mixed_r1_verl.plan.data import DataStatistics
 from mixed_r1_verl.plan.gpus import GIB, Gpu
 from mixed_r1_verl.plan.settings import Settings
 
-CONTEXTS = 1.0 * GIB
-"""Allowance: CUDA contexts and NCCL buffers of the actor's and vLLM's process."""
-
-SLEEPING_VLLM = 0.5 * GIB
-"""Allowance: what a sleeping vLLM keeps beside its context."""
-
-CUDA_GRAPHS = 1.0 * GIB
-"""Allowance: vLLM's captured graphs."""
-
-FRAGMENTATION = 0.05
-"""Allowance: share of the GPU's memory that torch's allocator cannot hand out."""
-
-KV_BLOCK = 16
-"""Tokens of one block of vLLM's KV cache."""
+CONTEXTS = 1.0 * GIB  # allowance: CUDA contexts and NCCL buffers of the actor's and vLLM's process
+SLEEPING_VLLM = 0.5 * GIB  # allowance: what a sleeping vLLM keeps beside its context
+CUDA_GRAPHS = 1.0 * GIB  # allowance: vLLM's captured graphs
+FRAGMENTATION = 0.05  # allowance: share of the GPU's memory that torch's allocator cannot hand out
+KV_BLOCK = 16  # tokens of one block of vLLM's KV cache
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,7 @@ from mixed_r1_verl.plan.settings import ACTOR, FSDP, MODEL, ROLLOUT, Settings, r
 from mixed_r1_verl.plan.steptime import plan_time
 from mixed_r1_verl.plugin.rules import refusals
 
-RESPONSE_SHARE = 0.5
-"""Mean length of a response as a share of the greatest, where nothing is known."""
+RESPONSE_SHARE = 0.5  # mean length of a response as a share of the greatest, where nothing is known
 
 
 @dataclass(frozen=True)

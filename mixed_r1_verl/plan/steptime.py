@@ -12,20 +12,11 @@ from mixed_r1_verl.plan.gpus import HOST_LINK, NODE_LINK, Gpu
 from mixed_r1_verl.plan.memory import KVCache, actor_state
 from mixed_r1_verl.plan.settings import Settings
 
-TRAIN_MFU = 0.35
-"""Share of the peak rate that forward and backward passes reach, recomputation counted as work."""
-
-FORWARD_MFU = 0.40
-"""The same for forward passes."""
-
-BANDWIDTH_SHARE = 0.60
-"""Share of the memory bandwidth that decoding reaches."""
-
-LINK_SHARE = 0.60
-"""Share of a link's rate that collectives reach."""
-
-SYNC_RATE = 10e9
-"""Bytes per second at which verl gathers weights and hands them to vLLM."""
+TRAIN_MFU = 0.35  # share of the peak rate that forward and backward passes reach, recomputation counted as work
+FORWARD_MFU = 0.40  # the same for forward passes
+BANDWIDTH_SHARE = 0.60  # share of the memory bandwidth that decoding reaches
+LINK_SHARE = 0.60  # share of a link's rate that collectives reach
+SYNC_RATE = 10e9  # bytes per second at which verl gathers weights and hands them to vLLM
 
 
 def plan_time(settings: Settings, architecture: Architecture, gpu: Gpu, batch: Batch, kv: KVCache) -> dict[str, float]:

@@ -13,14 +13,9 @@ from mixed_r1_verl.responses.answers import score_responses
 from mixed_r1_verl.responses.read import Response
 from mixed_r1_verl.rewards.mixed import MixedReward
 
-SAME_SCORE = 1e-3
-"""A recomputed score that is nearer to the recorded one than this is the same."""
-
-MAX_BOXES = 32
-"""Boxes of an answer that are drawn."""
-
-PER_IMAGE = 10_000
-"""Boxes are given in this fraction of the picture's sides, which outlives any change of its size."""
+SAME_SCORE = 1e-3  # a recomputed score that is nearer to the recorded one than this is the same
+MAX_BOXES = 32  # boxes of an answer that are drawn
+PER_IMAGE = 10_000  # boxes are given in this fraction of the picture's sides, which outlives any change of its size
 
 
 def recompute(rollouts: Sequence[Response], reward: MixedReward) -> tuple[int, int]:

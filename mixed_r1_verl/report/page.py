@@ -28,11 +28,8 @@ from mixed_r1_verl.rewards.mixed import MixedReward
 
 T = TypeVar("T", bound=Hashable)
 
-MAX_COMPONENTS = 40
-"""Recorded numbers that are shown of a rollout, the commonest."""
-
-BLOCK_ROWS = 2000
-"""Rollouts whose texts are compressed together."""
+MAX_COMPONENTS = 40  # recorded numbers that are shown of a rollout, the commonest
+BLOCK_ROWS = 2000  # rollouts whose texts are compressed together
 
 SCRIPTS = ("data.js", "charts.js", "text.js", "list.js", "detail.js", "app.js")
 

@@ -15,11 +15,8 @@ from typing import Any
 from mixed_r1_verl.core.rows import BadRecord, DataRow, RowError, opened_parquet, rows_of
 from mixed_r1_verl.data.images import cell_bytes, opened
 
-LONGEST_SIDE = 640
-"""Pixels to which a larger picture is reduced."""
-
-CHUNK = 1000
-"""Rows whose pictures are in memory at once."""
+LONGEST_SIDE = 640  # pixels to which a larger picture is reduced
+CHUNK = 1000  # rows whose pictures are in memory at once
 
 
 @dataclass

@@ -25,11 +25,8 @@ T = TypeVar("T")
 Result = dict[str, Any]
 Row = dict[str, Any]
 
-IN_FLIGHT = 4096
-"""Responses that are read ahead of the one whose result is waited for."""
-
-BLOCK = 1024
-"""Rows of a parquet row group."""
+IN_FLIGHT = 4096  # responses that are read ahead of the one whose result is waited for
+BLOCK = 1024  # rows of a parquet row group
 
 
 def score_in_order(

@@ -12,8 +12,7 @@ from mixed_r1_verl.core.rows import DataError, DataRow, read_records, row_of
 from mixed_r1_verl.plugin.rollout import Prompt, PromptBuilder, load_processors, open_model
 from mixed_r1_verl.responses.read import Response
 
-IN_FLIGHT = 256
-"""Prompts that vLLM holds at once; a finished one is replaced at once, so its batches stay full."""
+IN_FLIGHT = 256  # prompts that vLLM holds at once; a finished one is replaced at once, so its batches stay full
 
 COLUMNS = ("prompt", "images", "data_source", "reward_model", "extra_info")
 

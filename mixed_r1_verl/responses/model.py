@@ -9,8 +9,7 @@ from pathlib import Path
 
 from mixed_r1_verl.core.rows import DataError
 
-LATEST = "latest_checkpointed_iteration.txt"
-"""verl writes the newest step here, in `trainer.default_local_dir`."""
+LATEST = "latest_checkpointed_iteration.txt"  # verl writes the newest step here, in `trainer.default_local_dir`
 
 
 def resolve(model: str) -> Path | str:

@@ -21,8 +21,7 @@ from mixed_r1_verl.responses.summary import Group, Summary
 from mixed_r1_verl.rewards.config import MixedRewardConfig
 from mixed_r1_verl.rewards.mixed import MixedReward
 
-ROWS_PER_PROCESS = 256
-"""Below this many rows a further process costs more time to start than it saves."""
+ROWS_PER_PROCESS = 256  # below this many rows a further process costs more time to start than it saves
 
 MEANS = ("score", "acc", "format", "error", "malformed")
 

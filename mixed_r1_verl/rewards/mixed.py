@@ -12,8 +12,7 @@ from mixed_r1_verl.rewards.kind import Gold, RewardKind, Scoring
 from mixed_r1_verl.rewards.kinds import KINDS
 from mixed_r1_verl.rewards.verdict import ABSTAINED, NOT_STARTED, GroundTruthError, Verdict
 
-PREDICTION_CHARS = 200
-"""Characters of a prediction that are logged with each sample."""
+PREDICTION_CHARS = 200  # characters of a prediction that are logged with each sample
 
 UNSCORED = frozenset({"timeout", "comparison_failed", NOT_STARTED})
 """Reasons of a verdict that mean that the answer could not be judged, not that it is wrong."""

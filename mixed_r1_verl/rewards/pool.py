@@ -34,8 +34,7 @@ from mixed_r1_verl.rewards.mixed import MixedReward, failure
 from mixed_r1_verl.rewards.process import Answer, Died, Late, NotStarted, Process
 from mixed_r1_verl.rewards.verdict import NOT_STARTED, SHORTENED
 
-BATCH = 64
-"""Samples that travel to a process at once, at most."""
+BATCH = 64  # samples that travel to a process at once, at most
 
 CLOSED = "closed: the scoring pool has been closed"
 

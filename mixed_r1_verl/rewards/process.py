@@ -45,17 +45,10 @@ RESTARTS_S = (0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0, 1.0, 1.0, 1.0)
 _KILLED, KILLED_STARTS = "exit code -", 100
 """How a start ends that was killed from outside; so many are repeated at once."""
 
-REPLY_S = 10.0
-"""Seconds that a keeper may take to replace its fork; one that takes longer is replaced itself."""
-
-LOOK_S = 0.2
-"""Seconds between two looks of a keeper that is starting whether its caller lives."""
-
-LEAST_S = 0.001
-"""A process that waited less than this for a processor was not kept from working."""
-
-MAX_WAIT_MS = 2**31 - 1
-"""The longest time that the kernel waits; a longer limit on the clock is no limit."""
+REPLY_S = 10.0  # seconds that a keeper may take to replace its fork; one that takes longer is replaced itself
+LOOK_S = 0.2  # seconds between two looks of a keeper that is starting whether its caller lives
+LEAST_S = 0.001  # a process that waited less than this for a processor was not kept from working
+MAX_WAIT_MS = 2**31 - 1  # the longest time that the kernel waits; a longer limit on the clock is no limit
 
 MEMORY_BYTES = 4 * 1024**3
 """Memory that a fork may own; a request that needs more ends with a MemoryError. Mapped files are free."""
@@ -65,8 +58,7 @@ _SERVE = "import sys; sys.path[:] = sys.argv[2:]; from mixed_r1_verl.rewards.pro
 # One process is one core: its linear algebra and tokenizer must not start a thread for every core of the machine.
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"), "1")
 
-Answer = Callable[..., Any]
-"""What a fork answers requests with; called with the arguments that a request is."""
+Answer = Callable[..., Any]  # what a fork answers requests with; called with the arguments that a request is
 
 Prepare = Callable[..., Callable[[], Answer]]
 """What a keeper does first: it imports, and returns what each fork does first, which returns its `Answer`."""
