@@ -25,7 +25,8 @@ __all__ = [
 ]
 
 BoxFrame = Literal["pixel", "norm1000", "norm1", "resized"]
-Corners = Sequence[Any]  # x1, y1, x2, y2, and what else a box has
+Corners = Sequence[Any]
+"""x1, y1, x2, y2, and what else a box has."""
 
 FRAMES: tuple[BoxFrame, ...] = ("pixel", "norm1000", "norm1", "resized")
 """Pixels of the original picture, 0-1000, 0-1, and pixels of the picture as the model's processor resizes it."""
@@ -36,16 +37,21 @@ class FrameError(ValueError):
 
 
 class Box(NamedTuple):
-    """One box."""
+    """One box.
 
-    # x1, y1: the first corner, left and top if the box is right
+    Attributes:
+        x1, y1: the first corner, left and top if the box is right.
+        x2, y2: the second corner.
+        label: the name that the box is given in a place meant for it, or None.
+        caption: the words before the box on its line in an answer, or None.
+    """
+
     x1: float
     y1: float
-    # x2, y2: the second corner
     x2: float
     y2: float
-    label: str | None = None  # the name that the box is given in a place meant for it, or None
-    caption: str | None = None  # the words before the box on its line in an answer, or None
+    label: str | None = None
+    caption: str | None = None
 
 
 def box_iou(a: Corners, b: Corners) -> float:

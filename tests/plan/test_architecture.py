@@ -10,7 +10,7 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForImageTextToText, InternVLConfig, PreTrainedModel, Qwen2_5_VLConfig, Qwen3VLConfig
 
 from examples.demo.tiny import internvl, qwen2_5_vl
-from mixed_r1_verl.plan import PlanError
+from mixed_r1_verl.core.config import ConfigError
 from mixed_r1_verl.plan.architecture import PUBLISHED, Architecture, load_architecture, read_architecture
 
 CLASSES = {"qwen2_5_vl": Qwen2_5_VLConfig, "qwen3_vl": Qwen3VLConfig, "internvl": InternVLConfig}
@@ -158,10 +158,10 @@ def test_root_and_layer_are_what_fsdp2_gathers() -> None:
 )
 def test_bad_configurations(text: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(text, encoding="utf-8")
-    with pytest.raises(PlanError, match=message.replace("(", r"\(")):
+    with pytest.raises(ConfigError, match=message.replace("(", r"\(")):
         load_architecture(tmp_path)
 
 
 def test_an_unknown_model_is_told_apart_from_a_directory() -> None:
-    with pytest.raises(PlanError, match="give --model DIR, or one of: Qwen/"):
+    with pytest.raises(ConfigError, match="give --model DIR, or one of: Qwen/"):
         load_architecture("nobody/nothing")
