@@ -4,14 +4,6 @@ The sizes are those of the family's own Hugging Face image processor (transforme
 published checkpoints ship in `preprocessor_config.json`. Nothing here imports torch or transformers.
 
 Box frames: Qwen2.5-VL answers in pixels of the *resized* image; Qwen2-VL, Qwen3-VL and InternVL answer in 0-1000.
-
->>> qwen = get_family("qwen2_5_vl")
->>> qwen.resized_size(640, 480)
-(644, 476)
->>> qwen.image_tokens(640, 480)
-391
->>> get_family("internvl").image_tokens(800, 600)  # 4 x 3 tiles of 448 pixels and a thumbnail, 256 tokens each
-3328
 """
 
 import math
@@ -82,6 +74,8 @@ class ModelFamily:
 
         >>> get_family("qwen2_vl").image_tokens(224, 224)
         64
+        >>> get_family("internvl").image_tokens(800, 600)  # 4 x 3 tiles of 448 pixels and a thumbnail, 256 tokens each
+        3328
         """
         columns, rows = self.resized_size(width, height)
         tokens = (columns // self.factor) * (rows // self.factor)

@@ -19,7 +19,7 @@ from PIL import Image
 
 from mixed_r1_verl.data.images import opened
 from mixed_r1_verl.data.truth import reward_with
-from mixed_r1_verl.engine.cluster import Cluster
+from mixed_r1_verl.engine.cluster import Cluster, Item
 from mixed_r1_verl.engine.convert import ConvertedSource
 from mixed_r1_verl.engine.rows import PAIRS, ROWS, write_rows
 from mixed_r1_verl.engine.store import Store, reward_key
@@ -42,7 +42,8 @@ def describe_sources(
 
     `settings` are those of the reward, see `BuildConfig.reward`.
     """
-    reward, items = reward_key(settings), []
+    reward = reward_key(settings)
+    items: list[Item] = []
     for source in sources:
         name, group = source.config.name, source.config.group
         for number, file in enumerate(source.files):

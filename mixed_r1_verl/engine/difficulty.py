@@ -1,12 +1,8 @@
 """Stage difficulty: rows stay whose responses differ and whose mean reward is neither too low nor too high.
 
 Responses are kept in `responses/` of the work folder, a file for each chunk, named by the rows in it, the policy, the
-sampling and the reward. So a run that was killed goes on after the last finished chunk, a changed bound costs nothing,
-and a further source costs only its own rows. Chunks never hold rows of two sources.
-
-Each row has a sampling seed of its own, made of the build's seed and its id. Kernels of a GPU may still round otherwise
-from one run or batch to the next; what is stored is never sampled again, so a result can be reproduced from its work
-folder byte for byte, and from nothing as far as the hardware allows.
+sampling and the reward. So a changed bound costs nothing, and a further source costs only its own rows: chunks never
+hold rows of two sources. What is stored is never sampled again, for kernels of a GPU may round otherwise the next time.
 """
 
 from collections.abc import Callable, Sequence

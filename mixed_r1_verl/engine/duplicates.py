@@ -1,10 +1,9 @@
 """Stage duplicates: of rows that ask the same of the same picture, the first stays.
 
 The same question is the same normalised text, the same picture is a near perceptual hash and mean colour; rows with
-several pictures must agree in all of them. Where the ground truths differ, near is not enough: pictures that look alike
-but have another answer are other pictures, so their hashes must be equal. "First" is by the order of sources in the
-configuration and of rows in them, so a source that is trusted more stands higher. A row is compared with rows that
-stay, not with rows that have left: chains of small changes do not drag a whole set along.
+several pictures must agree in all of them. Where the ground truths differ, hashes must be equal: pictures that look
+alike but have another answer are other pictures. A row is compared with rows that stay, not with rows that have left:
+chains of small changes do not drag a whole set along.
 
 Perceptual hashes within a Hamming distance are found exactly, by banding: a hash is cut into d + 1 pieces. Two hashes
 that differ in at most d bits agree in at least one piece, so it is enough to compare those that share a piece.

@@ -1,13 +1,10 @@
 """Stage mix: validation is split off, and training rows get an order in which every batch holds what was asked for.
 
-Validation rows share no picture with training rows. Rows are tied together when they have a picture in common (the same
-bytes, or the same perceptual hash and near mean colour) or the same `group`; whatever is tied, directly or through
-others, goes to one side.
+Rows are tied together when they have a picture in common (the same bytes, or the same perceptual hash and near mean
+colour) or the same `group`; whatever is tied, directly or through others, goes to one side.
 
-Each reward's rows are shuffled by the seed; then rewards take turns by Tijdeman's rule for the chairman assignment
-problem (Discrete Mathematics 32, 1980), which never lets a reward be a whole row ahead of or behind its share. So after
-any number of rows at which the shares are whole numbers, they are met exactly: with equal weights of four rewards and
-batches of 256, every batch has 64 of each.
+Rewards take turns by Tijdeman's rule for the chairman assignment problem (Discrete Mathematics 32, 1980), which never
+lets a reward be a whole row ahead of or behind its share.
 """
 
 from collections import Counter

@@ -15,14 +15,12 @@ from mixed_r1_verl.report.run import TRAIN, VALIDATION
 Level = Literal["good", "warning", "bad"]
 LEVELS: tuple[tuple[Level, str], ...] = (("good", ""), ("warning", "warning"), ("bad", "alarm"))
 
-CERTAIN = 2.0
-"""Standard errors beyond which a difference is a rise or a fall."""
+CERTAIN = 2.0  # standard errors beyond which a difference is a rise or a fall
 
 ENOUGH_STEPS = 8
 """Points that a line without standard errors needs to be judged: its first and its last quarter are compared."""
 
-SOLVED = 0.9
-"""A score that need not rise any more."""
+SOLVED = 0.9  # a score that need not rise any more
 
 LIMITS: tuple[tuple[str, float, Level, str], ...] = (
     ("error", 0.01, "bad", "of its samples cannot be scored; the rollouts say why"),
@@ -32,8 +30,7 @@ LIMITS: tuple[tuple[str, float, Level, str], ...] = (
 )
 """Curves of a reward: the share over the last quarter beyond which it is told, how grave it is, and what is said."""
 
-STARVED = 0.25
-"""A reward whose share of the gradient is less than this part of its share of the samples is told."""
+STARVED = 0.25  # a reward whose share of the gradient is less than this part of its share of the samples is told
 
 
 class Finding(NamedTuple):

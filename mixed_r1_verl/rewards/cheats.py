@@ -39,40 +39,24 @@ STOP_WORDS = (
 
 @dataclass(frozen=True)
 class Target:
-    """What cheats are made of: one row, and what its neighbours' answers look like.
+    """What cheats are made of: one row, and what its neighbours' answers look like."""
 
-    Attributes:
-        question: the question, without the template.
-        choices: the option texts.
-        honest: the answer that the row's ground truth stands for, in the form in which a model would write it.
-        unrelated: the honest answer of another row of the same kind.
-        extent: width and height of the image in the frame in which the row's boxes are answered.
-        frequent: words that are frequent in the honest answers of this kind, most frequent first.
-        seed: differs from row to row.
-    """
-
-    question: str
-    choices: tuple[str, ...]
-    honest: str
-    unrelated: str
-    extent: tuple[float, float]
-    frequent: tuple[str, ...]
-    seed: int
+    question: str  # the question, without the template
+    choices: tuple[str, ...]  # the option texts
+    honest: str  # the answer that the row's ground truth stands for, in the form in which a model would write it
+    unrelated: str  # the honest answer of another row of the same kind
+    extent: tuple[float, float]  # width and height of the image in the frame in which the row's boxes are answered
+    frequent: tuple[str, ...]  # words that are frequent in the honest answers of this kind, most frequent first
+    seed: int  # differs from row to row
 
 
 @dataclass(frozen=True)
 class Cheat:
-    """One way to ask for reward.
+    """One way to ask for reward."""
 
-    Attributes:
-        name: snake_case name, as it is printed.
-        sort: which bar it is held against.
-        respond: the whole response for a target, tags included.
-    """
-
-    name: str
-    sort: Sort
-    respond: Callable[[Target], str]
+    name: str  # snake_case name, as it is printed
+    sort: Sort  # which bar it is held against
+    respond: Callable[[Target], str]  # the whole response for a target, tags included
 
 
 def reply(answer: str, think: str = THINK) -> str:

@@ -41,21 +41,16 @@ _GLM_BOX = ("<|begin_of_box|>", "<|end_of_box|>")
 
 @dataclass(frozen=True)
 class ParsedResponse:
-    """A response taken apart.
+    """A response taken apart."""
 
-    Attributes:
-        think: the text of the only think block, stripped; None when there is none or more than one.
-        answer: the text of the only answer block outside thinking, stripped, possibly empty; None when there is none
-            or more than one. The only text that a task reward sees.
-        well_formed: exactly one non-empty `<think>…</think>`, then exactly one non-empty `<answer>…</answer>`, and
-            nothing but white space around and between; or what another format asks for.
-        reason: why the response is not well formed, as a short snake_case code; empty when it is.
-    """
-
-    think: str | None
+    think: str | None  # the text of the only think block, stripped; None when there is none or more than one
+    # the text of the only answer block outside thinking, stripped, possibly empty; None when there is none or more than
+    # one. The only text that a task reward sees.
     answer: str | None
+    # exactly one non-empty `<think>…</think>`, then exactly one non-empty `<answer>…</answer>`, and nothing but white
+    # space around and between; or what another format asks for
     well_formed: bool
-    reason: str = ""
+    reason: str = ""  # why the response is not well formed, as a short snake_case code; empty when it is
 
 
 def parse_response(solution_str: str, format: ResponseFormat = _STANDARD) -> ParsedResponse:

@@ -5,8 +5,7 @@ from typing import NamedTuple
 NOT_STARTED = "the scoring processes do not start"
 """The reason of samples that wait for processes in vain; a scoring pool ends with it."""
 
-ABSTAINED = "abstained"
-"""The reason of a sample that its kind cannot judge; it counts in no mean of a curve."""
+ABSTAINED = "abstained"  # the reason of a sample that its kind cannot judge; it counts in no mean of a curve
 
 SHORTENED = "the limit while samples of this kind hang"
 """Stands in the reason of samples that met a time limit which had been shortened."""
