@@ -1,9 +1,11 @@
 """Dates, months, weekdays, decades and times of day as charts and tables name them."""
 
 import re
+from collections.abc import Callable
 from typing import NamedTuple
 
 from mixed_r1_verl.rewards.answer.text import TENS
+from mixed_r1_verl.rewards.answer.words import any_of
 
 
 def _numbered(names: str, **more: int) -> dict[str, int]:
@@ -11,47 +13,36 @@ def _numbered(names: str, **more: int) -> dict[str, int]:
     return {word: place for place, name in enumerate(names.split(), 1) for word in (name, name[:3])} | more
 
 
-def _any_of(words: dict[str, int]) -> str:
-    return rf"(?:{'|'.join(sorted(words, key=len, reverse=True))})"
-
-
 _MONTHS = _numbered("january february march april may june july august september october november december", sept=9)
 _WEEKDAYS = _numbered("monday tuesday wednesday thursday friday saturday sunday", tues=2, thur=4, thurs=4)
-_MONTH = rf"(?P<month>{_any_of(_MONTHS)})\.?"
+_QUARTERS = {word: place % 4 + 1 for place, word in enumerate("first second third fourth 1st 2nd 3rd 4th".split())}
+_TENS = {f"{word.removesuffix('y')}ies": value for word, value in TENS.items()}
+_MONTH = rf"(?P<month>{any_of(_MONTHS)})\.?"
 _DAY = r"(?P<day>\d{1,2})(?:st|nd|rd|th)?"
 _YEAR = r"(?P<year>\d{4}|'\d{2})"
-_DATE_FORMS = tuple(
-    re.compile(pattern, re.IGNORECASE)
-    for pattern in (
-        rf"{_MONTH}(?:\s+{_DAY})?(?:,?\s*{_YEAR})?",
-        rf"{_MONTH}[ -](?P<year>\d{{2}}|\d{{4}})",
-        r"(?P<month>0?[1-9]|1[0-2])/(?P<year>(?:1[5-9]|20)\d\d)",
-        rf"{_DAY}\s+(?:of\s+)?{_MONTH}(?:,?\s*{_YEAR})?",
-        rf"{_DAY}-{_MONTH}-{_YEAR}",
-        rf"{_YEAR},?\s+{_MONTH}(?:\s+{_DAY})?",
-        r"(?P<year>\d{4})[-/.](?P<month>\d{1,2})[-/.](?P<day>\d{1,2})",  # 2011-12 is a span of years
-        r"(?P<month>\d{1,2})[-/.](?P<day>\d{1,2})[-/.](?P<year>\d{4})(?P<either>)",
-        r"(?:(?P<year>\d{4})年)?(?P<month>\d{1,2})月(?:(?P<day>\d{1,2})[日号])?",
-    )
+_WEEKDAY = rf"(?P<weekday>{any_of(_WEEKDAYS)})\.?"
+_DATES = (
+    rf"{_MONTH}(?:\s+{_DAY})?(?:,?\s*{_YEAR})?",
+    rf"{_MONTH}-(?P<year>\d{{2}}|\d{{4}})",
+    r"(?P<month>0?[1-9]|1[0-2])/(?P<year>(?:1[5-9]|20)\d\d)",
+    rf"{_DAY}\s+(?:of\s+)?{_MONTH}(?:,?\s*{_YEAR})?",
+    rf"{_DAY}-{_MONTH}-{_YEAR}",
+    rf"{_YEAR},?\s+{_MONTH}(?:\s+{_DAY})?",
+    r"(?P<year>\d{4})[-/.](?P<month>\d{1,2})[-/.](?P<day>\d{1,2})",  # 2011-12 is a span of years
+    r"(?P<month>\d{1,2})[-/.](?P<day>\d{1,2})[-/.](?P<year>\d{4})(?P<either>)",
+    r"(?:(?P<year>\d{4})年)?(?P<month>\d{1,2})月(?:(?P<day>\d{1,2})[日号])?",
 )
-_WEEKDAY = re.compile(rf"(?P<weekday>{_any_of(_WEEKDAYS)})\.?(?:(?P<rest>[ ,].*)|)", re.IGNORECASE)
-_CLOCK = re.compile(r"(?P<hour>\d{1,2})(?::(?P<minute>\d{2}))?(?::00)?\s?(?P<meridiem>[ap]\.?\s?m\.?)?", re.IGNORECASE)
-_TENS = "|".join(word.removesuffix("y") for word in TENS)
-_DECADE = re.compile(
-    rf"(?:the\s+)?(?:(?:(?P<year>(?:1[5-9]|20)\d0)|'?(?P<short>\d0))'?s|(?P<tens>{_TENS})ies)", re.IGNORECASE
-)
-
-_QUARTERS = {word: place % 4 + 1 for place, word in enumerate("first second third fourth 1st 2nd 3rd 4th".split())}
+_CLOCK = r"(?P<hour>\d{1,2})(?::(?P<minute>\d{2}))?(?::00)?\s?(?P<half>[ap]\.?\s?m\.?)?"
+_DECADE = rf"(?:the\s+)?(?:(?:(?P<year>(?:1[5-9]|20)\d0)|'?(?P<short>\d0))'?s|(?P<tens>{any_of(_TENS)}))"
+_SPAN = r"(?P<first>(?:1[0-9]|20)\d\d)\s?[-/]\s?(?P<last>\d{4}|\d{2})"
 _QUARTER = (
     rf"(?:(?P<year_before>(?:1[5-9]|20)\d\d)[\s,/-]*)?(?:q(?P<quarter>[1-4])|(?P<leading>[1-4])q|"
-    rf"(?P<nth>{_any_of(_QUARTERS)})[\s-]quarter)"
+    rf"(?P<nth>{any_of(_QUARTERS)})[\s-]quarter)"
     r"(?:[\s,/-]*(?:of\s+)?(?P<year_behind>(?:1[5-9]|20)\d\d|'\d\d|(?<=q)\d\d)(?!\d))?"
 )
-_A_QUARTER = re.compile(rf"(?:the\s+)?{_QUARTER}", re.IGNORECASE)
-_SPAN = re.compile(r"(?P<first>(?:1[0-9]|20)\d\d)\s?[-/]\s?(?P<last>\d{4}|\d{2})")
 MENTION = re.compile(
     rf"(?<![\w-])(?:{_QUARTER}|"
-    rf"{_any_of(_MONTHS)}\b\.?(?:\s+\d{{1,2}}(?:st|nd|rd|th)?\b)?(?:,?\s*\d{{4}})?|{_any_of(_WEEKDAYS)}\b\.?|"
+    rf"{any_of(_MONTHS)}\b\.?(?:\s+\d{{1,2}}(?:st|nd|rd|th)?\b)?(?:,?\s*\d{{4}})?|{any_of(_WEEKDAYS)}\b\.?|"
     r"\d{1,2}:\d{2}(?:\s?[ap]\.?m\b\.?)?|\d{1,2}\s?[ap]\.?m\b\.?|(?:1[0-9]|20)\d\d(?:'?s|\s?[-/]\s?(?:\d\d){1,2})?|'?\d0s)(?![\w-])",
     re.IGNORECASE,
 )
@@ -102,63 +93,60 @@ def read_moments(text: str) -> list[Moment]:
     [[(2020, 4, 10, 0), (2020, 10, 4, 0)], [(795, 1)], [(2020,), (1920,)], [(2019, 2020)]]
     """
     text = text.strip().rstrip(".,")
-    for sort, read in (("time", _time), ("date", _dates), ("decade", _decades), ("span", _span), ("quarter", _quarter)):
-        if readings := read(text):
-            return [Moment(sort, parts) for parts in readings]
+    for sort, parts, form in _FORMS:
+        if (match := form.fullmatch(text)) and (readings := parts(**match.groupdict(""))):
+            return [Moment(sort, reading) for reading in readings]
     return []
 
 
-def _dates(text: str) -> list[tuple[int, ...]]:
-    weekday = 0
-    if match := _WEEKDAY.fullmatch(text):
-        text, weekday = (match["rest"] or "").strip(" ,"), _WEEKDAYS[match["weekday"].lower()]
-        if not text:
-            return [(0, 0, 0, weekday)]
-    parts = next((match.groupdict() for form in _DATE_FORMS if (match := form.fullmatch(text))), None)
-    if parts is None:
-        return []
-    year = _full_year(parts.get("year") or "")
-    month, day = _MONTHS.get(parts["month"].lower()) or int(parts["month"]), int(parts.get("day") or 0)
-    readings = [(year, month, day, weekday), *([(year, day, month, weekday)] if "either" in parts else [])]
-    return [date for date in readings if 1 <= date[1] <= 12 and date[2] <= 31]
+def _weekday(weekday: str) -> list[tuple[int, ...]]:
+    return [(0, 0, 0, _WEEKDAYS[weekday.lower()])]
 
 
-def _full_year(written: str) -> int:
+def _date(
+    month: str, year: str = "", day: str = "", weekday: str = "", either: str | None = None
+) -> list[tuple[int, ...]]:
+    one, two = _MONTHS.get(month.lower()) or int(month), int(day or 0)
+    places = [(one, two)] if either is None else [(one, two), (two, one)]
+    named = _WEEKDAYS.get(weekday.lower(), 0)
+    return [(_year(year), one, two, named) for one, two in places if 1 <= one <= 12 and two <= 31]
+
+
+def _year(written: str) -> int:
     """A year, also of two digits; 0 for none."""
     written = written.lstrip("'")
     return int(written or 0) + (0 if len(written) != 2 else 2000 if written < "70" else 1900)
 
 
-def _time(text: str) -> list[tuple[int, ...]]:
-    match = _CLOCK.fullmatch(text)
-    if match is None or not (match["minute"] or match["meridiem"]):
+def _time(hour: str, minute: str, half: str) -> list[tuple[int, ...]]:
+    hours, minutes, afternoon = int(hour), int(minute or 0), half[:1].lower() == "p"
+    if not (minute or half) or hours > 24 or minutes > 59 or (half and not 1 <= hours <= 12):
         return []
-    hour, minute, half = int(match["hour"]), int(match["minute"] or 0), (match["meridiem"] or "")[:1].lower()
-    if hour > 24 or minute > 59 or (half and not 1 <= hour <= 12):
+    return [((hours % 12 + 12 * afternoon if half else hours) * 60 + minutes, int(bool(half)))]
+
+
+def _decade(year: str, short: str, tens: str) -> list[tuple[int, ...]]:
+    last = int(short) if short else _TENS.get(tens.lower(), 0)
+    return [(int(year),)] if year else sorted([(1900 + last,), (2000 + last,)], reverse=last < 30)
+
+
+def _span(first: str, last: str) -> list[tuple[int, ...]]:
+    start, end = int(first), int(first[: -len(last)] + last)
+    return [(start, end if end > start else end + 100)] if end != start else []
+
+
+def _quarter(year_before: str, year_behind: str, quarter: str, leading: str, nth: str) -> list[tuple[int, ...]]:
+    if bool(year_before) == bool(year_behind):
         return []
-    return [((hour % 12 + 12 * (half == "p") if half else hour) * 60 + minute, int(bool(half)))]
+    return [(_year(year_before or year_behind), _QUARTERS.get(nth.lower()) or int(quarter or leading))]
 
 
-def _decades(text: str) -> list[tuple[int, ...]]:
-    match = _DECADE.fullmatch(text)
-    if match is None or match["year"]:
-        return [(int(match["year"]),)] if match else []
-    short = int(match["short"]) if match["short"] else TENS[match["tens"].lower() + "y"]
-    return sorted([(1900 + short,), (2000 + short,)], reverse=short < 30)
-
-
-def _span(text: str) -> list[tuple[int, ...]]:
-    match = _SPAN.fullmatch(text)
-    if match is None:
-        return []
-    first = int(match["first"])
-    last = int(match["last"]) if len(match["last"]) == 4 else first - first % 100 + int(match["last"])
-    return [(first, last if last > first else last + 100)] if last != first else []
-
-
-def _quarter(text: str) -> list[tuple[int, ...]]:
-    match = _A_QUARTER.fullmatch(text)
-    if match is None or bool(match["year_before"]) == bool(match["year_behind"]):
-        return []
-    quarter = _QUARTERS[match["nth"].lower()] if match["nth"] else int(match["quarter"] or match["leading"])
-    return [(_full_year(match["year_before"] or match["year_behind"]), quarter)]
+_SORTS: tuple[tuple[str, Callable[..., list[tuple[int, ...]]], str], ...] = (
+    ("time", _time, _CLOCK),
+    ("date", _weekday, rf"{_WEEKDAY}[ ,]*"),
+    *(("date", _date, rf"(?:{_WEEKDAY}[ ,]+)?{date}") for date in _DATES),
+    ("decade", _decade, _DECADE),
+    ("span", _span, _SPAN),
+    ("quarter", _quarter, rf"(?:the\s+)?{_QUARTER}"),
+)
+_FORMS = [(sort, parts, re.compile(form, re.IGNORECASE)) for sort, parts, form in _SORTS]

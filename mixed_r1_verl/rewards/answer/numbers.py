@@ -5,21 +5,22 @@ judges: whether `41%` may stand for `0.41` is decided by the reward that compare
 """
 
 import re
-from collections.abc import Container, Iterable
+from collections.abc import Container
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import lru_cache
 
 from mixed_r1_verl.rewards.answer.text import SMALL_NUMBERS, TENS, plain_text
 from mixed_r1_verl.rewards.answer.units import Measure, in_one_unit, measure
-from mixed_r1_verl.rewards.answer.words import grammar
+from mixed_r1_verl.rewards.answer.words import any_of, grammar
 
-_SCALES = (
-    "hundred 2 thousand 3 thousands 3 k 3 lakh 5 lakhs 5 million 6 millions 6 mn 6 mln 6 mio 6 crore 7 crores 7 "
-    "billion 9 billions 9 bn 9 bln 9 trillion 12 trillions 12 tn 12 trn 12 千 3 万 4 百万 6 亿 8"
-).split()
-SCALES = {"dozen": 12, "dozens": 12} | {
-    name: 10 ** int(power) for name, power in zip(_SCALES[::2], _SCALES[1::2], strict=True)
+_SCALE_NAMES = {
+    **{2: "hundred", 3: "thousand thousands k 千", 4: "万", 5: "lakh lakhs", 6: "million millions mn mln mio 百万"},
+    **{7: "crore crores", 8: "亿", 9: "billion billions bn bln", 12: "trillion trillions tn trn"},
+}
+SCALES = {name: 10**power for power, names in _SCALE_NAMES.items() for name in names.split()} | {
+    "dozen": 12,
+    "dozens": 12,
 }
 _CAPITAL_SCALES = {"K": 10**3, "M": 10**6, "MM": 10**6, "B": 10**9, "T": 10**12}  # only on to the digits: `5M`
 _MONEY_SCALES = {"m": 10**6, "b": 10**9}  # `£1.2m` is money, `1.2m` is a length
@@ -62,18 +63,14 @@ class Number:
         >>> int(a), int(b), parse_number("$2").in_one_unit(parse_number("2%"))
         (2000, 500, None)
         """
-        if not (self.unit or other.unit):
-            return self.value, other.value
         one, two = self.measure, other.measure
         if one and two:
             sizes = in_one_unit(one, two)
             return (self.value * sizes[0], other.value * sizes[1]) if sizes else None
-        if (self.percent and other.unit) or (other.percent and self.unit):
-            return None
         nouns, others = ({word.rstrip("s") for word in number.unit.lower().split()} for number in (self, other))
-        if nouns and others and not (nouns & others and one is two is None):
-            return None
-        return self.value, other.value
+        foreign = (self.percent and others) or (other.percent and nouns)
+        apart = nouns and others and not (nouns & others and one is two is None)
+        return None if foreign or apart else (self.value, other.value)
 
     def agrees(
         self, gold: "Number", *, tolerance: float = 0.0, scales: Container[int] = (), one_scale: bool = False
@@ -117,7 +114,7 @@ _DIGITS = r"\d{1,3}(?:,\d{2,3}){0,8},\d{3}(?!\d)(?:\.\d{1,30})?|\d{1,40}(?:\.\d{
 _SPACED = r"\d{1,3}(?:[ '’]\d{3}){1,8}(?!\d)(?:\.\d{1,30})?"
 _POWER = r"[eE][-+]?\d{1,3}(?!\d)| ?[×x*] ?10 ?\^ ?\(?[-+]?\d{1,3}\)?(?!\d)"
 _CURRENCY_SIGN = r"(?:US|A|C|HK|S|NZ)?\$|€|£|¥|₹|₩|(?:USD|EUR|GBP|CNY|RMB|INR|JPY|Rs\.?)(?![A-Za-z])"
-_SCALE_WORD = rf"(?:{'|'.join(sorted(SCALES, key=len, reverse=True))})(?!(?<=[a-z])[a-z])"
+_SCALE_WORD = rf"{any_of(SCALES)}(?!(?<=[a-z])[a-z])"
 
 
 def _number_pattern(digits: str) -> str:
@@ -281,28 +278,22 @@ def _composite(match: re.Match[str]) -> Number | None:
 
 # --- words ------------------------------------------------------------------------------------------------------------
 
-_NAMED = "third quarter fourth fifth sixth seventh eighth ninth tenth".split()
-_PARTS = dict(zip(_NAMED, (3, 4, 4, 5, 6, 7, 8, 9, 10), strict=True))
-_FRACTIONS = {"half": 2, "halves": 2} | {name + ending: parts for name, parts in _PARTS.items() for ending in ("", "s")}
+_PARTS = dict(
+    zip("third quarter fourth fifth sixth seventh eighth ninth tenth".split(), (3, 4, *range(4, 11)), strict=True)
+)
+_FRACTIONS = {"half": 2, "halves": 2, **_PARTS, **{f"{name}s": parts for name, parts in _PARTS.items()}}
 _VALUES = {**SMALL_NUMBERS, **TENS, "a": 1, "an": 1}
 _BIG = [name for name in SCALES if len(name) > 4 and SCALES[name] >= 1000]
-
-
-def _any(words: Iterable[str]) -> str:
-    return rf"(?:{'|'.join(sorted(words, key=len, reverse=True))})\b"
-
-
-_DIGIT = _any(list(SMALL_NUMBERS)[:10])
-_BELOW_100 = rf"(?:{_any(TENS)}(?: {_DIGIT})?|{_any(SMALL_NUMBERS)}|an?(?= {_any([*SCALES, *_FRACTIONS])}))"
+_SCALE, _FRACTION = rf"{any_of(SCALES)}\b", rf"{any_of(_FRACTIONS)}\b"
+_DIGIT = rf"{any_of(list(SMALL_NUMBERS)[:10])}\b"
+_BELOW_100 = rf"(?:{any_of(TENS)}\b(?: {_DIGIT})?|{any_of(SMALL_NUMBERS)}\b|an?(?= (?:{_SCALE}|{_FRACTION})))"
 _BELOW_1000 = rf"{_BELOW_100}(?: hundred\b(?: (?:and )?{_BELOW_100})?| dozens?\b)?"
 _IN_WORDS = re.compile(
-    rf"(?P<minus>(?:minus|negative) )?(?:half an? (?P<half>{_any(SCALES)})|"
-    rf"(?P<amount>\d{{1,9}}(?= (?:and an? )?{_any(_FRACTIONS)})|"
-    rf"{_BELOW_1000}(?: {_any(_BIG)}(?:(?: and)? {_BELOW_1000})?)*|(?=half\b))"
-    rf"(?: point(?P<decimals>(?: {_DIGIT})+))?(?:(?P<more> and (?:an?|{_DIGIT}))? ?(?P<part>{_any(_FRACTIONS)}))?)"
-    rf"(?: (?P<scale>{_any(SCALES)}))?(?! ?{_any([*SMALL_NUMBERS, *TENS, *_FRACTIONS])})"
+    rf"(?P<minus>(?:minus|negative) )?(?P<amount>\d{{1,9}}(?= (?:and an? )?{_FRACTION})|(?=half\b)|"
+    rf"{_BELOW_1000}(?: {any_of(_BIG)}\b(?:(?: and)? {_BELOW_1000})?)*)"
+    rf"(?: point(?P<decimals>(?: {_DIGIT})+))?(?:(?P<more> and (?:an?|{_DIGIT}))? ?(?P<part>{_FRACTION}))?"
+    rf"(?:(?: |(?<=half) an? )(?P<scale>{_SCALE}))?(?! ?{any_of([*SMALL_NUMBERS, *TENS, *_FRACTIONS])}\b)"
 )
-
 _SIGN = re.compile(r"^- ?(?=\w)")
 _JOINT = re.compile(rf"(?<=\w)-(?=[a-z])|(?<=[a-z]), (?={_BELOW_1000})")
 
@@ -319,8 +310,7 @@ def _number_in_words(text: str) -> Number | None:
         ones *= 10 if hundreds and not (zero or ten) else 1  # 一百七 is 170
         value = Fraction(100 * hundreds + ten * (tens or 1) + ones)
         return _suffixed(Number(value), text[match.end() :])
-    text = _SIGN.sub("minus ", " ".join(text.lower().split()))
-    text = _JOINT.sub(" ", text)  # a sign and a comma between digits stay
+    text = _JOINT.sub(" ", _SIGN.sub("minus ", " ".join(text.lower().split())))  # between digits signs and commas stay
     match = _IN_WORDS.match(text)
     if match is None:
         return None
@@ -330,9 +320,8 @@ def _number_in_words(text: str) -> Number | None:
     if match["part"]:
         part = Fraction(1, _FRACTIONS[match["part"]])
         value = value + _amount(match["more"]) * part if match["more"] else value * part
-    scale = SCALES[match["scale"] or match["half"]] if match["scale"] or match["half"] else 1
-    value = value * scale / (2 if match["half"] else 1)
-    return _suffixed(Number(-value if match["minus"] else value, scale), text[match.end() :])
+    scale = SCALES.get(match["scale"], 1)
+    return _suffixed(Number(value * scale * (-1 if match["minus"] else 1), scale), text[match.end() :])
 
 
 def _amount(words: str) -> Fraction:
@@ -343,5 +332,5 @@ def _amount(words: str) -> Fraction:
         elif word in SCALES:
             current *= SCALES[word]
         elif word != "and":
-            current += _VALUES[word] if word in _VALUES else int(word)
+            current += _VALUES.get(word) or int(word if word.isdigit() else 0)
     return Fraction(total + current)

@@ -8,7 +8,6 @@ accents and the articles before a word, numbers by value, number words and ordin
 import re
 import unicodedata
 from functools import lru_cache
-from itertools import pairwise
 
 from mixed_r1_verl.rewards.answer.latex import unlatex
 
@@ -20,6 +19,13 @@ _SIGNS = str.maketrans(
     "−–—―‒‐‑﹣⁃‘’‚′`´“”„″«»「」『』《》【〔〖】〕〗⁄∕º✕∗⋅·∶", "-" * 9 + "'" * 6 + '"' * 12 + "[[[]]]//°×***:"
 ) | {ord("。"): ". ", ord("、"): ", "}
 _MARKUP = re.compile(r"[\\$*_`#>{}~]|^[ \t]*[-+][ \t]", re.MULTILINE)
+_FENCE = re.compile(r"```[A-Za-z0-9_+-]*|`")
+_MARKDOWN = (  # marks of a line, strong words, emphasis, underscores
+    re.compile(r"^[ \t]*(?:#{1,6}[ \t]+|>[ \t]+(?=\D)|[-*+•][ \t]+(?=[^\d\s]))", re.MULTILINE),
+    re.compile(r"(?<![\d)])\*\*+|\*\*+(?![\d(])|__+"),
+    re.compile(r"(?<![\w\s)*])\*(?=\S)|(?:(?<=\s)|^)\*(?=[^\s*])|(?<=\S)\*(?![\w\s(*])|(?<=[A-Za-z.!?])\*(?=\s|$)"),
+    re.compile(r"(?<!\w)_(?=\w)|(?<=\w)_(?!\w)"),
+)
 
 
 def plain_text(text: str) -> str:
@@ -29,37 +35,15 @@ def plain_text(text: str) -> str:
     ('B', '1 200 km^2', '20/3%')
     """
     if not text.isascii():
-        text = _plain_characters(text)
+        text = _SUPERSCRIPTS.sub(r"^\g<0>", text).translate(_FRACTION_SIGNS)
+        text = unicodedata.normalize("NFKC", text).translate(_SIGNS)
+        text = "".join(c for c in text if unicodedata.category(c) != "Cf")
     if _MARKUP.search(text):
-        text = _strip_markdown(unlatex(text))
+        text = _FENCE.sub(" ", unlatex(text))
+        for mark in _MARKDOWN:
+            text = mark.sub("", text)
     return text.strip()
 
-
-def _plain_characters(text: str) -> str:
-    text = _SUPERSCRIPTS.sub(r"^\g<0>", text).translate(_FRACTION_SIGNS)
-    text = unicodedata.normalize("NFKC", text).translate(_SIGNS)
-    return "".join(c for c in text if unicodedata.category(c) != "Cf")
-
-
-# --- markdown ---------------------------------------------------------------------------------------------------------
-
-_FENCE = re.compile(r"```[A-Za-z0-9_+-]*|`")
-_STRONG = re.compile(r"(?<![\d)])\*\*+|\*\*+(?![\d(])|__+")
-_EMPHASIS = re.compile(
-    r"(?<![\w\s)*])\*(?=\S)|(?:(?<=\s)|^)\*(?=[^\s*])|(?<=\S)\*(?![\w\s(*])|(?<=[A-Za-z.!?])\*(?=\s|$)"
-)
-_UNDERSCORES = re.compile(r"(?<!\w)_(?=\w)|(?<=\w)_(?!\w)")
-_LINE_MARK = re.compile(r"^[ \t]*(?:#{1,6}[ \t]+|>[ \t]+(?=\D)|[-*+•][ \t]+(?=[^\d\s]))", re.MULTILINE)
-
-
-def _strip_markdown(text: str) -> str:
-    text = _FENCE.sub(" ", text)
-    for mark in (_LINE_MARK, _STRONG, _EMPHASIS, _UNDERSCORES):
-        text = mark.sub("", text)
-    return text
-
-
-# --- keys -------------------------------------------------------------------------------------------------------------
 
 _SMALL = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
@@ -74,73 +58,40 @@ _WORDS = {
     **{word: f"{n}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(n, 'th') }" for n, word in enumerate(_ORDINALS, start=1)},
     **{"grey": "gray", "colour": "color", "colours": "colors", "centre": "center", "metre": "meter", "&": "and"},
 }
-_ARTICLES = frozenset(("a", "an", "the"))
-_KEY_TOKEN = re.compile(
-    r"\d{1,6}(?:st|nd|rd|th)\b|\d{1,3}(?:,\d{3})+(?:\.\d+)?(?!\d)|\d+(?:\.\d+)?|\.\d+|[^\W\d_]+|[-+/*^<>=≠≤≥≈±%°√$€£¥&×÷:#]"
+_MARKS = "+/*^<>=≠≤≥≈±%°√$€£¥&×÷#"
+_KEY_TOKEN = re.compile(  # a dash counts before a number and behind a grade (`AA-`), a colon between numbers
+    r"\d{1,6}(?:st|nd|rd|th)\b|\d{1,3}(?:,\d{3})+(?:\.\d+)?(?!\d)|\d+(?:\.\d+)?|\.\d+|"
+    rf"(?P<article>(?i:an?|the)(?=[^\S\n]+[^\W_]))|[^\W\d_]+|[{_MARKS}]|"
+    rf"(?<=[^\W_])-(?![^\W_]|\s)|(?<![^\W\d_])(?:-|(?P<colon>:))(?=(?:_|(?!\.\d)[^\w:{_MARKS}-])*\d)"
 )
 _APOSTROPHE = re.compile(r"(?<=[^\W\d_])'(?=[^\W\d_])")
 _INITIALS = re.compile(r"(?<=\b[A-Za-z])\.(?=[A-Za-z]\b)")  # U.S., p.m.
+_RANGE = re.compile(r"(?<![\w])(\d[\d.]*) to (\d[\d.]*)(?![\w])")
+_BEFORE_AN_ARTICLE = frozenset("is was are as on in of with by at and or for to from like than not but".split())
+_STROKES = str.maketrans({"ł": "l", "ø": "o", "đ": "d", "ß": "ss", "æ": "ae"})
 
 
 @lru_cache(maxsize=8192)
 def _key(text: str) -> str:
-    plain = _INITIALS.sub("", _APOSTROPHE.sub("", plain_text(text)))
     tokens: list[str] = []
-    matches: list[re.Match[str] | None] = [*_KEY_TOKEN.finditer(plain), None]
-    for match, following in pairwise(matches):
-        if match is None:
-            break
+    for match in _KEY_TOKEN.finditer(_INITIALS.sub("", _APOSTROPHE.sub("", plain_text(text)))):
         token = match[0].casefold()
-        before, after = plain[match.start() - 1 : match.start()], plain[match.end() : match.end() + 1]
-        if token in "-:+#":
-            # A sign, a range or a clock time counts; a hyphen, dash or colon between words does not.
-            grade = token != ":" and before.isalnum() and not after.isalnum() and not after.isspace()  # AA-, C#
-            if not grade and (
-                token in ":-" and (following is None or not following[0][0].isdigit() or before.isalpha())
-            ):
-                continue
-            if token == ":" and (not tokens or not tokens[-1][0].isdigit()):
-                continue
-        elif token in _ARTICLES:
-            gap = plain[match.end() : following.start()] if following and following[0][0].isalnum() else ""
-            if _is_article(match[0], gap, tokens):
-                continue
-        elif token[0].isdigit() or token[0] == ".":
-            token = _plain_number(token)
-        else:
-            token = _WORDS.get(token, _unaccented(token))
-        tokens.append(token)
+        if match["colon"] and not (tokens and tokens[-1][0].isdigit()):
+            continue
+        if match["article"] and (
+            not tokens or len(token) > 1 or (match[0] == "a" and tokens[-1] in _BEFORE_AN_ARTICLE)
+        ):
+            continue  # else it is a name: `A) dog`, `Class A shares`
+        if token[0].isdigit() or token[0] == ".":
+            whole, point, decimals = token.replace(",", "").partition(".")
+            if point or whole.strip("0"):
+                whole, decimals = whole.lstrip("0") or "0", decimals.rstrip("0")
+            token = f"{whole}.{decimals}" if decimals else whole
+        elif not token.isascii():
+            letters = unicodedata.normalize("NFD", token).translate(_STROKES)
+            token = unicodedata.normalize("NFC", "".join(c for c in letters if not "\u0300" <= c <= "\u036f"))
+        tokens.append(_WORDS.get(token, token))
     return _RANGE.sub(r"\1 - \2", " ".join(tokens))
-
-
-_BEFORE_AN_ARTICLE = frozenset("is was are as on in of with by at and or for to from like than not but".split())
-
-
-def _is_article(word: str, gap: str, before: list[str]) -> bool:
-    """Whether `a`, `an` or `the` is an article: before a word, and no name as in `A) dog` or `Class A shares`."""
-    if not gap.isspace() or "\n" in gap:
-        return False
-    return not before or (word == "a" and before[-1] in _BEFORE_AN_ARTICLE) or len(word) > 1
-
-
-_STROKES = str.maketrans({"ł": "l", "ø": "o", "đ": "d", "ß": "ss", "æ": "ae"})
-
-
-def _unaccented(word: str) -> str:
-    if word.isascii():
-        return word
-    letters = unicodedata.normalize("NFD", word).translate(_STROKES)
-    return unicodedata.normalize("NFC", "".join(c for c in letters if not "\u0300" <= c <= "\u036f"))
-
-
-_RANGE = re.compile(r"(?<![\w])(\d[\d.]*) to (\d[\d.]*)(?![\w])")
-
-
-def _plain_number(digits: str) -> str:
-    whole, point, decimals = digits.replace(",", "").partition(".")
-    if point or whole.strip("0"):
-        whole, decimals = whole.lstrip("0") or "0", decimals.rstrip("0")
-    return f"{whole}.{decimals}" if decimals else whole
 
 
 def text_key(text: str) -> str:

@@ -1,26 +1,28 @@
 """The words by which an answer is taken apart (`words.txt`), and rules that name them by their classes."""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
-_NAME = re.compile(r"<([A-Z_]+)>")
 _WORD = re.compile(r"[(<\\]?[?:]{0,2}[a-zA-Z].*")
 _CLASSES: dict[str, str] = {}
 
 
+def any_of(words: Iterable[str]) -> str:
+    """A pattern of words, the longest first."""
+    return rf"(?:{'|'.join(sorted(words, key=len, reverse=True))})"
+
+
 def _expanded(rule: str) -> str:
-    return _NAME.sub(lambda match: _CLASSES[match[1]], rule)
+    return re.sub("<([A-Z_]+)>", lambda match: _CLASSES[match[1]], rule)
 
 
-def _read_table() -> None:
-    for line in Path(__file__).with_name("words.txt").read_text(encoding="utf-8").splitlines()[1:]:
-        name, *listed = line.split(" ")
-        words = "|".join(word for word in listed if _WORD.fullmatch(word)).replace("_", r"\s+")
-        signs = [word for word in listed if not _WORD.fullmatch(word)]
-        _CLASSES[name] = "|".join([rf"(?:\b(?:{words})\b", *signs]) + ")"
-
-
-_read_table()
+for _line in Path(__file__).with_name("words.txt").read_text(encoding="utf-8").splitlines()[1:]:
+    _name, *_listed = _line.split(" ")
+    _words = "|".join(filter(_WORD.fullmatch, _listed)).replace("_", r"\s+")
+    _CLASSES[_name] = (
+        "|".join([rf"(?:\b(?:{_words})\b", *(sign for sign in _listed if not _WORD.fullmatch(sign))]) + ")"
+    )
 
 
 def grammar(rule: str) -> re.Pattern[str]:

@@ -19,8 +19,7 @@ from mixed_r1_verl.rewards.answer.latex import BOX, mark_boxes
 from mixed_r1_verl.rewards.answer.numbers import SCALES
 from mixed_r1_verl.rewards.answer.readers import Labels
 from mixed_r1_verl.rewards.answer.text import plain_text, text_key
-from mixed_r1_verl.rewards.answer.typed import Typed, typed
-from mixed_r1_verl.rewards.answer.types import answer_type_of, guess_answer_type
+from mixed_r1_verl.rewards.answer.types import Typed, answer_type_of, guess_answer_type, typed
 from mixed_r1_verl.rewards.cheats import CLOSED_CHEATS, LABEL_CHEAT, NUMBER_CHEATS, say
 from mixed_r1_verl.rewards.kind import Gold, RewardKind, letter_or
 from mixed_r1_verl.rewards.verdict import GroundTruthError, Verdict

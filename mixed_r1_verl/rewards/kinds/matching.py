@@ -12,8 +12,7 @@ from typing import Any
 from mixed_r1_verl.rewards.answer.numbers import parse_number
 from mixed_r1_verl.rewards.answer.options import polarity_of
 from mixed_r1_verl.rewards.answer.text import plain_text, text_key
-from mixed_r1_verl.rewards.answer.typed import Typed, lettered, option, typed
-from mixed_r1_verl.rewards.answer.types import answer_type_of, guess_answer_type
+from mixed_r1_verl.rewards.answer.types import Typed, answer_type_of, guess_answer_type, lettered, option, typed
 from mixed_r1_verl.rewards.cheats import CLOSED_CHEATS, LABEL_CHEAT, Target, say
 from mixed_r1_verl.rewards.kind import RewardKind, choices_of
 from mixed_r1_verl.rewards.verdict import GroundTruthError, Verdict
