@@ -2,7 +2,10 @@
 
 import re
 
+from mixed_r1_verl.rewards.answer.claims import Claim
+from mixed_r1_verl.rewards.answer.commitment import OTHER, Reader, settle
 from mixed_r1_verl.rewards.answer.numbers import Number, parse_number
+from mixed_r1_verl.rewards.answer.readers import Quantities
 from mixed_r1_verl.rewards.answer.text import plain_text
 from mixed_r1_verl.rewards.answer.units import measure
 
@@ -16,19 +19,15 @@ _DOLLARS = re.compile(r"\$(?!\s)([^$]+)(?<!\s)\$(?!\d)")
 _EDGE = re.compile(r"^(?:\\therefore|∴|[,:;])\s*|\s*[.。,;:]$")
 
 
-def undelimited(text: str) -> str:
-    r"""A text without the delimiters of its mathematics.
-
-    >>> undelimited(r"The area is \( 5 \)."), undelimited("$x$ is $5")
-    ('The area is   5  .', 'x is $5')
-    """
+def _undelimited(text: str) -> str:
+    """A text without the delimiters of its mathematics; `$5` stays."""
     text = re.sub(r"(?<!\\)\\\[\s*|\s*(?<!\\)\\\]", " ", text.translate(_FULL_WIDTH))
     return _DOLLARS.sub(r"\1", _DELIMITER.sub(" ", text)).replace("\\therefore", "∴").replace("\\boxed\n", "\\boxed")
 
 
-def bare(text: str) -> str:
+def _bare(text: str) -> str:
     """An expression without markdown emphasis, edges and the full stop of its sentence."""
-    text = re.sub(r"\binfinity\b", r"\\infty", undelimited(text).strip().strip("*#").strip())
+    text = re.sub(r"\binfinity\b", r"\\infty", _undelimited(text).strip().strip("*#").strip())
     while (stripped := _EDGE.sub("", text)) != text:
         text = stripped.strip().strip("*").strip()
     if text[:1] == "[" and text[-1:] == "]" and not re.search(r"[,;\[\]]", text[1:-1]):
@@ -36,9 +35,50 @@ def bare(text: str) -> str:
     return text
 
 
-def has_words(text: str) -> bool:
+def _has_words(text: str) -> bool:
     """Whether a text is prose, and not an expression with the names of functions or a unit in it."""
     return _WORDS.search(_COMMAND.sub(" ", _without_unit(text)[0])) is not None
+
+
+def in_words(text: str) -> bool:
+    """Whether a text is prose, and no number in digits either."""
+    return _has_words(text) and not (parse_number(text) and re.search(r"\d", text))
+
+
+_APPROXIMATE = re.compile(r"(?:~|(?:about|approx\w*|around|roughly|nearly|almost|circa)\b)", re.IGNORECASE)
+
+
+class _Expressions(Reader):
+    """The reader of one expression."""
+
+    def read(self, text: str) -> str | None:
+        """The expression that a text is; None for prose."""
+        expression = _bare(text)
+        if "=" in expression and _has_words(expression):  # Area = 7
+            expression = reduced(expression)
+        prose = _has_words(expression) and parse_number(expression) is None
+        return None if prose or _APPROXIMATE.match(expression) else expression or None
+
+    def mark(self, text: str, value: str) -> str:
+        """Other numbers and expressions of a running text; those of a calculation of the value are none."""
+        if number := parse_number(value):
+            return Quantities().mark(text, number)
+        working = re.match(r"\W*(?:because|since|as|for|from)\b", text)
+        return text + OTHER if re.search(r"\d|\\(?:frac|sqrt|pi)", text) and not working else text
+
+    def alien(self, claim: Claim) -> bool:
+        """Whether something in words is announced or boxed."""
+        return Quantities().alien(claim)
+
+
+def read_expression(text: str) -> tuple[str, str]:
+    r"""The one expression that a text gives as its answer, or empty with the reason.
+
+    >>> read_expression(r"Thus the area is $\frac{3}{4}$."), read_expression(r"\boxed{1} or \boxed{2}")
+    (('\\frac{3}{4}', ''), ('', 'several_answers'))
+    """
+    expression, reason = settle(_undelimited(text), _Expressions(), plain=False)
+    return expression or "", "" if expression else reason
 
 
 def _tidy(text: str) -> str:
@@ -52,8 +92,6 @@ def alike(one: str, other: str) -> bool:
     """Whether two expressions are written alike, up to spacing."""
     return _tidy(one) == _tidy(other)
 
-
-# --- items ------------------------------------------------------------------------------------------------------------
 
 _ITEM_END = re.compile(r"\\text\s*\{\s*,?\s*(?:or|and)\s*\}|\b(?:or|and)\b|[,;，、|]")
 _PIECES = re.compile(rf"({_ITEM_END.pattern}|[\[({{\])}}])")
@@ -122,9 +160,6 @@ def reduced(expression: str) -> str:
     return result.strip()
 
 
-# --- numbers ----------------------------------------------------------------------------------------------------------
-
-
 def number_of(expression: str) -> Number | None:
     """The plain number that an expression is, with a unit that is known; `5!`, `5x` and `4:30` are none."""
     if "!" in expression.replace("\\!", "") or "?" in expression:
@@ -132,14 +167,6 @@ def number_of(expression: str) -> Number | None:
     number = parse_number(reduced(expression))
     return None if number and re.search(r"\d\s+\d", plain_text(expression)) and number.plain else number
 
-
-def same_number(ours: Number, theirs: Number) -> bool:
-    """Equal in one unit; a lone letter that only one has may be a variable."""
-    units = {ours.unit, theirs.unit}
-    return not ("" in units and units & set("abcdefhijklnopqrstuvwxyz")) and ours.agrees(theirs)
-
-
-# --- what math-verify reads -------------------------------------------------------------------------------------------
 
 _PLAIN_SIGNS = str.maketrans("，（）−", ",()-") | str.maketrans(
     {"∞": r"\infty ", "·": r"\cdot ", "²": "^{2}", "³": "^{3}", "°": "", "%": r"\%", "π": r"\pi ", "∅": r"\emptyset "}
@@ -190,17 +217,27 @@ def _without_unit(text: str) -> tuple[str, str]:
     return (text[: match.start()].rstrip(), unit) if known else (text, "")
 
 
+_REWRITTEN = tuple(
+    (re.compile(pattern), written)
+    for pattern, written in (
+        (r"\\mathrm\{e\}", "e"),
+        (r"\\sqrt\s*\[([^\]]*)\]\s*(\w)", r"\\sqrt[\1]{\2}"),
+        (r"\\varnothing", r"\\emptyset "),
+        (r"\*\*", "^"),
+        (r"(?<![\\A-Za-z])(pi|theta|alpha|beta)\b", r"\\\1 "),
+        (r"(?<![\\A-Za-z])sqrt\b", "√"),
+        (r"√\s*\{", r"\\sqrt{"),
+        (r"(?:√|\\sqrt)\s*\(([^()]*)\)", r"\\sqrt{\1}"),
+        (r"√\s*([A-Za-z]|\d+(?:\.\d+)?)", r"\\sqrt{\1}"),
+        (r"(?<![\\A-Za-z])(sin|cos|tan|sec|log|ln)(?![A-Za-z])", r"\\\1"),
+        (r"\^\s*(?:\(([^()]*)\)|(-?\d{2,}|-\d))", r"^{\1\2}"),
+    )
+)
+
+
 def _in_latex(expression: str) -> str:
-    text = re.sub(r"\^\s*\{?\s*(?:\\circ|\\degree|°)\s*\}?|\\degree", "", expression).replace("\\mathrm{e}", "e")
-    text = re.sub(r"\\sqrt\s*\[([^\]]*)\]\s*(\w)", r"\\sqrt[\1]{\2}", text)
-    text = text.replace("\\%", "%").translate(_PLAIN_SIGNS).replace("**", "^")
-    text = text.replace("\\varnothing", r"\emptyset ")
-    text = re.sub(r"(?<![\\A-Za-z])(pi|theta|alpha|beta)\b", r"\\\1 ", text)
-    text = re.sub(r"(?<![\\A-Za-z])sqrt\b", "√", text)
-    text = re.sub(r"√\s*\{", r"\\sqrt{", text)
-    text = re.sub(r"(?:√|\\sqrt)\s*\(([^()]*)\)", r"\\sqrt{\1}", text)
-    text = re.sub(r"√\s*([A-Za-z]|\d+(?:\.\d+)?)", r"\\sqrt{\1}", text)
-    text = re.sub(r"(?<![\\A-Za-z])(sin|cos|tan|sec|log|ln)(?![A-Za-z])", r"\\\1", text)
-    text = re.sub(r"\^\s*\(([^()]*)\)", r"^{\1}", text)
-    text = re.sub(r"\^\s*(-?\d{2,}|-\d)", r"^{\1}", text)
+    text = re.sub(r"\^\s*\{?\s*(?:\\circ|\\degree|°)\s*\}?|\\degree", "", expression)
+    text = text.replace("\\%", "%").translate(_PLAIN_SIGNS)
+    for pattern, written in _REWRITTEN:
+        text = pattern.sub(written, text)
     return re.sub(r"(?<=\d)\s*(?=\\pi)", "", text).strip().removesuffix(".").strip()

@@ -1,9 +1,7 @@
-r"""The math reward: is the answer the same number or expression as the ground truth. Ours, not the paper's.
+"""The math reward: is the answer the same number or expression as the ground truth. Ours, not the paper's.
 
-Two stages: one expression is read out of the answer (`rewards/answer/claims.py`), then it is compared with the ground
-truth. What is a number with nothing, `%` or a known unit beside it is compared here, exactly; anything else by
-math-verify, in a process that is killed at a limit on its processor time. The rule of each ambiguous family stands in
-`docs/rewards.md`.
+A number with nothing, `%` or a known unit beside it is compared here, exactly; anything else by math-verify, in a
+process that is killed at a limit on its processor time. The rules stand in `docs/rewards.md`.
 """
 
 import os
@@ -12,27 +10,15 @@ import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, lru_cache, partial
+from functools import lru_cache, partial
 from itertools import accumulate
 from queue import LifoQueue
+from string import ascii_lowercase
 from typing import Annotated, Any
 
 from mixed_r1_verl.core.config import Interval, check_bounds
-from mixed_r1_verl.rewards.answer.claims import Claim
-from mixed_r1_verl.rewards.answer.commitment import OTHER, Reader, settle, unreadable
-from mixed_r1_verl.rewards.answer.expressions import (
-    alike,
-    bare,
-    has_words,
-    items,
-    number_of,
-    reduced,
-    same_number,
-    to_latex,
-    undelimited,
-)
-from mixed_r1_verl.rewards.answer.numbers import parse_number
-from mixed_r1_verl.rewards.answer.readers import Quantities
+from mixed_r1_verl.rewards.answer.commitment import unreadable
+from mixed_r1_verl.rewards.answer.expressions import alike, in_words, items, number_of, read_expression, to_latex
 from mixed_r1_verl.rewards.cheats import CLOSED_CHEATS, NUMBER_CHEATS, say
 from mixed_r1_verl.rewards.kind import Gold, RewardKind, letter_or
 from mixed_r1_verl.rewards.kinds import matching
@@ -69,19 +55,11 @@ _DEFAULT = MathConfig()
 
 
 def math_reward(answer: str, ground_truth: str, *, config: MathConfig = _DEFAULT) -> Verdict:
-    r"""1 when the answer is the same number or expression as the ground truth, else 0.
+    r"""1 when the answer, a text, is the same number or expression as the ground truth, in LaTeX or plain; else 0.
 
-    Args:
-        answer: text of the answer block.
-        ground_truth: a number or expression, in LaTeX or plain.
-        config: limits on size and time.
-
-    Returns:
-        `acc` 0.0 or 1.0; `prediction` is the expression that was read. Reasons: `empty`, `too_long`, `too_complex`,
-        `several_answers`, `no_answer_found`, `not_an_expression`, `timeout`, `comparison_failed`, `wrong`.
-
-    Raises:
-        GroundTruthError: when the ground truth is no expression; see `parse_ground_truth`.
+    `prediction` is the expression that was read. Reasons: `empty`, `too_long`, `too_complex`, `several_answers`,
+    `no_answer_found`, `not_an_expression`, `timeout`, `comparison_failed`, `wrong`. Raises GroundTruthError as
+    `parse_ground_truth` does.
 
     >>> math_reward(r"The answer is $\boxed{\frac{1}{2}}$.", "0.5").acc, math_reward("3 or 4", "3").acc
     (1.0, 0.0)
@@ -135,14 +113,16 @@ def _differ(gold: str, answer: str, config: MathConfig) -> str:
 
 
 _MOST_ITEMS = 8
+_VARIABLES = frozenset(ascii_lowercase) - {"g", "m"}  # no unit where only one side has it
 
 
 def _differ_in_one(gold: str, answer: str, config: MathConfig) -> str:
     if alike(gold, answer):
         return ""
     ours, theirs = number_of(answer), number_of(gold)
-    if ours is not None and theirs is not None:
-        return "" if same_number(ours, theirs) else "wrong"
+    if ours and theirs:
+        units = {ours.unit, theirs.unit}
+        return "" if ours.agrees(theirs) and not ("" in units and units & _VARIABLES) else "wrong"
     if too_complex(answer, config):
         return "too_complex"
     pair = to_latex(gold, answer)
@@ -152,11 +132,8 @@ def _differ_in_one(gold: str, answer: str, config: MathConfig) -> str:
 def parse_ground_truth(ground_truth: str, *, config: MathConfig = _DEFAULT) -> str:
     r"""The expression of a ground truth, without its box, dollar signs and announcement.
 
-    Whether math-verify can read a ground truth that is no plain number is found out by asking it, in the same
-    processes that compare.
-
-    Raises:
-        GroundTruthError: when it is empty, in words, too large, or no expression that math-verify can read in time.
+    Raises GroundTruthError when it is empty, in words, too large, or no expression that math-verify, which is asked in
+    the processes that compare, can read in time.
 
     >>> parse_ground_truth(r"$\boxed{60}$")
     '60'
@@ -173,7 +150,7 @@ def _read_ground_truth(ground_truth: str, config: MathConfig) -> tuple[str, str]
     gold, _ = read_expression(ground_truth)
     if not gold:
         return gold, "it holds no expression"
-    if has_words(gold) and not (parse_number(gold) and re.search(r"\d", gold)):
+    if in_words(gold):
         return gold, "it is in words; matching or chart can"
     if too_complex(gold, config):
         return gold, "it is too large to compare"
@@ -188,57 +165,13 @@ def _read_ground_truth(ground_truth: str, config: MathConfig) -> tuple[str, str]
     return gold, ""
 
 
-# --- reading ----------------------------------------------------------------------------------------------------------
-
 _LETTER = re.compile(r"[A-Za-z]")
-_APPROXIMATE = re.compile(r"(?:~|(?:about|approx\w*|around|roughly|nearly|almost|circa)\b)", re.IGNORECASE)
-
-
-class _Expressions(Reader):
-    """The reader of one expression."""
-
-    def read(self, text: str) -> str | None:
-        """The expression that a text is; None for prose."""
-        expression = bare(text)
-        if "=" in expression and has_words(expression):  # Area = 7
-            expression = reduced(expression)
-        if _APPROXIMATE.match(expression):
-            return None
-        return None if not expression or (has_words(expression) and parse_number(expression) is None) else expression
-
-    def mark(self, text: str, value: str) -> str:
-        """Other numbers and expressions of a running text; those of a calculation of the value are none."""
-        number = parse_number(value)
-        if number is not None:
-            return Quantities().mark(text, number)
-        foreign = re.search(r"\d|\\(?:frac|sqrt|pi)", text) and not re.match(
-            r"\W*(?:because|since|as|for|from)\b", text
-        )
-        return text + OTHER if foreign else text
-
-    def alien(self, claim: Claim) -> bool:
-        """Whether something in words is announced or boxed."""
-        return Quantities().alien(claim)
-
-
-def read_expression(text: str) -> tuple[str, str]:
-    r"""The one expression that a text gives as its answer, or empty with the reason.
-
-    >>> read_expression(r"Thus the area is $\frac{3}{4}$."), read_expression(r"\boxed{1} or \boxed{2}")
-    (('\\frac{3}{4}', ''), ('', 'several_answers'))
-    """
-    expression, reason = settle(undelimited(text), _Expressions(), plain=False)
-    return expression or "", "" if expression else reason
-
-
-# --- limits -----------------------------------------------------------------------------------------------------------
-
+_POWER, _CLOSED = r"(?:\^|\*\*)[\s{(]*", r"[\s})]*"
 _EXPONENT = re.compile(r"(?:\^|\*\*)[\s{(+-]*(\d+)|(\d+)\s*[})]*\s*!")
-_OF_A_SUM = re.compile(r"[)\]]\s*\}?\s*(?:\^|\*\*)[\s{(]*(\d+)|\\(?:prod|sum)(?![A-Za-z])[^^]{0,80}\^[\s{(]*(\d+)")
+_OF_A_SUM = re.compile(rf"[)\]]\s*\}}?\s*{_POWER}(\d+)|\\(?:prod|sum)(?![A-Za-z])[^^]{{0,80}}\^[\s{{(]*(\d+)")
 _VARIABLE = re.compile(r"(?<![\\A-Za-z])[A-Za-z](?![A-Za-z])")
-_TALL_TOWER = re.compile(r"(?:(?:\^|\*\*)[\s{(]*\d{1,12}[\s})]*){3}")
-_TOWER = re.compile(r"(?:\^|\*\*)[\s{(]*(\d{1,12})[\s})]*(?:\^|\*\*)[\s{(]*(\d{1,12})")
-_HUGE = re.compile(r"\d{60}|!\s*[})]*\s*!")
+_TOWER = re.compile(rf"{_POWER}(\d{{1,12}}){_CLOSED}{_POWER}(\d{{1,12}})")
+_HUGE = re.compile(rf"\d{{60}}|!\s*[}})]*\s*!|(?:{_POWER}\d{{1,12}}{_CLOSED}){{3}}")
 
 
 def too_complex(expression: str, config: MathConfig = _DEFAULT) -> bool:
@@ -247,38 +180,34 @@ def too_complex(expression: str, config: MathConfig = _DEFAULT) -> bool:
     >>> too_complex("2^{10}"), too_complex("2^{3^{2}}"), too_complex("9^{9^9}"), too_complex("10^{99999}")
     (False, False, True, True)
     """
-    if len(expression) > config.max_expression_chars or _HUGE.search(expression) or _TALL_TOWER.search(expression):
+    if len(expression) > config.max_expression_chars or _HUGE.search(expression):
         return True
     steps = (1 if bracket in "({[" else -1 for bracket in re.findall(r"[({\[\])}]", expression))
-    if max(accumulate(steps, lambda depth, step: max(depth + step, 0), initial=0)) > config.max_depth:
+    depth = max(accumulate(steps, lambda depth, step: max(depth + step, 0), initial=0))
+    if max(depth, expression.count("^") + expression.count("**")) > config.max_depth or expression.count("!") > 4:
         return True
-    powers = ((digits, config.max_exponent) for pair in _EXPONENT.findall(expression) for digits in pair)
     sums = _OF_A_SUM.findall(expression) if _VARIABLE.search(expression) else ()
-    in_sums = ((digits, config.max_exponent // 100) for pair in sums for digits in pair)
-    if any(len(digits) > 9 or int(digits or 0) > most for digits, most in (*powers, *in_sums)):
-        return True
-    for base, exponent in _TOWER.findall(expression):
-        if int(exponent) > 30 or int(base) ** int(exponent) > config.max_exponent:
+    for powers, most in ((_EXPONENT.findall(expression), config.max_exponent), (sums, config.max_exponent // 100)):
+        if any(len(digits) > 9 or int(digits or 0) > most for pair in powers for digits in pair):
             return True
-    return expression.count("^") + expression.count("**") > config.max_depth or expression.count("!") > 4
+    towers = [(int(base), int(exponent)) for base, exponent in _TOWER.findall(expression)]
+    return any(exponent > 30 or base**exponent > config.max_exponent for base, exponent in towers)
 
-
-# --- comparing --------------------------------------------------------------------------------------------------------
 
 _UNREADABLE = "unreadable_ground_truth"
 _GRACE_S = 10.0
 """Seconds on the clock beyond the time limit after which a comparison that waits for a processor is given up."""
 
 _starting = threading.Lock()
+_free: dict[tuple[int, int], "LifoQueue[Process]"] = {}
 
 
 def _compare(gold: str, answer: str, config: MathConfig) -> str:
     """Why two LaTeX expressions differ, or empty. Waits for a free process if all are busy."""
-    request = pickle.dumps((gold, answer))
     free = comparing_processes(config.processes)
     process = free.get()
     try:
-        [reason] = process.run([request], config.timeout_s + _GRACE_S, config.timeout_s)
+        [reason] = process.run([pickle.dumps((gold, answer))], config.timeout_s + _GRACE_S, config.timeout_s)
         return str(reason)
     except Late as late:  # on the clock: no fault of the expression, and no verdict on a ground truth
         return "comparison_failed" if late.on_clock else "timeout"
@@ -296,15 +225,12 @@ def comparing_processes(size: int) -> "LifoQueue[Process]":
     They start when they are needed; the last one that was used is the first to be used again.
     """
     with _starting:
-        return _free_processes(os.getpid(), size)
-
-
-@cache
-def _free_processes(pid: int, size: int) -> "LifoQueue[Process]":
-    free: LifoQueue[Process] = LifoQueue()
-    for _ in range(size):
-        free.put(Process(prepare_comparing, quiet=True))
-    return free
+        key = os.getpid(), size
+        if key not in _free:
+            _free[key] = LifoQueue()
+            for _ in range(size):
+                _free[key].put(Process(prepare_comparing, quiet=True))
+        return _free[key]
 
 
 def prepare_comparing() -> Callable[[], Callable[[str, str], str]]:
