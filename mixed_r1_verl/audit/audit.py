@@ -51,25 +51,19 @@ class AttackResult:
 
 @dataclass(frozen=True)
 class KindAudit:
-    """All results of one reward kind.
+    """All results of one reward kind."""
 
-    Attributes:
-        kind: the reward kind, or `format`.
-        rows, broken: rows that were scored, and that were left out because their ground truth cannot be.
-        honest, unrelated, constant: means of honest answers, of other rows' and of the best constant one; None where
-            that does not enter the bar.
-        not_audited: why the kind could not be audited, or empty.
-        attacks: the attacks, best paid first.
-    """
-
-    kind: str
+    kind: str  # the reward kind, or `format`
+    # rows, broken: rows that were scored, and that were left out because their ground truth cannot be
     rows: int
     broken: int
+    # honest, unrelated, constant: means of honest answers, of other rows' and of the best constant one; None where that
+    # does not enter the bar
     honest: float = 0.0
     unrelated: float = 0.0
     constant: float | None = None
-    not_audited: str = ""
-    attacks: tuple[AttackResult, ...] = ()
+    not_audited: str = ""  # why the kind could not be audited, or empty
+    attacks: tuple[AttackResult, ...] = ()  # the attacks, best paid first
 
 
 @dataclass(frozen=True)
@@ -101,11 +95,10 @@ def attack_bar(answers: str, sort: str, honest: float, unrelated: float, constan
         sort: of the attack.
         honest, unrelated, constant: means in [0, 1].
 
-    Example:
-        >>> attack_bar("text", "blind", honest=1.0, unrelated=0.5, constant=None)
-        0.625
-        >>> attack_bar("closed", "blind", honest=1.0, unrelated=0.25, constant=0.5)
-        0.52
+    >>> attack_bar("text", "blind", honest=1.0, unrelated=0.5, constant=None)
+    0.625
+    >>> attack_bar("closed", "blind", honest=1.0, unrelated=0.25, constant=0.5)
+    0.52
     """
     if sort in ("padded", "worsened"):
         return honest - (QUARTER if sort == "padded" else TWENTIETH) * (honest - unrelated)

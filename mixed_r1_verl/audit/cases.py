@@ -19,19 +19,12 @@ _WORD = re.compile(r"\w+")
 
 @dataclass(frozen=True)
 class Case:
-    """A row that can be scored.
+    """A row that can be scored."""
 
-    Attributes:
-        row: the row; of several references of its ground truth, all but the first.
-        gold: its ground truth as its kind reads it, all references.
-        honest: the answer that the ground truth stands for; of several references, the first.
-        extent: width and height of its picture in the frame of its boxes.
-    """
-
-    row: DataRow
-    gold: Gold
-    honest: str
-    extent: tuple[float, float]
+    row: DataRow  # the row; of several references of its ground truth, all but the first
+    gold: Gold  # its ground truth as its kind reads it, all references
+    honest: str  # the answer that the ground truth stands for; of several references, the first
+    extent: tuple[float, float]  # width and height of its picture in the frame of its boxes
 
     @property
     def alone(self) -> "Case":

@@ -25,8 +25,7 @@ from mixed_r1_verl.rewards.config import MixedRewardConfig
 DEMO_ROWS = Path(__file__).parent / "assets" / "rows.jsonl"
 """What is audited without a file: rows about rendered scenes, sixty each of matching, chart, iou and open_ended."""
 
-SHOWN = 8
-"""Attacks of each kind that are printed, those nearest to their bar; those that pay always are."""
+SHOWN = 8  # attacks of each kind that are printed, those nearest to their bar; those that pay always are
 
 
 def print_audit(report: AuditReport, console: Console, all_attacks: bool = False) -> None:

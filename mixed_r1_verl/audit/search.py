@@ -8,8 +8,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 
-Score = Callable[[int, str], float]
-"""What row `number` pays for a text, in [0, 1]."""
+Score = Callable[[int, str], float]  # what row `number` pays for a text, in [0, 1]
 
 FILLERS = ("a", "the", "of", "in", "on", "with", "is", "and", "to", "at")
 TEMPLATES = ("", "The image shows", "There is a", "A man in a", "On the left of the picture a", "In the background")
@@ -28,10 +27,9 @@ def search_text(rows: int, score: Score, words: Sequence[str], *, seed: int, sec
         seconds: after which the best text so far is returned.
         steps: texts that are tried in all.
 
-    Example:
-        >>> search_text(2, lambda row, text: 0.1 * len({"dog", "grass"} & set(text.split())), ["cat", "dog", "grass"],
-        ...             seed=0, seconds=5, steps=60)  # doctest: +ELLIPSIS
-        '...dog...'
+    >>> search_text(2, lambda row, text: 0.1 * len({"dog", "grass"} & set(text.split())), ["cat", "dog", "grass"],
+    ...             seed=0, seconds=5, steps=60)  # doctest: +ELLIPSIS
+    '...dog...'
     """
     draw = random.Random(seed)
     tried = draw.sample(range(rows), min(rows, ROWS_TRIED))

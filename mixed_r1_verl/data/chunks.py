@@ -33,24 +33,16 @@ DUPLICATE = "duplicate_id"
 
 @dataclass
 class Chunk:
-    """What came of a chunk, as its JSON file tells it.
+    """What came of a chunk, as its JSON file tells it."""
 
-    Attributes:
-        digest: what was read, so that a resumed run notices that the source changed.
-        read: number of rows read.
-        rewards: number of rows written, by reward kind.
-        rejects: the rows left out, in their order, as the values of `Reject`.
-        ids: ids of the rows written.
-        sha256: of the parquet file; empty where no row was written.
-        how, dropped_turns: see `mixed_r1_verl.data.convert.Summary`.
-    """
-
-    digest: str
-    read: int
-    rewards: dict[str, int] = field(default_factory=dict)
+    digest: str  # what was read, so that a resumed run notices that the source changed
+    read: int  # number of rows read
+    rewards: dict[str, int] = field(default_factory=dict)  # number of rows written, by reward kind
+    # the rows left out, in their order, as the values of `Reject`
     rejects: list[list[str]] = field(default_factory=list)
-    ids: list[str] = field(default_factory=list)
-    sha256: str = ""
+    ids: list[str] = field(default_factory=list)  # ids of the rows written
+    sha256: str = ""  # of the parquet file; empty where no row was written
+    # how, dropped_turns: see `mixed_r1_verl.data.convert.Summary`
     how: dict[str, int] = field(default_factory=dict)
     dropped_turns: int = 0
 

@@ -17,24 +17,16 @@ from mixed_r1_verl.data.schema import IMAGE_TYPES, OPTIONAL, image_form, row_sch
 BATCH_ROWS = 4096
 ROWS_SHOWN = 3
 
-Fault = tuple[str, str]
-"""Field and message."""
+Fault = tuple[str, str]  # field and message
 
 
 class Problem(NamedTuple):
-    """One thing that is wrong.
+    """One thing that is wrong."""
 
-    Attributes:
-        file: the parquet file.
-        row: number of the row in the file, from 0; None for the file as a whole.
-        field: column or field at fault.
-        message: what is wrong.
-    """
-
-    file: str
-    row: int | None
-    field: str
-    message: str
+    file: str  # the parquet file
+    row: int | None  # number of the row in the file, from 0; None for the file as a whole
+    field: str  # column or field at fault
+    message: str  # what is wrong
 
     def __str__(self) -> str:
         place = self.file if self.row is None else f"{self.file}: row {self.row}"
@@ -44,9 +36,8 @@ class Problem(NamedTuple):
 def schema_problems(path: Path, schema: pa.Schema) -> list[Problem]:
     """Columns that are missing or have another type than the contract's; further columns and fields are allowed.
 
-    Example:
-        >>> schema_problems(Path("x.parquet"), row_schema("path"))
-        []
+    >>> schema_problems(Path("x.parquet"), row_schema("path"))
+    []
     """
     form = image_form(schema)
     found = fields_of(schema)
@@ -70,9 +61,8 @@ def schema_problems(path: Path, schema: pa.Schema) -> list[Problem]:
 def fields_of(schema: pa.Schema) -> dict[str, pa.DataType]:
     """The columns of a schema, and in place of structs their fields.
 
-    Example:
-        >>> fields_of(pa.schema([("a", pa.int64()), ("b", pa.struct([("c", pa.string())]))]))
-        {'a': DataType(int64), 'b.c': DataType(string)}
+    >>> fields_of(pa.schema([("a", pa.int64()), ("b", pa.struct([("c", pa.string())]))]))
+    {'a': DataType(int64), 'b.c': DataType(string)}
     """
     types: dict[str, pa.DataType] = {}
     for column in schema:
@@ -101,10 +91,9 @@ def compare_schemas(schemas: Mapping[Path, pa.Schema]) -> list[Problem]:
 def row_faults(row: Mapping[str, Any], kinds: Collection[str], routes: Mapping[str, str]) -> Iterator[Fault]:
     """What is wrong with a row as far as its small columns show; without the column `images` pictures are not counted.
 
-    Example:
-        >>> row = {"data_source": "toy", "prompt": [], "reward_model": {"ground_truth": " "}, "extra_info": None}
-        >>> list(row_faults(row, ["chart"], {"toy": "chart"}))
-        [('reward_model.ground_truth', 'is empty')]
+    >>> row = {"data_source": "toy", "prompt": [], "reward_model": {"ground_truth": " "}, "extra_info": None}
+    >>> list(row_faults(row, ["chart"], {"toy": "chart"}))
+    [('reward_model.ground_truth', 'is empty')]
     """
     truth = (row["reward_model"] or {}).get("ground_truth")
     if truth is not None and not isinstance(truth, str):

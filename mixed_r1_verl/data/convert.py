@@ -39,31 +39,21 @@ __all__ = ["Options", "Summary", "convert_dataset", "converter_code", "explain_r
 
 @dataclass(frozen=True)
 class Summary:
-    """What came of a conversion; also written as JSON beside the output.
-
-    Attributes:
-        source_rows: rows in the source; more than `read` only with `limit`.
-        read, written, rejected: `read = written + rejected`.
-        reasons: number of rejects by `stage/reason`.
-        rewards: number of written rows by reward kind.
-        how: number of written rows by what a generic converter went by.
-        dropped_turns: exchanges of conversations that became no row.
-        files: name, rows and SHA-256 of each parquet file.
-        resumed_chunks: chunks that an earlier, interrupted run had finished.
-    """
+    """What came of a conversion; also written as JSON beside the output."""
 
     converter: str
     split: str
-    source_rows: int
+    source_rows: int  # rows in the source; more than `read` only with `limit`
+    # read, written, rejected: `read = written + rejected`
     read: int
     written: int
     rejected: int
-    reasons: dict[str, int]
-    rewards: dict[str, int]
-    files: list[dict[str, Any]]
-    how: dict[str, int]
-    dropped_turns: int
-    resumed_chunks: int = 0
+    reasons: dict[str, int]  # number of rejects by `stage/reason`
+    rewards: dict[str, int]  # number of written rows by reward kind
+    files: list[dict[str, Any]]  # name, rows and SHA-256 of each parquet file
+    how: dict[str, int]  # number of written rows by what a generic converter went by
+    dropped_turns: int  # exchanges of conversations that became no row
+    resumed_chunks: int = 0  # chunks that an earlier, interrupted run had finished
 
 
 def convert_dataset(

@@ -29,29 +29,20 @@ ImageCache = OrderedDict[Path, StoredImage]
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line can say about a conversion.
+    """What the command line can say about a conversion."""
 
-    Attributes:
-        split: which split to read.
-        limit: take at most this many rows, drawn by `seed` and kept in the source's order; None takes all.
-        images: `bytes` embeds pictures, `path` writes them into a folder beside the output.
-        max_pixels: reduce larger pictures (and their boxes) to this many pixels; None leaves them.
-        workers: processes; 1 works in this process.
-        seed: draws the rows of `limit`.
-        check_gold: also score each row's honest answer, wrapped in the template, and reject rows where it is not right.
-        reward: what the reward block says that will score the rows, above all its `custom` kinds.
-        chunk_rows: rows of the source in a chunk, the unit of resuming and of sharding.
-    """
-
-    split: str = "train"
+    split: str = "train"  # which split to read
+    # take at most this many rows, drawn by `seed` and kept in the source's order; None takes all
     limit: int | None = None
-    images: ImageForm = "bytes"
-    max_pixels: int | None = None
-    workers: int = 1
-    seed: int = 0
+    images: ImageForm = "bytes"  # `bytes` embeds pictures, `path` writes them into a folder beside the output
+    max_pixels: int | None = None  # reduce larger pictures (and their boxes) to this many pixels; None leaves them
+    workers: int = 1  # processes; 1 works in this process
+    seed: int = 0  # draws the rows of `limit`
+    # also score each row's honest answer, wrapped in the template, and reject rows where it is not right
     check_gold: bool = True
+    # what the reward block says that will score the rows, above all its `custom` kinds
     reward: Mapping[str, Any] = field(default_factory=dict)
-    chunk_rows: int = 1024
+    chunk_rows: int = 1024  # rows of the source in a chunk, the unit of resuming and of sharding
 
 
 @dataclass(frozen=True)

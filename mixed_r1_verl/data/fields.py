@@ -33,9 +33,8 @@ def text_field(value: dict[str, Any], key: str) -> str:
     Raises:
         RowError: `missing`, `not_text` or `empty`.
 
-    Example:
-        >>> text_field({"query": " What? "}, "query")
-        'What?'
+    >>> text_field({"query": " What? "}, "query")
+    'What?'
     """
     if value.get(key) is None:
         raise RowError(key, "missing")
@@ -53,9 +52,8 @@ def scalar_text(value: dict[str, Any], key: str) -> str:
     Raises:
         RowError: `missing`, `not_text`, `empty` or `not_finite`.
 
-    Example:
-        >>> scalar_text({"answer": 3.0}, "answer"), scalar_text({"answer": "3.0"}, "answer")
-        ('3', '3.0')
+    >>> scalar_text({"answer": 3.0}, "answer"), scalar_text({"answer": "3.0"}, "answer")
+    ('3', '3.0')
     """
     found = value.get(key)
     if isinstance(found, bool):
@@ -75,9 +73,8 @@ def text_list(value: dict[str, Any], key: str) -> tuple[str, ...]:
     Raises:
         RowError: `not_a_list` or `not_text`.
 
-    Example:
-        >>> text_list({"choices": ["a", 2]}, "choices"), text_list({"choices": None}, "choices")
-        (('a', '2'), ())
+    >>> text_list({"choices": ["a", 2]}, "choices"), text_list({"choices": None}, "choices")
+    (('a', '2'), ())
     """
     found = value.get(key)
     if found is None:
@@ -112,9 +109,8 @@ def letter_of(answer: str, choices: Sequence[str], *, field: str = "answer") -> 
     Raises:
         RowError: `answer_not_in_choices`, or `answer_ambiguous` when two options read the same.
 
-    Example:
-        >>> letter_of("dog", ["cat", "dog"])
-        'B'
+    >>> letter_of("dog", ["cat", "dog"])
+    'B'
     """
     found = [i for i, choice in enumerate(choices) if choice.strip() == answer.strip()]
     if not found:
@@ -129,9 +125,8 @@ def letter_of(answer: str, choices: Sequence[str], *, field: str = "answer") -> 
 def one_line(text: str) -> str:
     """Text with every run of white space made one space.
 
-    Example:
-        >>> one_line(" A cat \\n sits. ")
-        'A cat sits.'
+    >>> one_line(" A cat \\n sits. ")
+    'A cat sits.'
     """
     return " ".join(text.split())
 
@@ -139,9 +134,8 @@ def one_line(text: str) -> str:
 def detokenise(text: str) -> str:
     """Takes out the spaces that a tokeniser put before punctuation and inside brackets.
 
-    Example:
-        >>> detokenise("A dog ( brown ) runs , fast .")
-        'A dog (brown) runs, fast.'
+    >>> detokenise("A dog ( brown ) runs , fast .")
+    'A dog (brown) runs, fast.'
     """
     text = re.sub(r" ([.,;:!?%)\]])", r"\1", one_line(text))
     return re.sub(r"([(\[$]) ", r"\1", text)
@@ -150,9 +144,8 @@ def detokenise(text: str) -> str:
 def short_hash(text: str) -> str:
     """Twelve hexadecimal digits that stand for a text, for ids of records that have none.
 
-    Example:
-        >>> short_hash("a cat")
-        '51e467415607'
+    >>> short_hash("a cat")
+    '51e467415607'
     """
     return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:12]
 
@@ -160,9 +153,8 @@ def short_hash(text: str) -> str:
 def place_id(row: Row) -> str:
     """An id for a record that has none of its own: its file and its position there.
 
-    Example:
-        >>> place_id(Row("data/a.jsonl:7", None)), place_id(Row("a.json#x/1", None))
-        ('data/a.jsonl/7', 'a.json/x/1')
+    >>> place_id(Row("data/a.jsonl:7", None)), place_id(Row("a.json#x/1", None))
+    ('data/a.jsonl/7', 'a.json/x/1')
     """
     found = re.search(r"\.(?:jsonl?|parquet|[ct]sv)[#:]", row.where)
     return f"{row.where[: found.end() - 1]}/{row.where[found.end() :]}" if found else row.where
@@ -171,8 +163,7 @@ def place_id(row: Row) -> str:
 def stem(name: str) -> str:
     """Name of a file without folders and extension.
 
-    Example:
-        >>> stem("a/b/test_human.json")
-        'test_human'
+    >>> stem("a/b/test_human.json")
+    'test_human'
     """
     return PurePosixPath(name).stem

@@ -43,23 +43,17 @@ ORIENTATION = 0x0112
 
 
 class StoredImage(NamedTuple):
-    """An image as it goes into a row.
+    """An image as it goes into a row."""
 
-    Attributes:
-        data: encoded bytes.
-        format: `JPEG`, `PNG` or `WEBP`.
-        width, height: size in pixels of what is stored, upright.
-        source_width, source_height: size in pixels, upright, before it was reduced.
-        changed: whether the bytes differ from the source's.
-    """
-
-    data: bytes
-    format: str
+    data: bytes  # encoded bytes
+    format: str  # `JPEG`, `PNG` or `WEBP`
+    # width, height: size in pixels of what is stored, upright
     width: int
     height: int
+    # source_width, source_height: size in pixels, upright, before it was reduced
     source_width: int
     source_height: int
-    changed: bool
+    changed: bool  # whether the bytes differ from the source's
 
 
 def read_picture(path: Path, field: str = "image") -> bytes:
@@ -158,12 +152,11 @@ def store_image(data: bytes, *, max_pixels: int | None = None, field: str = "ima
     Raises:
         RowError: `image_too_large`, `image_empty`, `image_broken` or `image_aspect`.
 
-    Example:
-        >>> buffer = io.BytesIO()
-        >>> Image.new("CMYK", (8, 4)).save(buffer, "JPEG")
-        >>> stored = store_image(buffer.getvalue(), max_pixels=8)
-        >>> stored.width, stored.height, stored.source_width, stored.changed
-        (4, 2, 8, True)
+    >>> buffer = io.BytesIO()
+    >>> Image.new("CMYK", (8, 4)).save(buffer, "JPEG")
+    >>> stored = store_image(buffer.getvalue(), max_pixels=8)
+    >>> stored.width, stored.height, stored.source_width, stored.changed
+    (4, 2, 8, True)
     """
     with opened(data, field) as image:
         width, height = image.size

@@ -37,15 +37,10 @@ _TOKEN = re.compile(r"<\|[^<>|\s]{1,40}\|>|<image>|\[image\]", re.IGNORECASE)
 
 
 class Mark(NamedTuple):
-    """Something that no ground truth of words may hold.
+    """Something that no ground truth of words may hold."""
 
-    Attributes:
-        reason: short snake_case code.
-        message: what it is, and which option mends it.
-    """
-
-    reason: str
-    message: str
+    reason: str  # short snake_case code
+    message: str  # what it is, and which option mends it
 
 
 _NAME_ANSWER = "name the %s answer with --column answer=COLUMN"
@@ -66,9 +61,8 @@ _SIGN = re.compile(r"[<(\[{`\"':|]")
 def mark_in(text: str) -> Mark | None:
     """The first mark in the text of an answer that should not be there; None for sound text.
 
-    Example:
-        >>> mark_in("<CONCLUSION> 14 </CONCLUSION>").reason, mark_in("(346,328)").reason, mark_in("a < b, (c > d)")
-        ('reasoning_tags', 'point', None)
+    >>> mark_in("<CONCLUSION> 14 </CONCLUSION>").reason, mark_in("(346,328)").reason, mark_in("a < b, (c > d)")
+    ('reasoning_tags', 'point', None)
     """
     text = text[:200_000]
     if not _SIGN.search(text):
@@ -86,9 +80,8 @@ def media_in(question: str) -> Mark | None:
 def is_lone_letter(truth: str, choices: Sequence[str]) -> bool:
     """Whether a ground truth is the letter of an option that the row does not have.
 
-    Example:
-        >>> is_lone_letter("B", ()), is_lone_letter("(B)", ()), is_lone_letter("B", ("cat", "dog"))
-        (True, True, False)
+    >>> is_lone_letter("B", ()), is_lone_letter("(B)", ()), is_lone_letter("B", ("cat", "dog"))
+    (True, True, False)
     """
     return not choices and LONE_LETTER.fullmatch(truth) is not None
 
@@ -96,9 +89,8 @@ def is_lone_letter(truth: str, choices: Sequence[str]) -> bool:
 def is_expression(text: str) -> bool:
     """Whether a text is LaTeX and nothing else.
 
-    Example:
-        >>> is_expression("\\\\frac { 4 } { 3 }"), is_expression("The angle is \\\\frac{1}{2} of it.")
-        (True, False)
+    >>> is_expression("\\\\frac { 4 } { 3 }"), is_expression("The angle is \\\\frac{1}{2} of it.")
+    (True, False)
     """
     return LATEX.search(text) is not None and re.search(r"[a-zA-Z]{4,}", _COMMAND.sub(" ", text)) is None
 
@@ -115,9 +107,8 @@ def truth_faults(kind: str, truth: str, references: Sequence[str], extra_info: M
     Yields:
         Messages that name the option of `mixed-r1 data convert` that mends the row.
 
-    Example:
-        >>> list(truth_faults("matching", "B", (), {}))
-        ['is a letter, but the row has no options: --column choices=COLUMN, or --answer-type label']
+    >>> list(truth_faults("matching", "B", (), {}))
+    ['is a letter, but the row has no options: --column choices=COLUMN, or --answer-type label']
     """
     if kind not in ("matching", "chart", "math", "anls", "open_ended"):
         return

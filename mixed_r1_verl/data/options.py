@@ -36,9 +36,8 @@ _SAID = re.compile(
 def literal(text: str) -> Any:
     """A JSON value or Python literal in a text; None where the text is neither, or is too long.
 
-    Example:
-        >>> literal("['a', 'b']"), literal('["a", null]'), literal("[a, b]")
-        (['a', 'b'], ['a', None], None)
+    >>> literal("['a', 'b']"), literal('["a", null]'), literal("[a, b]")
+    (['a', 'b'], ['a', None], None)
     """
     text = text.strip()
     if not text.startswith(("[", "{", "(")):
@@ -62,11 +61,10 @@ def choices_of(value: Mapping[str, Any], keys: Sequence[str] = CHOICES) -> tuple
     Raises:
         RowError: `not_a_list`, `not_text` or `gap`.
 
-    Example:
-        >>> choices_of({"options": "['cat', 'dog']"})
-        (('cat', 'dog'), 'options')
-        >>> choices_of({"A": "one", "B": "two", "C": None})
-        (('one', 'two'), 'columns A…B')
+    >>> choices_of({"options": "['cat', 'dog']"})
+    (('cat', 'dog'), 'options')
+    >>> choices_of({"A": "one", "B": "two", "C": None})
+    (('one', 'two'), 'columns A…B')
     """
     for key in keys:
         found = value.get(key)
@@ -121,9 +119,8 @@ def _is_nothing(cell: Any) -> bool:
 def unlettered(texts: Sequence[str]) -> tuple[str, ...]:
     """Options without their letters, where all have them in order.
 
-    Example:
-        >>> unlettered(["A. 3", "B. 4"]), unlettered(["(A) x", "(B) y"]), unlettered(["A. 3", "x"])
-        (('3', '4'), ('x', 'y'), ('A. 3', 'x'))
+    >>> unlettered(["A. 3", "B. 4"]), unlettered(["(A) x", "(B) y"]), unlettered(["A. 3", "x"])
+    (('3', '4'), ('x', 'y'), ('A. 3', 'x'))
     """
     found = [_LINE.match(text) for text in texts]
     if len(texts) > 1 and all(
@@ -138,13 +135,12 @@ def split_choices(question: str) -> tuple[str, tuple[str, ...]]:
 
     A header before them (`Choices:`) and up to two lines after them that say how to answer go too.
 
-    Example:
-        >>> split_choices("Which?\\nA. cat\\nB. dog\\nAnswer with one letter.")
-        ('Which?', ('cat', 'dog'))
-        >>> split_choices("Which? Options: (A) cat (B) dog")
-        ('Which?', ('cat', 'dog'))
-        >>> split_choices("A. is not an option")
-        ('A. is not an option', ())
+    >>> split_choices("Which?\\nA. cat\\nB. dog\\nAnswer with one letter.")
+    ('Which?', ('cat', 'dog'))
+    >>> split_choices("Which? Options: (A) cat (B) dog")
+    ('Which?', ('cat', 'dog'))
+    >>> split_choices("A. is not an option")
+    ('A. is not an option', ())
     """
     if not _FIRST_LETTER.search(question):
         return question, ()
@@ -209,9 +205,8 @@ def choice_letter(answer: Any, choices: Sequence[str], *, field: str = "answer")
         RowError: `missing`, `no_choices`, `answer_not_in_choices` or `answer_ambiguous`, also where the number of one
             option is the text of another.
 
-    Example:
-        >>> [choice_letter(answer, ["cat", "dog"]) for answer in (1, "1", "b", "(B)", "B. dog", "The answer is B")]
-        ['B', 'B', 'B', 'B', 'B', 'B']
+    >>> [choice_letter(answer, ["cat", "dog"]) for answer in (1, "1", "b", "(B)", "B. dog", "The answer is B")]
+    ['B', 'B', 'B', 'B', 'B', 'B']
     """
     if not choices:
         raise RowError("choices", "no_choices", "there is no option to choose from")

@@ -27,40 +27,27 @@ MAX_FOLDERS = 4096
 
 
 class Row(NamedTuple):
-    """One unit of a raw dataset: it becomes one parquet row or one reject.
+    """One unit of a raw dataset: it becomes one parquet row or one reject."""
 
-    Attributes:
-        where: file and position, as a person would look it up: `test_human.json#17`.
-        data: what the converter's `convert` function gets: plain JSON-like values. A `RowError` stands for a record
-            that could not even be read; it is counted and rejected like any other.
-    """
-
-    where: str
+    where: str  # file and position, as a person would look it up: `test_human.json#17`
+    # what the converter's `convert` function gets: plain JSON-like values. A `RowError` stands for a record that could
+    # not even be read; it is counted and rejected like any other.
     data: Any
 
 
 @dataclass(frozen=True)
 class Told:
-    """What the user says of a dataset, so that nobody has to guess; empty where nothing was said.
+    """What the user says of a dataset, so that nobody has to guess; empty where nothing was said."""
 
-    Attributes:
-        columns: pairs of a field's name and the column that holds it, `reward_model.ground_truth` for a nested one.
-        box_frame: frame of the boxes, see `mixed_r1_verl.data.boxes.FRAMES`.
-        box_format: `xyxy` (corners) or `xywh`.
-        reward: kind of every row.
-        answer_type: type of every answer.
-        data_source: the `data_source` of every row.
-        turns: `first` or `all` exchanges of a conversation.
-        custom: names of reward kinds of the user's own, which records may name beside the built-in ones.
-    """
-
+    # pairs of a field's name and the column that holds it, `reward_model.ground_truth` for a nested one
     columns: tuple[tuple[str, str], ...] = ()
-    box_frame: str = ""
-    box_format: Literal["", "xyxy", "xywh"] = ""
-    reward: str = ""
-    answer_type: str = ""
-    data_source: str = ""
-    turns: Literal["", "first", "all"] = ""
+    box_frame: str = ""  # frame of the boxes, see `mixed_r1_verl.data.boxes.FRAMES`
+    box_format: Literal["", "xyxy", "xywh"] = ""  # `xyxy` (corners) or `xywh`
+    reward: str = ""  # kind of every row
+    answer_type: str = ""  # type of every answer
+    data_source: str = ""  # the `data_source` of every row
+    turns: Literal["", "first", "all"] = ""  # `first` or `all` exchanges of a conversation
+    # names of reward kinds of the user's own, which records may name beside the built-in ones
     custom: tuple[str, ...] = ()
 
 
@@ -69,21 +56,14 @@ UNTOLD = Told()
 
 @dataclass(frozen=True)
 class RawFolder:
-    """A raw dataset folder and the further folders in which its images may lie.
+    """A raw dataset folder and the further folders in which its images may lie."""
 
-    Attributes:
-        root: the folder that the user gave as `--input`.
-        image_roots: folders that the user gave as `--image-root`.
-        trusted: folders into which links may lead besides these (the blob store of a hub snapshot).
-        only: the one file in `root` that is to be read, for converters that otherwise read all record files.
-        told: what the user says of the dataset.
-    """
-
-    root: Path
-    image_roots: tuple[Path, ...] = ()
+    root: Path  # the folder that the user gave as `--input`
+    image_roots: tuple[Path, ...] = ()  # folders that the user gave as `--image-root`
+    # folders into which links may lead besides these (the blob store of a hub snapshot)
     trusted: tuple[Path, ...] = field(default=())
-    only: str = ""
-    told: Told = UNTOLD
+    only: str = ""  # the one file in `root` that is to be read, for converters that otherwise read all record files
+    told: Told = UNTOLD  # what the user says of the dataset
 
     def __post_init__(self) -> None:
         for folder in (self.root, *self.image_roots):

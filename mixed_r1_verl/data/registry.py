@@ -36,9 +36,8 @@ class _Found(NamedTuple):
 def converters() -> dict[str, Converter]:
     """All installed converters, sorted by name.
 
-    Example:
-        >>> "chartqa" in converters()
-        True
+    >>> "chartqa" in converters()
+    True
     """
     return {name: converter for name, (converter, _) in sorted(_find().converters.items())}
 
@@ -97,9 +96,8 @@ def documentation(name: str) -> str:
     Raises:
         DataError: there is no such converter.
 
-    Example:
-        >>> documentation("clevr").splitlines()[0]
-        'CLEVR: questions on rendered solids, answered with yes/no, a count or one word.'
+    >>> documentation("clevr").splitlines()[0]
+    'CLEVR: questions on rendered solids, answered with yes/no, a count or one word.'
     """
     converter = get_converter(name)
     return converter.about or inspect.cleandoc(_find().converters[name][1].__doc__ or "")

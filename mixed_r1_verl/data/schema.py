@@ -60,11 +60,10 @@ def row_schema(images: ImageForm = "bytes") -> pa.Schema:
     Args:
         images: which form the `images` column has.
 
-    Example:
-        >>> row_schema("path").names
-        ['data_source', 'prompt', 'images', 'ability', 'reward_model', 'extra_info']
-        >>> str(row_schema("path").field("images").type.value_type)
-        'struct<image: string>'
+    >>> row_schema("path").names
+    ['data_source', 'prompt', 'images', 'ability', 'reward_model', 'extra_info']
+    >>> str(row_schema("path").field("images").type.value_type)
+    'struct<image: string>'
     """
     return pa.schema(
         [
@@ -81,9 +80,8 @@ def row_schema(images: ImageForm = "bytes") -> pa.Schema:
 def image_form(schema: pa.Schema) -> ImageForm | None:
     """Which form the `images` column of a schema has, or None where it is neither.
 
-    Example:
-        >>> image_form(row_schema("path"))
-        'path'
+    >>> image_form(row_schema("path"))
+    'path'
     """
     index = schema.get_field_index("images")
     for form in ("bytes", "path"):
@@ -95,9 +93,8 @@ def image_form(schema: pa.Schema) -> ImageForm | None:
 def same_type(left: pa.DataType, right: pa.DataType) -> bool:
     """Whether two Arrow types mean the same, whatever the list element is called (`item`, `element`) or may be null.
 
-    Example:
-        >>> same_type(pa.list_(pa.field("item", pa.string())), pa.list_(pa.field("element", pa.string())))
-        True
+    >>> same_type(pa.list_(pa.field("item", pa.string())), pa.list_(pa.field("element", pa.string())))
+    True
     """
     one, other = (re.sub(r"(?<=list<)[^:<>]*(?=: )| not null", "", str(kind)) for kind in (left, right))
     return one == other
@@ -132,12 +129,11 @@ def build_row(
     Raises:
         ValueError: the prompt cannot be built (unknown reward, empty question, too many options).
 
-    Example:
-        >>> example = Example(id="7", question="Is it red?", reward="matching", answer="yes")
-        >>> row = build_row(example, data_source="toy", split="train", index=0, images=[], width=0, height=0,
-        ...                 ground_truth="yes")
-        >>> row["extra_info"]["id"], row["reward_model"]["ground_truth"]
-        ('toy/train/7', 'yes')
+    >>> example = Example(id="7", question="Is it red?", reward="matching", answer="yes")
+    >>> row = build_row(example, data_source="toy", split="train", index=0, images=[], width=0, height=0,
+    ...                 ground_truth="yes")
+    >>> row["extra_info"]["id"], row["reward_model"]["ground_truth"]
+    ('toy/train/7', 'yes')
     """
     prompt = build_prompt(
         example.question,
@@ -175,11 +171,10 @@ def check_types(row: dict[str, Any]) -> None:
         OverflowError: an integer beyond 64 bits.
         UnicodeEncodeError: a lone surrogate.
 
-    Example:
-        >>> check_types({"extra_info": {"width": 2.5}})
-        Traceback (most recent call last):
-            ...
-        TypeError: 2.5 is a float
+    >>> check_types({"extra_info": {"width": 2.5}})
+    Traceback (most recent call last):
+        ...
+    TypeError: 2.5 is a float
     """
     for value in row.values():
         kind = type(value)

@@ -23,15 +23,10 @@ ENGLISH_CHARS_PER_TOKEN = 3.0
 
 @dataclass(frozen=True)
 class TokenCounter:
-    """Counts tokens for one model.
+    """Counts tokens for one model."""
 
-    Attributes:
-        family: the model's, with the pixel limits of its own processor.
-        tokenizer: the model's; None: text is estimated.
-    """
-
-    family: ModelFamily
-    tokenizer: "Tokenizer | None" = None
+    family: ModelFamily  # the model's, with the pixel limits of its own processor
+    tokenizer: "Tokenizer | None" = None  # the model's; None: text is estimated
 
     @classmethod
     def of(cls, family: str, model: Path | None = None) -> "TokenCounter":

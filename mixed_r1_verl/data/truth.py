@@ -10,8 +10,7 @@ from mixed_r1_verl.rewards.kind import Gold
 from mixed_r1_verl.rewards.mixed import UNSCORED, MixedReward
 from mixed_r1_verl.rewards.verdict import ABSTAINED, GroundTruthError
 
-GOLD_ACC = 0.999
-"""The least `acc` of an honest answer: 1 but for the rounding of a similarity."""
+GOLD_ACC = 0.999  # the least `acc` of an honest answer: 1 but for the rounding of a similarity
 
 
 def reward_with(settings: Mapping[str, Any]) -> MixedReward:
@@ -45,9 +44,8 @@ def gold_acc(reward: MixedReward, kind: str, ground_truth: str, extra_info: Mapp
     Raises:
         GroundTruthError: the row could not be read or scored at all.
 
-    Example:
-        >>> gold_acc(MixedReward(), "matching", "B", {"choices": ["cat", "dog"]})
-        1.0
+    >>> gold_acc(MixedReward(), "matching", "B", {"choices": ["cat", "dog"]})
+    1.0
     """
     gold = reward.parse(kind, ground_truth, extra_info)
     if len(gold.references) > 1:

@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from mixed_r1_verl.rewards.mixed import MixedReward
 
 
-TINY = "examples/demo/tiny/assets/qwen2_5_vl"
-"""The model of the recipe `mixed_r1_cpu`, which a wheel does not hold."""
+TINY = "examples/demo/tiny/assets/qwen2_5_vl"  # the model of the recipe `mixed_r1_cpu`, which a wheel does not hold
 
 
 class PreflightError(SystemExit):

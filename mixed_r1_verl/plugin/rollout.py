@@ -14,8 +14,7 @@ from mixed_r1_verl.core.rows import DataError
 from mixed_r1_verl.plugin import device
 
 CPU_ENVIRONMENT = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
-CPU_OPTIONS = {"dtype": "float32", "enforce_eager": True}
-"""What the CPU recipe sets, for the same reasons."""
+CPU_OPTIONS = {"dtype": "float32", "enforce_eager": True}  # what the CPU recipe sets, for the same reasons
 
 
 class Prompt(NamedTuple):

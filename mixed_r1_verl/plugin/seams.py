@@ -24,29 +24,19 @@ __all__ = ["SEAMS", "Seam", "install", "problem_of", "table"]
 
 @dataclass(frozen=True)
 class Seam:
-    """One name of another package.
+    """One name of another package."""
 
-    Attributes:
-        target: `module:name`, the name with dots.
-        why: what it is patched or used for.
-        parameters: that it has, in this order, with `*` and `**`; further ones must be optional. None: no function.
-        reads: attributes that its code reads or sets, and ours with it.
-        wrapper: `module:function` of ours around it, `(wrapped, instance, args, kwargs)`; empty where it is only used.
-        action: `module:function` of ours, called with the module; or a module alone, which is imported.
-        gpu: whether it is needed beside an accelerator.
-        since: the first version with which this line was tested.
-        upstream: an issue or pull request about it.
-    """
-
-    target: str
-    why: str
+    target: str  # `module:name`, the name with dots
+    why: str  # what it is patched or used for
+    # that it has, in this order, with `*` and `**`; further ones must be optional. None: no function.
     parameters: str | None = None
-    reads: str = ""
+    reads: str = ""  # attributes that its code reads or sets, and ours with it
+    # `module:function` of ours around it, `(wrapped, instance, args, kwargs)`; empty where it is only used
     wrapper: str = ""
-    action: str = ""
-    gpu: bool = True
-    since: str = ""
-    upstream: str = ""
+    action: str = ""  # `module:function` of ours, called with the module; or a module alone, which is imported
+    gpu: bool = True  # whether it is needed beside an accelerator
+    since: str = ""  # the first version with which this line was tested
+    upstream: str = ""  # an issue or pull request about it
 
     @property
     def module(self) -> str:
