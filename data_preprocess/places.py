@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from mixed_r1_verl.data_preprocess.detection import read_size, sides_of, voc_box
@@ -63,7 +64,8 @@ def _references(of: Records, raw: RawFolder, split: str) -> Iterator[Row]:
         meant = value.get("ann_id")
         meant = [one for one in meant if one != -1] if isinstance(meant, list) else [meant]
         image = images.get(value.get("image_id"), {})
-        known = {"bbox": [annotations.get(one, {}).get("bbox") for one in meant]}
+        known: dict[str, Any] = {"NO_BOX": "[]"} if value.get("ann_id") == [-1] else {}
+        known |= {"bbox": [annotations.get(one, {}).get("bbox") for one in meant]}
         known |= {key: image.get(key) for key in ("file_name", "width", "height")}
         for position, sentence in enumerate(value["sentences"] if isinstance(value.get("sentences"), list) else [None]):
             yield Row(f"{name}#{number}/{position}", sentence | known if isinstance(sentence, dict) else None)
@@ -74,8 +76,6 @@ def _numbered(value: object) -> bool:
 
 
 def _sentence(value: dict[str, Any]) -> dict[str, Any]:
-    if not value["bbox"]:
-        raise RowError("ann_id", "no_target", "nothing in the picture fits the expression")
     return value | {"sent": text_field(value, "sent").rstrip(".")}
 
 
@@ -91,8 +91,7 @@ def _referring(title: str, dataset: str, splits: tuple[str, ...], source: str = 
         files=tuple(f"{dataset}/{name}" for name in ("instances.json", *REFERENCES)),
         notes="Every sentence is one row, `bbox` its annotation's. Pictures are COCO train2014's.",
         quirks="the expressions are a pickle, which is read with everything but plain data refused; its `file_name`"
-        " ends in the number of the annotation, so the picture's name is taken from instances.json. Expressions without"
-        " a target are rejected, since IoU with nothing is not defined.",
+        " ends in the number of the annotation, so the picture's name is taken from instances.json.",
         walk=_references,
         mend=_sentence,
         id="{sent_id}",
@@ -139,7 +138,12 @@ SETS = {
     "refcoco": _referring("RefCOCO", "refcoco", ("train", "val", "testA", "testB")),
     "refcoco_plus": _referring("RefCOCO+", "refcoco+", ("train", "val", "testA", "testB")),
     "refcocog": _referring("RefCOCOg", "refcocog", ("train", "val", "test")),
-    "grefcoco": _referring("gRefCOCO", "grefcoco", ("train", "val", "testA", "testB"), "henghuiding/gRefCOCO"),
+    "grefcoco": replace(
+        _referring("gRefCOCO", "grefcoco", ("train", "val", "testA", "testB"), "henghuiding/gRefCOCO"),
+        notes="Every sentence is one row with the boxes of all that it means; `ann_id` -1, nothing, is the ground truth"
+        " `[]`. Every question says how to answer then. Pictures are COCO train2014's.",
+        question="Where is {sent}? Answer with [] if it is not in the picture.",
+    ),
     "flickr30k_entities": Records(
         about="Flickr30k Entities: where in the picture is what a phrase of a caption means?",
         row="[/EN#137644/people A group of friends] playing [/EN#137645/other cards] and [/EN#0/notvisual that] …\n"
@@ -172,7 +176,8 @@ SETS = {
         notes="`normal_caption` is asked for, `problem` where there is none; `width` and `height` must have the shape"
         " of the picture. The id is made of the picture and the expression, so a record that stands in two files is one"
         " row and a reject. Pictures are COCO's; also read: https://github.com/kuoyang1999/refcocos-annotator.",
-        quirks="`solution` is null where nothing fits the expression: rejected, since IoU with nothing is not defined.",
+        quirks="`solution` is null where nothing fits the expression: rejected, for no question says how"
+        " to answer then.",
         walk=every_file,
         mend=_expression,
         id="{id}",

@@ -60,8 +60,8 @@ class Records:
         key: where the records stand in the file; None for the file itself.
         within: field that says which split a record is of, where one file holds several.
         names: of the fields of records that are lists.
-        mend: makes of a record the one that the places below speak of, with `REWARD` where that differs; raises
-            `RowError`.
+        mend: makes of a record the one that the places below speak of, with `REWARD` where that differs and
+            `NO_BOX`, which is `[]`, where the dataset says that there is no box; raises `RowError`.
         id, question: texts with places.
         clean: applied to the question and to references.
         context: field that stands before the question where it is not empty.
@@ -143,7 +143,7 @@ class Records:
         if self.choices:
             choices = text_list(value, self.choices)
         found = (value[self.box] if self.many else [value.get(self.box)]) if self.box else ()
-        answer = "" if self.box else self._answer(value, choices)
+        answer = value.get("NO_BOX", "") if self.box else self._answer(value, choices)
         size = tuple(value.get(name) for name in self.size)
         return Example(
             id=filled(self.id, value),

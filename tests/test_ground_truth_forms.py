@@ -90,6 +90,7 @@ FORMS = {
         '[{"bbox_2d": [25,50,225,450], "label": "dog"}]',
         {"box_frame": "norm1000"},
     ),
+    "no_box": Form("iou", "[]", "There is none.", "[[10,10,90,90]]"),
     "reference": Form("open_ended", "A dog runs over the lawn.", "A dog runs over the lawn.", "Two ships at sea."),
     "references": Form(
         "open_ended", '["A dog runs.", "A brown dog on a lawn."]', "A brown dog on a lawn.", "Two ships at sea."

@@ -14,6 +14,7 @@ from mixed_r1_verl.data.converter import Example
 from mixed_r1_verl.data.images import StoredImage
 
 FRAMES = (*core.FRAMES, "padded_square")
+NO_BOX = "[]"  # the answer of an example of which the dataset says that it has no box
 DEFAULT_FAMILY = "qwen2_5_vl"
 # A box may stick out of the picture by this many pixels and is then cut: published boxes are often rounded outwards.
 OVERHANG_PIXELS = 1.0
@@ -51,6 +52,8 @@ def place_boxes(example: Example, images: Sequence[StoredImage]) -> list[Box]:
         [Box(x1=5.0, y1=5.0, x2=25.0, y2=50.0, label=None, caption=None)]
     """
     if not example.boxes:
+        if example.answer == NO_BOX:
+            return []
         raise RowError("boxes", "missing")
     if not images:
         raise RowError("image", "missing", "boxes need a picture")

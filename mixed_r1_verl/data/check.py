@@ -139,6 +139,8 @@ class _Checker:
         # Of each source and kind: how often an answer stands, and how many rows do not say the type of theirs.
         self.answers: dict[tuple[str, str], Counter[str]] = {}
         self.guessed: Counter[tuple[str, str]] = Counter()
+        # Of each source and kind of boxes: how many rows have some, and how many none.
+        self.boxes: dict[tuple[str, str], Counter[bool]] = {}
 
     def check_file(self, path: Path, on_progress: Callable[[int], None] | None) -> None:
         """All rows of one file."""
@@ -193,6 +195,8 @@ class _Checker:
         source = (self.source, kind)
         if self.reward.kinds[kind].answers == "closed":
             self.answers.setdefault(source, Counter())[truth.strip().casefold()] += 1
+        if self.reward.kinds[kind].answers == "boxes":
+            self.boxes.setdefault(source, Counter())[bool(read.boxes)] += 1
         if kind in ("chart", "matching") and not extra_info.get("answer_type") and not extra_info["choices"]:
             self.guessed[source] += read.form != "polar"
 
@@ -202,6 +206,10 @@ class _Checker:
             if answers.total() >= LEAST_ROWS and count > MOST_OF_ONE_ANSWER * answers.total():
                 share = f"{count / answers.total():.0%} of {answers.total()} answers of {source} ({kind}) are"
                 yield f"reward_model.ground_truth: {share} {answer[:40]!r}; `balance` of mixed-r1 data build evens them"
+        for (source, kind), rows in self.boxes.items():
+            if rows[False]:
+                share = f"{rows[False] / rows.total():.0%} of {rows.total()} rows of {source} ({kind}) have no box"
+                yield f"reward_model.ground_truth: {share}, and `[]` earns as much everywhere; keep the share small"
         for (source, kind), count in self.guessed.items():
             if count:
                 rows = f"{count} rows of {source} ({kind}) do not say it, and the reward guesses"

@@ -27,7 +27,8 @@ class Example:
         id: unique in the data source and stable over runs; the core puts `<data_source>/<split>/` in front.
         question: the question as published.
         reward: reward kind that scores it.
-        answer: ground truth as text, for every reward but `iou`; a JSON list of strings for several references.
+        answer: ground truth as text, a JSON list of strings for several references. For `iou` empty, or `[]` where
+            the dataset says that nothing in the picture is what was asked for.
         images: path of each image relative to the raw folder (or to `--image-root`), or several of which the first
             that is there counts, or its encoded bytes.
         choices: option texts in order A, B, C, ….

@@ -109,7 +109,7 @@ def _parse_regular(text: str, format: ResponseFormat) -> ParsedResponse | None:
         answer = rest = rest[len(opening) : -len(closing)].strip()
     else:
         answer = _unboxed(rest)
-    if not visible(answer) or format.tag_like.search(rest):
+    if not _says_something(answer) or format.tag_like.search(rest):
         return None
     return ParsedResponse(think, answer, True)
 
@@ -203,7 +203,7 @@ def _complaint(
             return "no_think"
         if not visible(think):
             return "empty_think"
-    if not visible(answer):
+    if not _says_something(answer):
         return "empty_answer"
     if format.think_tags and format.answer_tags:
         begin = text.find(format.answer_tags[0])
@@ -223,6 +223,11 @@ def visible(text: str) -> bool:
     if text[:1].isalnum() and text.isascii():
         return True
     return any(unicodedata.category(char)[0] in "LNS" for char in _FILLERS.sub("", _SPECIAL.sub("", text)))
+
+
+def _says_something(answer: str) -> bool:
+    """Whether an answer is one: `[]` says that there is no box."""
+    return visible(answer) or answer.replace(" ", "") == "[]"
 
 
 def format_reward(response: ParsedResponse) -> float:

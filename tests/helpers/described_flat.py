@@ -14,10 +14,13 @@ def region(number: int, **sides: Any) -> dict[str, Any]:
     return {"region_id": number, "image_id": 5, "phrase": "the red clock.", **box}
 
 
+OR_NONE = "Answer with [] if it is not in the picture."
 SENTENCE = [{"sent_id": 3, "sent": "both cats"}]
 GREFS = [
     {"ref_id": 1, "ann_id": [11, 12], "image_id": 5, "split": "val", "sentences": SENTENCE},
     {"ref_id": 2, "ann_id": [-1], "image_id": 5, "split": "val", "sentences": [{"sent_id": 4, "sent": "a dog"}]},
+    {"ref_id": 4, "ann_id": [], "image_id": 5, "split": "val", "sentences": [{"sent_id": 6, "sent": "a cow"}]},
+    {"ref_id": 5, "ann_id": [99], "image_id": 5, "split": "val", "sentences": [{"sent_id": 7, "sent": "a cow"}]},
     {"ref_id": 3, "ann_id": [11], "image_id": 5, "split": "train", "sentences": [{"sent_id": 5, "sent": "a cat"}]},
 ]
 
@@ -172,8 +175,11 @@ FLAT_CASES = [
             "grefcoco/grefs(unc).json": GREFS,
             "train2014/5.jpg": PICTURE,
         },
-        [("3", "iou", "Where is both cats?", [], "[[2,3,12,11],[20,3,30,11]]", "train2014/5.jpg")],
-        [("ann_id", "no_target")],
+        [
+            ("3", "iou", f"Where is both cats? {OR_NONE}", [], "[[2,3,12,11],[20,3,30,11]]", "train2014/5.jpg"),
+            ("4", "iou", f"Where is a dog? {OR_NONE}", [], "[]", "train2014/5.jpg"),
+        ],
+        [("boxes", "missing"), ("bbox", "missing")],
     ),
     Case(
         "gqa",

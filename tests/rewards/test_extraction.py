@@ -190,3 +190,9 @@ def test_time_grows_linearly(shape: str) -> None:
         return best
 
     assert seconds(10_000_000) < 4_000 * seconds(10_000) + 0.005
+
+
+def test_an_empty_list_is_an_answer() -> None:
+    for answer in ("[]", "[ ]"):
+        assert parse_response(f"<think>No dog.</think><answer>{answer}</answer>").well_formed
+    assert parse_response("<think>[]</think><answer>B</answer>").reason == "empty_think"

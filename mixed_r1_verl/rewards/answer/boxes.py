@@ -257,10 +257,11 @@ def parse_ground_truth(ground_truth: str) -> list[GoldBox]:
     """The gold boxes of a row, in pixels of the original image.
 
     It is JSON: a list of boxes `[[x1, y1, x2, y2], ...]`, one bare box, or a list of objects `[{"bbox_2d": [x1, y1, x2,
-    y2], "label": "cat"}, ...]` in which `label` may be missing, a string, or a list of names that are all right.
+    y2], "label": "cat"}, ...]` in which `label` may be missing, a string, or a list of names that are all right. An
+    empty list says that nothing in the picture is what was asked for.
 
     Raises:
-        GroundTruthError: if it is something else, is empty, mixes labelled and unlabelled boxes, or holds a box
+        GroundTruthError: if it is something else, mixes labelled and unlabelled boxes, or holds a box
             without area or with a number that is not finite.
 
     Example:
@@ -277,7 +278,7 @@ def parse_ground_truth(ground_truth: str) -> list[GoldBox]:
         data = json.loads(ground_truth)
     except (TypeError, ValueError, RecursionError) as error:
         raise GroundTruthError(f"the ground truth is not JSON ({error}): {_short(ground_truth)}") from error
-    if not isinstance(data, list) or not data:
+    if not isinstance(data, list):
         raise GroundTruthError(f"the ground truth must be a JSON list of boxes, got {_short(ground_truth)}")
     if len(data) == 4 and all(isinstance(item, int | float) for item in data):
         data = [data]

@@ -14,7 +14,7 @@ from functools import lru_cache, partial
 from typing import Annotated, Any
 
 from mixed_r1_verl.core.config import Interval, check_bounds
-from mixed_r1_verl.rewards.answer.claims import SAID, find_claims
+from mixed_r1_verl.rewards.answer.claims import find_claims
 from mixed_r1_verl.rewards.answer.commitment import NOTHING, SEVERAL, unreadable
 from mixed_r1_verl.rewards.answer.readers import Labels
 from mixed_r1_verl.rewards.answer.text import plain_text, text_key
@@ -28,6 +28,7 @@ from mixed_r1_verl.rewards.verdict import GroundTruthError, Verdict
 __all__ = ["KIND", "AnlsConfig", "AnlsGold", "anls_reward", "parse_ground_truth"]
 
 _PARTS = re.compile(r"\s*(?:[,;|/\n()]|\b(?:and|or)\b|&)\s*", re.IGNORECASE)
+_EDGES = " .,:\"'\n"
 _DIGITS = re.compile(r"\d+")
 
 
@@ -102,21 +103,23 @@ class AnlsGold(Gold):
         parts = {text_key(part) for part in _PARTS.split(answer)} & self.keys
         if len(parts) > 1 or any(one not in other and other not in one for one in held for other in held):
             return Verdict(0.0, "", SEVERAL)
+        claims = [text for claim in find_claims(answer).claims if (text := claim.text.strip(_EDGES))]
         verdicts = [member.score(answer) for member in self.members]
-        exact = next((verdict for verdict in verdicts if verdict.acc), None)
-        trouble = next((verdict for verdict in verdicts if verdict.reason not in ("wrong", NOTHING)), None)
-        return exact or trouble or self._near(answer)
+        for member, verdict in zip(self.members, verdicts, strict=True):
+            if verdict.acc and all(_is_value(text, member) for text in claims):
+                return verdict
+        trouble = next((verdict for verdict in verdicts if verdict.reason not in ("", "wrong", NOTHING)), None)
+        return trouble or self._near(claims[0] if claims else "") if len(claims) < 2 else Verdict(0.0, "", SEVERAL)
 
-    def _near(self, answer: str) -> Verdict:
-        """The similarity of an answer that commits itself to a text that is none of those accepted."""
-        claims = [claim.text for claim in find_claims(answer).claims if claim.strength >= SAID]
-        text = (claims[0] if len(claims) == 1 else plain_text(answer)).strip(" .\"'")
+    def _near(self, text: str) -> Verdict:
+        """The similarity of a text that is none of those accepted."""
         similarity, closest = max(((self._like(text, one), one) for one in self.texts), default=(0.0, ""))
         if not similarity:
             return Verdict(0.0, text, "wrong")
         said, key = f" {text_key(text)} ", f" {text_key(closest)} "
-        if any(f" {one} " in said and (f" {one} " not in key or f" {one} " == key) for one in self.keys):
-            return Verdict(0.0, text, SEVERAL)  # an accepted text and more
+        for one in (f" {one} " for one in self.keys):
+            if one in said and not self._like(said.replace(one, " ", 1), key.replace(one, " ", 1)):
+                return Verdict(0.0, text, SEVERAL)  # an accepted text and more
         parts = [part for part in _PARTS.split(text) if part]
         if len(parts) > 1 and any(self._like(part, one) > similarity for part in parts for one in self.texts):
             return Verdict(0.0, text, SEVERAL)
@@ -149,6 +152,14 @@ def parse_ground_truth(
     labels = [member.honest for member in members if isinstance(member.readers[0], Labels)]
     spelt, keys = frozenset(map(_bare, texts)), frozenset(map(text_key, texts))
     return AnlsGold(members, tuple(labels), spelt, keys, config.threshold, texts[0], members[0].form)
+
+
+def _is_value(text: str, member: Typed) -> bool:
+    """Whether a text is the value, and nothing else."""
+    if text_key(text) == text_key(member.honest):
+        return True
+    values = (reader.read(text) for reader in member.readers)
+    return any(value is not None and member.same(value) for value in values)
 
 
 def _bare(text: str) -> str:

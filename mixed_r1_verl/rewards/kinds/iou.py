@@ -2,8 +2,9 @@
 
     acc = sum of v(p, g) over the matched pairs / max(number of predicted boxes, number of gold boxes)
 
-The pairs are the one-to-one assignment with the largest sum (Hungarian algorithm); v depends on `IoUConfig.mode`. The
-rule of each ambiguous family stands in `docs/rewards.md`.
+The pairs are the one-to-one assignment with the largest sum (Hungarian algorithm); v depends on `IoUConfig.mode`. Where
+the ground truth has no box, acc is 1 for an answer that says so, else 0. The rule of each ambiguous family stands in
+`docs/rewards.md`.
 """
 
 import json
@@ -18,6 +19,7 @@ from typing import Annotated, Any, Literal
 from mixed_r1_verl.core.boxes import Box, BoxFrame, FrameError, box_giou, box_iou, frame_scale, iou_matrix, rescale
 from mixed_r1_verl.core.config import ConfigError, Interval, check_bounds
 from mixed_r1_verl.rewards.answer.boxes import MAX_GOLD_BOXES, GoldBox, find_boxes, normalise_label, parse_ground_truth
+from mixed_r1_verl.rewards.answer.nothing import says_none
 from mixed_r1_verl.rewards.cheats import Target, say
 from mixed_r1_verl.rewards.kind import Gold, RewardKind, size_of
 from mixed_r1_verl.rewards.verdict import GroundTruthError, Verdict
@@ -100,8 +102,10 @@ class BoxesGold(Gold):
         limit = max(self.config.max_boxes, 2 * len(gold))
         found = find_boxes(answer, limit)
         prediction = _as_text(found)
-        if not found:
-            return Verdict(0.0, prediction, "no_box")
+        if not found or not gold:
+            if not gold and not found and says_none(answer):
+                return Verdict(1.0, "[]")
+            return Verdict(0.0, prediction, "surplus_box" if found else "no_box")
         if len(found) > limit:
             return Verdict(0.0, prediction, "too_many_boxes")
         boxes = [rescale(box, self.scale) for box in found] if self.scale != (1.0, 1.0) else found
@@ -295,6 +299,7 @@ _CHEATS = (
     say("beyond_the_image", "[[-1000000, -1000000, 1000000, 1000000]]"),
     say("infinite_box", "[[-inf, -inf, inf, inf]]"),
     say("nan_box", "[[nan, nan, nan, nan]]"),
+    say("no_box", "[]"),
     say("zero_box", "[[0, 0, 0, 0]]"),
     say("swapped_box", lambda target: _answer([[*target.extent, 0, 0]])),
     say("unit_box", "[[0, 0, 1, 1]]"),
