@@ -206,9 +206,9 @@ class _Checker:
             if answers.total() >= LEAST_ROWS and count > MOST_OF_ONE_ANSWER * answers.total():
                 share = f"{count / answers.total():.0%} of {answers.total()} answers of {source} ({kind}) are"
                 yield f"reward_model.ground_truth: {share} {answer[:40]!r}; `balance` of mixed-r1 data build evens them"
-        for (source, kind), rows in self.boxes.items():
-            if rows[False]:
-                share = f"{rows[False] / rows.total():.0%} of {rows.total()} rows of {source} ({kind}) have no box"
+        for (source, kind), counts in self.boxes.items():
+            if counts[False]:
+                share = f"{counts[False] / counts.total():.0%} of {counts.total()} rows of {source} ({kind}) have no box"
                 yield f"reward_model.ground_truth: {share}, and `[]` earns as much everywhere; keep the share small"
         for (source, kind), count in self.guessed.items():
             if count:
