@@ -8,6 +8,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -53,7 +54,7 @@ def build(config: BuildConfig, watch: Watch | None = None) -> dict[str, Any]:
     if config.work_folder.is_relative_to(output):
         raise DataError(f"work: {config.work_folder} lies in the output, which is replaced as a whole; choose another")
     store = Store(config.work_folder)
-    with store.locked(), Cluster(config.ray) as ray:
+    with store.locked(), closing(Cluster(config.ray)) as ray:
         return _publish(_Build(config, store, ray, watch or Watch()).run())
 
 

@@ -17,16 +17,13 @@ Item = dict[str, Any]  # keyword arguments of a task, `path` among them; anythin
 
 
 class Cluster:
-    """Ray on this machine or elsewhere, for the time of a `with`: joined or started when the first task needs it."""
+    """Ray on this machine or elsewhere, joined or started when the first task needs it, to be closed at the end."""
 
     def __init__(self, config: RayConfig) -> None:
         self._config = config
         self._ours = False
 
-    def __enter__(self) -> "Cluster":
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         """Ends what was started."""
         if self._ours:
             import ray

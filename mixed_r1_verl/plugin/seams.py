@@ -28,7 +28,7 @@ class Seam:
 
     target: str  # `module:name`, the name with dots
     why: str  # what it is patched or used for
-    # that it has, in this order, with `*` and `**`; further ones must be optional. None: no function.
+    # what it takes, in this order, with `*` and `**`; further ones must be optional. None: no function.
     parameters: str | None = None
     reads: str = ""  # attributes that its code reads or sets, and ours with it
     # `module:function` of ours around it, `(wrapped, instance, args, kwargs)`; empty where it is only used

@@ -58,24 +58,18 @@ class JudgeConfig:
 
 @dataclass(frozen=True)
 class OpenEndedConfig:
-    """Open-ended reward.
+    """Open-ended reward."""
 
-    Attributes:
-        variant: the similarity. `robust` (default) matches words in both directions and cannot be gamed cheaply; `bmas`
-            is the paper's as reconstructed from its name, `bmas_f1` its harmonic form. For ablation: `rouge_l` and
-            `bleu` need the packages rouge-score and sacrebleu, `encoder` is the cosine of sentence vectors, `judge` the
-            mark of a language model. See docs/rewards-open-ended.md.
-        references: how several references combine: the best one, or their mean.
-        max_tokens: tokens of a text that are read; a longer answer is cut there and pays for its length.
-        encoder: directory or hub id of the Hugging Face encoder of the variant `encoder`.
-        judge: the judge of the variant `judge`.
-    """
-
+    # the similarity. `robust` (default) matches words in both directions and cannot be gamed cheaply; `bmas` is the
+    # paper's as reconstructed from its name, `bmas_f1` its harmonic form. For ablation: `rouge_l` and `bleu` need the
+    # packages rouge-score and sacrebleu, `encoder` is the cosine of sentence vectors, `judge` the mark of a language
+    # model. See docs/rewards-open-ended.md.
     variant: Literal["robust", "bmas", "bmas_f1", "rouge_l", "bleu", "encoder", "judge"] = "robust"
-    references: Literal["max", "mean"] = "max"
+    references: Literal["max", "mean"] = "max"  # how several references combine: the best one, or their mean
+    # tokens of a text that are read; a longer answer is cut there and pays for its length
     max_tokens: Annotated[int, Interval(ge=1)] = 1024
-    encoder: str | None = None
-    judge: JudgeConfig = field(default_factory=JudgeConfig)
+    encoder: str | None = None  # directory or hub id of the Hugging Face encoder of the variant `encoder`
+    judge: JudgeConfig = field(default_factory=JudgeConfig)  # the judge of the variant `judge`
 
     def __post_init__(self) -> None:
         check_bounds(self, "open_ended")
@@ -96,19 +90,12 @@ DEFAULT_CONFIG = OpenEndedConfig()
 
 @dataclass(frozen=True)
 class TextGold(Gold):
-    """The reference texts of a row.
+    """The reference texts of a row."""
 
-    Attributes:
-        options: which similarity, and how several references combine.
-        load_table: gives the embeddings of tokens and words.
-        references: at least one, each with a word in it.
-        question: of the row; what its own words match is not paid, and the value that it asks for decides.
-    """
-
-    options: OpenEndedConfig
-    load_table: "Callable[[], EmbeddingTable]"
-    references: tuple[str, ...]
-    question: str = ""
+    options: OpenEndedConfig  # which similarity, and how several references combine
+    load_table: "Callable[[], EmbeddingTable]"  # gives the embeddings of tokens and words
+    references: tuple[str, ...]  # at least one, each with a word in it
+    question: str = ""  # of the row; what its own words match is not paid, and the value that it asks for decides
 
     @property
     def honest(self) -> str:  # type: ignore[override]
