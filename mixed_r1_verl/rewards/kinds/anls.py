@@ -18,8 +18,7 @@ from mixed_r1_verl.rewards.answer.claims import find_claims
 from mixed_r1_verl.rewards.answer.commitment import NOTHING, SEVERAL, unreadable
 from mixed_r1_verl.rewards.answer.readers import Labels
 from mixed_r1_verl.rewards.answer.text import plain_text, text_key
-from mixed_r1_verl.rewards.answer.typed import Typed, typed
-from mixed_r1_verl.rewards.answer.types import answer_type_of, guess_answer_type
+from mixed_r1_verl.rewards.answer.types import Typed, answer_type_of, guess_answer_type, typed
 from mixed_r1_verl.rewards.cheats import CLOSED_CHEATS, LABEL_CHEAT, NUMBER_CHEATS, say
 from mixed_r1_verl.rewards.kind import Gold, RewardKind, letter_or, references_of
 from mixed_r1_verl.rewards.kinds.chart import anls
