@@ -208,8 +208,8 @@ class _Checker:
                 yield f"reward_model.ground_truth: {share} {answer[:40]!r}; `balance` of mixed-r1 data build evens them"
         for (source, kind), counts in self.boxes.items():
             if counts[False]:
-                share = f"{counts[False] / counts.total():.0%} of {counts.total()} rows of {source} ({kind}) have no box"
-                yield f"reward_model.ground_truth: {share}, and `[]` earns as much everywhere; keep the share small"
+                share = f"{counts[False] / counts.total():.0%} of {counts.total()} rows of {source} ({kind}) have"
+                yield f"reward_model.ground_truth: {share} no box, and `[]` earns as much everywhere; keep it small"
         for (source, kind), count in self.guessed.items():
             if count:
                 rows = f"{count} rows of {source} ({kind}) do not say it, and the reward guesses"
