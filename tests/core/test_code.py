@@ -89,3 +89,15 @@ def test_looking_at_imports_imports_nothing():
     """
     found = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_every_form_of_an_import_is_found(package):
+    lines = (
+        "import os, {0}.two",
+        "from {0} \\\n    import two",
+        "x = 1; import {0}.two",
+        "try: from . import two\nfinally: pass",
+    )
+    for number, form in enumerate(("from . import (  # why (all)\n    three,\n    two as x,\n)", *lines)):
+        (package / f"form_{number}.py").write_text(form.format(package.name) + "\n")
+        assert f"{package.name}.two" in imported_modules(f"{package.name}.form_{number}")
