@@ -123,9 +123,9 @@ def said(value: dict[str, Any], turn: Turn, told: Told, columns: dict[str, str])
     if closed and listed and (not choices or list(listed) == list(choices)):
         question, choices, place = asked, choices or listed, place or "the question"
     if closed and choices:
-        return _example(
-            question, "matching", f"options in {place}", _letter(answer, choices), choices=choices, answer_type="choice"
-        )
+        counted = str(answer).isdigit() and str(answer) not in choices
+        why = f"options in {place}{', numbers from 0' if counted else ''}"
+        return _example(question, "matching", why, _letter(answer, choices), choices=choices, answer_type="choice")
     found_at = ""
     if not isinstance(answer, list | tuple | dict):
         answer, found_at = final_answer(scalar_text({"answer": answer}, "answer"))

@@ -6,6 +6,8 @@ Each is converted right, or rejected with a reason that names the option that me
 import json
 
 import pytest
+from mixed_r1_verl.data_preprocess.chat import Turn
+from mixed_r1_verl.data_preprocess.reading import said
 from records import FOUR, NORM1, VERL, WHERE, asked, outcome_of, swift, talk
 
 from mixed_r1_verl.core.rows import Reject
@@ -311,3 +313,10 @@ def test_records_that_are_refused(tmp_path, record, told, reason, cure):
     (outcome,) = outcome_of(tmp_path, record, Told(**told))
     assert isinstance(outcome, Reject), outcome
     assert outcome.reason == reason and cure in outcome.detail
+
+
+def test_numbers_of_options_are_said_to_count_from_0():
+    for answer, how in ((1, "matching: options in options, numbers from 0"), ("B", "matching: options in options")):
+        value = {"question": "Which?", "options": ["cat", "dog"], "answer": answer}
+        example = said(value, Turn("Which?", ""), Told(), {})
+        assert (example.answer, example.how) == ("B", how)
