@@ -134,8 +134,10 @@ def plain_gold(
     return _PlainGold(honest, judge, form, references)
 
 
-def references_of(ground_truth: str) -> tuple[str, ...]:
+def references_of(ground_truth: str, name: str = "the ground truth") -> tuple[str, ...]:
     """The right answers of a row of which one is enough: those of a JSON list of texts, else the text itself.
+
+    `name` is what a message calls the ground truth.
 
     Raises:
         GroundTruthError: it is a JSON list of something else.
@@ -149,7 +151,7 @@ def references_of(ground_truth: str) -> tuple[str, ...]:
         with suppress(ValueError, RecursionError):  # prose in brackets
             references = json.loads(text)
     if not all(isinstance(reference, str) for reference in references):
-        raise GroundTruthError(f"the ground truth must be a text or a JSON list of texts: {text[:80]!r}")
+        raise GroundTruthError(f"{name} must be a text or a JSON list of texts: {text[:80]!r}")
     return tuple(reference.strip() for reference in references)
 
 

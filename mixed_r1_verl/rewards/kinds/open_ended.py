@@ -167,7 +167,7 @@ def parse_ground_truth(ground_truth: str) -> tuple[str, ...]:
     Raises:
         GroundTruthError: no reference, or one without a single word.
     """
-    references = references_of(ground_truth)
+    references = references_of(ground_truth, "open-ended ground truth")
     if not references or not all(split_words(reference, REFERENCE_PROBE) for reference in references):
         raise GroundTruthError(f"open-ended ground truth holds an empty reference: {ground_truth.strip()[:80]!r}")
     return references
