@@ -218,7 +218,7 @@ def test_a_kind_of_ones_own_from_conversion_to_check(run, tmp_path, monkeypatch)
     assert code == 0 and "1 length" in printed
     assert run("check", output, *setting)[0] == 0
     code, printed = run("check", output)
-    assert code == 1 and "'length' is none of chart, iou, matching, math, open_ended" in printed
+    assert code == 1 and "'length' is none of anls, chart, iou, matching, math, open_ended" in printed
     code, printed = run(*convert, "--set", "custom.length=our_reward:width")
     assert code == 2 and "cannot be loaded" in printed
     assert run("check", output, "--set", "costum.length=x")[0] == 2
