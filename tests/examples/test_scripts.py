@@ -180,13 +180,16 @@ def test_merge_is_parsed_by_the_merger(started, monkeypatch: pytest.MonkeyPatch)
     assert parsed.local_dir == "checkpoints/global_step_40/actor"
 
 
-def test_serve_is_parsed_by_vllm(started) -> None:  # type: ignore[no-untyped-def]
+def test_serve_is_parsed_by_vllm(started, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
     try:
         from vllm.entrypoints.launchers.cli_args import make_arg_parser
     except ImportError:  # before vLLM 0.29
         from vllm.entrypoints.openai.cli_args import make_arg_parser
+    from vllm.platforms import current_platform
     from vllm.utils.argparse_utils import FlexibleArgumentParser
 
+    # A CUDA build without a GPU has none, and vLLM 0.24 asks for it before it reads the first argument.
+    monkeypatch.setattr(current_platform, "device_type", current_platform.device_type or "cpu")
     lora = ("--enable-lora", "--max-lora-rank", "64", "--lora-modules", "mixed_r1_lora=merged/lora_adapter")
     (command,) = started("serve.sh", "merged", *lora)
     assert command[:2] == ["vllm", "serve"]
