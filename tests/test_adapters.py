@@ -118,7 +118,8 @@ from mixed_r1_verl.adapters import RewardFunction
 from mixed_r1_verl import compute_score
 from mixed_r1_verl.rewards.kinds import KINDS
 say = "<think>I see.</think><answer>{}</answer>".format
-truths = {"matching": "yes", "chart": "41", "iou": "[[1, 2, 30, 40]]", "open_ended": "Two cats sleep.", "math": "x + 1"}
+truths = {"anls": "stop", "matching": "yes", "chart": "41"}
+truths |= {"iou": "[[1, 2, 30, 40]]", "open_ended": "Two cats sleep.", "math": "x + 1"}
 assert truths.keys() == set(KINDS)
 for kind, truth in truths.items():
     row = {"reward": kind, "width": 50, "height": 50}
