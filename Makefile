@@ -21,7 +21,7 @@ demo: $(READY) ## train the tiny model on the CPU and show what it learned (half
 	@$(VENV)/bin/python examples/demo/run.py --steps $(STEPS) --seed $(SEED) --output "$(OUTPUT)"
 
 # Two streams, because a run of verl waits as often as it computes: what starts verl, and beside it all else and then the
-# trainings of test_train.py. Together they take about as long as either.
+# trainings of all families.
 test: $(READY) lint ## lint and all tests, with real runs of verl
 	@$(PYTEST) -m "verl and not slow" --ignore tests/test_train.py > $(VENV)/verl.log 2>&1 & runs=$$!; \
 		{ $(PYTEST) -m "not slow and not verl"; rest=$$?; $(PYTEST) -m "not slow" tests/test_train.py; \

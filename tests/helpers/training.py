@@ -12,6 +12,8 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 HELPERS = Path(__file__).parent
+KINDS = {"matching", "chart", "iou", "open_ended"}  # of the demo set
+PEARSON = "training/rollout_actor_probs_pearson_corr"
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ HELPER = REPOSITORY / "tests" / "helpers" / "lora_in_vllm.py"
 FAMILIES = REPOSITORY / "recipes" / "recipe" / "family"
 
 
-# A training run with LoRA is in tests/test_train.py, for one family; these are the others' names of modules.
+# A training run with LoRA is in tests/test_train_variants.py, for one family; these are the others' names of modules.
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["qwen2_5_vl", "qwen3_vl", "internvl"])
 def test_an_adapter_answers_in_vllm_as_in_transformers(tiny_models: Path, name: str) -> None:
