@@ -1,13 +1,7 @@
-r"""Where an answer commits itself.
-
-A model asked for one thing may write it bare (`B`), announce it (`The answer is B.`), box it (`\boxed{B}`), conclude
-with it (`…, so it is B`), describe (`The color is red.`) or give it first and explain (`B, because A is wrong.`).
-`find_claims` takes an answer apart into such claims, whatever their type; `commitment.py` reads them.
-"""
+"""Where an answer commits itself: bare, announced, boxed, as a conclusion, in a description, or first and explained."""
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -19,37 +13,21 @@ ASIDE, BARE, SAID, ANNOUNCED = range(4)
 
 
 class Claim(NamedTuple):
-    """What is claimed, to the end of its sentence.
+    """What is claimed, to the end of its sentence."""
 
-    Attributes:
-        text: what is claimed, and whatever follows it.
-        strength: ANNOUNCED as the answer or boxed, SAID of it or of what is described, BARE, or ASIDE: no claim at all.
-        subject: what stands before the verb.
-        doubted: whether it is put under a condition or as a mere possibility.
-    """
-
-    text: str
-    strength: int
-    subject: str = ""
-    doubted: bool = False
+    text: str  # what is claimed, and whatever follows it
+    strength: int  # ANNOUNCED as the answer or boxed, SAID of it or of what is described, BARE, or ASIDE: none
+    subject: str = ""  # what stands before the verb
+    doubted: bool = False  # put under a condition or as a mere possibility
 
 
-@dataclass(frozen=True)
-class Claims:
-    """An answer taken apart.
+class Claims(NamedTuple):
+    """An answer taken apart."""
 
-    Attributes:
-        whole: the complete answer, cleaned.
-        claims: its claims and asides, in order.
-        asked: whether a value may be put as a question.
-    """
+    whole: str  # the complete answer, cleaned
+    claims: tuple[Claim, ...]  # its claims and asides, in order
+    asked: bool = False  # whether a value may be put as a question
 
-    whole: str
-    claims: tuple[Claim, ...]
-    asked: bool = False
-
-
-# --- sentences --------------------------------------------------------------------------------------------------------
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]?\s+|\s*\n\s*|(?<=\?)(?=\S)")
 _NO_END = grammar(r"(?<!\w)(?:(?:<ABBREVIATION>|[^\W\d_]|(?:[a-z]{1,2}\.)+[a-z]{1,3})\.\s|(?:nos?|figs?|eqs?)\.\s\d)$")
@@ -66,8 +44,6 @@ def _sentences(text: str) -> Iterator[str]:
             start = end.end()
     yield text[start:].strip()
 
-
-# --- claims -----------------------------------------------------------------------------------------------------------
 
 _SURE = r"(?:<SURE>[\s,:]*)"
 _IT_IS = (
@@ -129,16 +105,10 @@ def _joined(match: re.Match[str]) -> str:
 
 @lru_cache(maxsize=4096)
 def find_claims(text: str, *, plain: bool = True) -> Claims:
-    r"""Take an answer apart into its claims.
-
-    Args:
-        text: the answer.
-        plain: clean the text first; False keeps LaTeX as it is written.
+    r"""Take an answer apart into its claims; not `plain` keeps LaTeX as it is written.
 
     >>> find_claims(r"A is wrong, so the answer is \boxed{B}.").claims[-1]
     Claim(text='B', strength=3, subject='', doubted=False)
-    >>> find_claims("Maybe it is B").claims[0].doubted
-    True
     """
     marked = mark_boxes(text)
     whole = _BROKEN_LINE.sub(_joined, plain_text(marked) if plain else marked.strip())
@@ -181,12 +151,12 @@ def _claims_of(sentence: str) -> list[Claim]:
         text, _, behind = sentence[end:until].replace(BOX, "").partition(BOX_END)
         if denied and BOX not in sentence[start:end]:
             claims.append(Claim(sentence[clause_start:until], ASIDE))
-        else:
-            text = _NOT_BUT.sub("", text)
-            deeper = _CONCLUDES.match(sentence, start) or _RELATIVE.search(sentence, start, end)
-            said = _described(text) if deeper else 0
-            claims.append(Claim(text[said:], ANNOUNCED, text[:said], doubt or denied))
-            claims.append(Claim(behind.replace(BOX_END, ""), ASIDE, BOX))
+            continue
+        text = _NOT_BUT.sub("", text)
+        deeper = _CONCLUDES.match(sentence, start) or _RELATIVE.search(sentence, start, end)
+        said = _described(text) if deeper else 0
+        claims.append(Claim(text[said:], ANNOUNCED, text[:said], doubt or denied))
+        claims.append(Claim(behind.replace(BOX_END, ""), ASIDE, BOX))
     return claims
 
 
@@ -210,9 +180,8 @@ def _said(bare: str) -> tuple[int, int, int]:
     """Where a sentence without an announcement says something, and how: of it, of what it describes, or bare."""
     later = [match for match in _SAID_LATER.finditer(bare) if bare[match.end() :].strip(" .!,")]
     subject = _SUBJECT.match(bare) or _COLON.match(bare)
-    if later or subject:
-        start, end = later[-1].span() if later else subject.span()  # type: ignore[union-attr]
-        return (start, end, SAID) if bare[end:].strip(" .!,") else (0, 0, BARE)
+    if match := later[-1] if later else subject:
+        return (*match.span(), SAID) if bare[match.end() :].strip(" .!,") else (0, 0, BARE)
     start = _described(bare)
     return (0, start, SAID) if start else (0, 0, BARE)
 

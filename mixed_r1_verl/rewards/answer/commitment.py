@@ -1,9 +1,7 @@
-"""The one rule of commitment, which holds for all types of answer.
+"""The one rule of commitment: beside a claim nothing may name another candidate, deny, condition or doubt.
 
-`settle` reads each claim of an answer as a value of the type that is asked, and looks at everything that stands around:
-nothing there may name another candidate, deny, condition or doubt. A `Reader` brings what differs by type: how a whole
-text is read as a value, and where a text mentions values. Mentions become two signs, so that one small grammar of
-denial and doubt serves all types.
+A `Reader` brings what differs by type. Mentions of values become two signs, so that one small grammar of denial and
+doubt serves all types.
 """
 
 import re
@@ -86,9 +84,8 @@ def settle(text: str, reader: Reader, *, plain: bool = True) -> tuple[Any, str]:
     if value is not None:  # the commonest answers, without the machinery
         return value, ""
     found = find_claims(reader.guarded(text), plain=plain)
-    asked = found.whole.rstrip("\"') ").endswith("?")
-    if found.asked or (asked and not found.claims):
-        return None, UNSURE if found.asked else NOTHING
+    if found.asked:
+        return None, UNSURE
     announced = next((place for place, claim in enumerate(found.claims) if claim.strength == ANNOUNCED), -1)
     before = " ".join(claim.subject + claim.text for claim in found.claims[: max(announced, 0)])
     listed = bool(before) and reader.lists(before)
@@ -114,8 +111,7 @@ def settle(text: str, reader: Reader, *, plain: bool = True) -> tuple[Any, str]:
             if _CLAIM_DENIED.match(marked) or _CLAIM_DENIED.match(_LEADING_RUN.sub("", marked, count=1)):
                 denied.add(value)
                 continue
-            trouble = residue(marked)
-            if trouble:
+            if trouble := residue(marked):
                 return None, trouble
             values.add(value)
     if not values and not denied:
@@ -124,8 +120,7 @@ def settle(text: str, reader: Reader, *, plain: bool = True) -> tuple[Any, str]:
     if len(values) != 1 or values & denied:
         return None, SEVERAL if values else NOTHING
     [value] = values
-    troubles = filter(None, (residue(reader.mark(text, value), aside=text[:1] == "\n") for text in rest))
-    trouble = next(troubles, "")
+    trouble = next(filter(None, (residue(reader.mark(text, value), aside=text[:1] == "\n") for text in rest)), "")
     return (None, trouble) if trouble else (value, "")
 
 
@@ -157,8 +152,6 @@ def residue(marked: str, *, aside: bool = False) -> str:
 
     A sentence `aside` may doubt what is not the claim: `Ask me if anything is unclear.`
     """
-    if not marked:
-        return ""
     if OTHER in marked:
         marked = _DENIED_OTHERS.sub("", _RUN.sub(OTHER, marked))
         if OTHER in marked:

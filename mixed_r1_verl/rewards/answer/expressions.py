@@ -124,10 +124,9 @@ def items(expression: str) -> list[str]:
     parts = [part.strip() for part in parts if part.strip()]
     if len(parts) < 2:
         return [reduced(text)]
-    named = [match for part in parts if (match := _LETTERED.fullmatch(part))]
-    names = [match[1] for match in named]
-    if len(named) == len(parts) and len(set(names)) == len(names):
-        return ["(" + ",".join(match[2] for match in sorted(named, key=lambda match: match[1])) + ")"]
+    named = dict(match.groups() for part in parts if (match := _LETTERED.fullmatch(part)))
+    if len(named) == len(parts):  # a point by its coordinates
+        return [f"({','.join(named[name] for name in sorted(named))})"]
     return [reduced(part) for part in parts]
 
 
@@ -150,22 +149,19 @@ def reduced(expression: str) -> str:
     if not sides or not result.strip() or sides[-1].rstrip()[-1:] in ("<", ">", "!", "\\"):
         return expression
     value = parse_number(result)
-    for side in sides:
+    for side in map(str.strip, sides):
         number = parse_number(side)
-        constant = not re.search(r"[A-Za-z]", _FREE.sub("", side)) and not re.search(r"[<>≤≥]", side)
-        if number is not None and (value is None or number.value != value.value):
-            return expression
-        if not (_NAME.fullmatch(side.strip()) or (constant and side.strip())):
+        other = number and (value is None or number.value != value.value)
+        constant = side and not re.search(r"[A-Za-z<>≤≥]", _FREE.sub("", side))
+        if other or not (constant or _NAME.fullmatch(side)):
             return expression
     return result.strip()
 
 
 def number_of(expression: str) -> Number | None:
     """The plain number that an expression is, with a unit that is known; `5!`, `5x` and `4:30` are none."""
-    if "!" in expression.replace("\\!", "") or "?" in expression:
-        return None
-    number = parse_number(reduced(expression))
-    return None if number and re.search(r"\d\s+\d", plain_text(expression)) and number.plain else number
+    number = None if re.search(r"(?<!\\)!|\?", expression) else parse_number(reduced(expression))
+    return None if number and number.plain and re.search(r"\d\s+\d", plain_text(expression)) else number
 
 
 _PLAIN_SIGNS = str.maketrans("，（）−", ",()-") | str.maketrans(
@@ -217,21 +213,19 @@ def _without_unit(text: str) -> tuple[str, str]:
     return (text[: match.start()].rstrip(), unit) if known else (text, "")
 
 
-_REWRITTEN = tuple(
-    (re.compile(pattern), written)
-    for pattern, written in (
-        (r"\\mathrm\{e\}", "e"),
-        (r"\\sqrt\s*\[([^\]]*)\]\s*(\w)", r"\\sqrt[\1]{\2}"),
-        (r"\\varnothing", r"\\emptyset "),
-        (r"\*\*", "^"),
-        (r"(?<![\\A-Za-z])(pi|theta|alpha|beta)\b", r"\\\1 "),
-        (r"(?<![\\A-Za-z])sqrt\b", "√"),
-        (r"√\s*\{", r"\\sqrt{"),
-        (r"(?:√|\\sqrt)\s*\(([^()]*)\)", r"\\sqrt{\1}"),
-        (r"√\s*([A-Za-z]|\d+(?:\.\d+)?)", r"\\sqrt{\1}"),
-        (r"(?<![\\A-Za-z])(sin|cos|tan|sec|log|ln)(?![A-Za-z])", r"\\\1"),
-        (r"\^\s*(?:\(([^()]*)\)|(-?\d{2,}|-\d))", r"^{\1\2}"),
-    )
+_REWRITTEN = (
+    (r"\\mathrm\{e\}", "e"),
+    (r"\\sqrt\s*\[([^\]]*)\]\s*(\w)", r"\\sqrt[\1]{\2}"),
+    (r"\\varnothing", r"\\emptyset "),
+    (r"\*\*", "^"),
+    (r"(?<![\\A-Za-z])(pi|theta|alpha|beta)\b", r"\\\1 "),
+    (r"(?<![\\A-Za-z])sqrt\b", "√"),
+    (r"√\s*\{", r"\\sqrt{"),
+    (r"(?:√|\\sqrt)\s*\(([^()]*)\)", r"\\sqrt{\1}"),
+    (r"√\s*([A-Za-z]|\d+(?:\.\d+)?)", r"\\sqrt{\1}"),
+    (r"(?<![\\A-Za-z])(sin|cos|tan|sec|log|ln)(?![A-Za-z])", r"\\\1"),
+    (r"\^\s*(?:\(([^()]*)\)|(-?\d{2,}|-\d))", r"^{\1\2}"),
+    (r"(?<=\d)\s*(?=\\pi)", ""),
 )
 
 
@@ -239,5 +233,5 @@ def _in_latex(expression: str) -> str:
     text = re.sub(r"\^\s*\{?\s*(?:\\circ|\\degree|°)\s*\}?|\\degree", "", expression)
     text = text.replace("\\%", "%").translate(_PLAIN_SIGNS)
     for pattern, written in _REWRITTEN:
-        text = pattern.sub(written, text)
-    return re.sub(r"(?<=\d)\s*(?=\\pi)", "", text).strip().removesuffix(".").strip()
+        text = re.sub(pattern, written, text)
+    return text.strip().removesuffix(".").strip()

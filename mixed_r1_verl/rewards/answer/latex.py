@@ -1,7 +1,6 @@
-r"""LaTeX as plain text, and what stands in its boxes.
+"""LaTeX as plain text, and what stands in its boxes.
 
-Written here because pylatexenc takes a hundred times as long, reads `5% of it` as a comment and `$5 and $6` as
-mathematics, and gives up on braces that nobody closes, all of which policies write.
+pylatexenc takes a hundred times as long, reads `5% of it` as a comment and gives up on braces that nobody closes.
 """
 
 import re
@@ -32,8 +31,7 @@ _MAX_DEPTH = 80
 def unlatex(text: str) -> str:
     r"""Write LaTeX as plain text; text without LaTeX comes back as it is, save for the backslashes.
 
-    `$…$` is dropped where it can be mathematics; a dollar sign before a number that no `$` closes is money. What is
-    nested more than forty-fold is left as it stands.
+    A dollar sign before a number that no `$` closes is money; what is nested too deeply is left as it stands.
 
     >>> unlatex(r"\dfrac{1}{2}\sqrt{3}\,\text{cm}"), unlatex(r"$90^{\circ}$"), unlatex("$5 and $6")
     ('1/2√3 cm', '90°', '$5 and $6')
@@ -47,19 +45,15 @@ def unlatex(text: str) -> str:
     try:
         while tokens:
             pieces.append(_read(tokens, _MAX_DEPTH))
-    except _TooDeepError:
+    except RecursionError:
         return text
     return "".join(pieces)
-
-
-class _TooDeepError(ValueError):
-    """Groups and commands are nested more deeply than anyone writes."""
 
 
 def _read(tokens: list[str], depth: int) -> str:
     """The next token with its arguments, as plain text. `tokens` is a stack: each is taken off once."""
     if depth == 0:
-        raise _TooDeepError
+        raise RecursionError("nested more deeply than anyone writes")
     token = tokens.pop()
     if token == "{":
         inside = []
@@ -79,23 +73,20 @@ def _read(tokens: list[str], depth: int) -> str:
         return _argument(tokens, depth, strip=False)
     if command in ("frac", "dfrac", "tfrac", "cfrac"):
         return f"{_grouped(_argument(tokens, depth))}/{_grouped(_argument(tokens, depth))}"
-    if command == "sqrt":
-        return f"√{_grouped(_argument(tokens, depth))}"
-    return _WRITTEN.get(command, command)
+    return f"√{_grouped(_argument(tokens, depth))}" if command == "sqrt" else _WRITTEN.get(command, command)
 
 
 def _argument(tokens: list[str], depth: int, *, strip: bool = True) -> str:
     """The next group, command or single character."""
-    while tokens:
-        if tokens[-1][0] in "\\{}^_~":
-            read = _read(tokens, depth - 1)
-            return read.strip() if strip else read
-        characters = tokens.pop().lstrip()
-        if len(characters) > 1:
-            tokens.append(characters[1:])
-        if characters:
-            return characters[0]
-    return ""
+    while tokens and tokens[-1].isspace():
+        tokens.pop()
+    if not tokens or tokens[-1][0] in "\\{}^_~":
+        read = _read(tokens, depth - 1) if tokens else ""
+        return read.strip() if strip else read
+    first, *more = tokens.pop().lstrip()
+    if more:
+        tokens.append("".join(more))
+    return first
 
 
 def _grouped(text: str) -> str:

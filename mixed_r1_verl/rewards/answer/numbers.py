@@ -1,8 +1,4 @@
-"""Numbers as models write them: an exact value with sign, scale, percent, currency and unit.
-
-`parse_number` reads a text that is one number and nothing else; `find_numbers` finds those in prose. Neither
-judges: whether `41%` may stand for `0.41` is decided by the reward that compares.
-"""
+"""Numbers as models write them: an exact value with sign, scale, percent, currency and unit."""
 
 import re
 from collections.abc import Container
@@ -29,23 +25,14 @@ _PERCENT = r"%|(?i:per\s?cent(?:s|age\ points?)?|pct|percentage\ points?|pp)"
 
 @dataclass(frozen=True)
 class Number:
-    """A number as it was written.
+    """A number as it was written."""
 
-    Attributes:
-        value: its value with the scale word, without the percent sign (`2.5 million` is 2500000, `41%` is 41).
-        scale: the power of ten of the scale word; 1 without one.
-        percent: whether it is written as a percentage.
-        unit: the unit, currency or counted noun as it stands; empty without one.
-        plain: written as digits alone, so that it may be a year.
-        exact: a clock-like composite (`2 hours and 45 minutes`) that admits no tolerance.
-    """
-
-    value: Fraction
-    scale: int = field(default=1, compare=False)
+    value: Fraction  # with the scale word, without the percent sign: `2.5 million` is 2500000, `41%` is 41
+    scale: int = field(default=1, compare=False)  # the power of ten of the scale word; 1 without one
     percent: bool = False
-    unit: str = field(default="", compare=False)
-    plain: bool = field(default=False, compare=False)
-    exact: bool = field(default=False, compare=False)
+    unit: str = field(default="", compare=False)  # unit, currency or counted noun as it stands; empty without one
+    plain: bool = field(default=False, compare=False)  # written as digits alone, so that it may be a year
+    exact: bool = field(default=False, compare=False)  # a composite (`2 hours and 45 minutes`), without tolerance
 
     def __str__(self) -> str:
         unit = f" {self.unit}" if self.unit else ""
@@ -87,8 +74,7 @@ class Number:
         converted = self.in_one_unit(gold)
         if converted is None:
             return False
-        value, target = converted
-        pairs = [converted]
+        pairs, (value, target) = [converted], converted
         if self.percent != gold.percent and not one_scale:  # 41% is 41 percent and 0.41
             share = abs(target) < 1 and self.percent  # 50% answers 0.5, and 0.5% does not
             pairs = [] if share and target else pairs
@@ -169,8 +155,7 @@ def parse_number(text: str) -> Number | None:
         return None
     if text.isascii() and text.isdigit() and len(text) <= 15:
         return Number(Fraction(int(text)), plain=True)
-    word = _FIRST_WORD.match(text)
-    if word and word[0].lower() not in _NUMBER_STARTS:  # nearly every label and sentence ends here
+    if (word := _FIRST_WORD.match(text)) and word[0].lower() not in _NUMBER_STARTS:  # nearly every label ends here
         return None
     text = _LEADS.sub("", text)
     if (composite := _COMPOSITE.fullmatch(text)) and (number := _composite(composite)):
@@ -216,8 +201,7 @@ def _number(match: re.Match[str]) -> Number | None:
     sign, inner = match["sign"] or "", match["inner"] or ""
     if (sign and inner) or abs(value) > 10**250:
         return None
-    if (sign or inner)[:1].lower() in ("-", "m", "n"):  # minus, negative
-        value = -value
+    value *= 1 if (sign or inner) in ("", "+") else -1
     plain = match["digits"].isdigit() and match[0].strip() == match["digits"]
     return Number(value, scale, bool(match["percent"]), match["currency"] or "", plain=plain)
 
@@ -239,8 +223,7 @@ def _suffixed(number: Number | None, rest: str) -> Number | None:
         return number
     if number.percent:  # of what: `of adults`
         return number if _SHARE.fullmatch(rest) and not _NO_NOUN.search(rest) else None
-    out_of = _OUT_OF.fullmatch(rest)
-    if out_of:
+    if out_of := _OUT_OF.fullmatch(rest):
         whole = parse_number(out_of[1])
         return Number(number.value / whole.value, unit=out_of[2]) if whole and whole.value > 0 else None
     per = _PER.fullmatch(rest)
@@ -276,8 +259,6 @@ def _composite(match: re.Match[str]) -> Number | None:
     return Number(int(match["major"]) * sizes[0] / sizes[1] + int(match["minor"]), unit=minor, exact=True)
 
 
-# --- words ------------------------------------------------------------------------------------------------------------
-
 _PARTS = dict(
     zip("third quarter fourth fifth sixth seventh eighth ninth tenth".split(), (3, 4, *range(4, 11)), strict=True)
 )
@@ -311,8 +292,7 @@ def _number_in_words(text: str) -> Number | None:
         value = Fraction(100 * hundreds + ten * (tens or 1) + ones)
         return _suffixed(Number(value), text[match.end() :])
     text = _JOINT.sub(" ", _SIGN.sub("minus ", " ".join(text.lower().split())))  # between digits signs and commas stay
-    match = _IN_WORDS.match(text)
-    if match is None:
+    if not (match := _IN_WORDS.match(text)):
         return None
     value = _amount(match["amount"] or "one")
     if match["decimals"]:

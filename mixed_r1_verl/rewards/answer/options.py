@@ -32,19 +32,12 @@ _UNDETERMINED = grammar(r"<UNDETERMINED>")
 
 @dataclass(frozen=True)
 class Options(Reader):
-    """The options of a multiple-choice question, as a reader of answers.
+    """The options of a multiple-choice question, as a reader of answers."""
 
-    Attributes:
-        labels: the letters that name an option, each with the first letter of an identical option.
-        texts: option texts by label; empty when only letters are known.
-        keys: text key to the label that it names; a key of several options is left out.
-        several: whether an answer may name several options, as the ground truth does; it is read as `AC`.
-    """
-
-    labels: dict[str, str]
-    texts: dict[str, str]
-    keys: dict[str, str]
-    several: bool = False
+    labels: dict[str, str]  # the letters that name an option, each with the first letter of an identical option
+    texts: dict[str, str]  # option texts by label; empty when only letters are known
+    keys: dict[str, str]  # text key to the label that it names; a key of several options is left out
+    several: bool = False  # whether an answer may name several options, as the ground truth does; it is read as `AC`
     open = False
 
     @staticmethod
@@ -68,8 +61,7 @@ class Options(Reader):
 
     @cached_property
     def _numbers(self) -> dict[str, Number]:
-        numbers = {label: _option_number(text) for label, text in self.texts.items()}
-        return {label: number for label, number in numbers.items() if number is not None}
+        return {label: number for label, text in self.texts.items() if (number := _option_number(text))}
 
     @cached_property
     def _prose(self) -> dict[str, str]:
@@ -96,15 +88,12 @@ class Options(Reader):
 
     def named(self, text: str) -> str | None:
         """The label of the option with this text, or None."""
-        if not self.texts:
-            return None
-        if self.polar and polarity_of(text):
-            return self.polar[polarity_of(text)]
-        for key in _keys(text):
+        if self.polar and (polarity := polarity_of(text)):
+            return self.polar[polarity]
+        for key in _keys(text) if self.texts else ():
             if key in self.keys:
                 return self.keys[key]
-        number = _option_number(text) if self._numbers else None
-        if number is not None:
+        if self._numbers and (number := _option_number(text)):
             found = {self.labels[label] for label, option in self._numbers.items() if _same(number, option)}
             return found.pop() if len(found) == 1 else None
         return self._undetermined if self._undetermined and _UNDETERMINED.search(text) and len(text) < 100 else None
@@ -117,11 +106,8 @@ class Options(Reader):
         label = self.labels.get(match["label"].upper()) if match and (match["close"] or not match["text"]) else None
         if match and label and not match["text"]:
             return label
-        if "?" in text:
-            return None
-        named = self.named(text)
-        if named is not None:
-            return named
+        if "?" in text or (named := self.named(text)):
+            return None if "?" in text else named
         if match and label and self.named(match["text"].strip(" )]")) == label:
             return label
         working, equals, result = text.rpartition("=")
@@ -155,16 +141,14 @@ class Options(Reader):
                 if named and (text[0] in ":.()=" or text_key(self.texts[named]) not in self._prose):
                     return rival(text) if named not in value else text[len(text) - len(start) + len(beginning) :]
 
-        def sign(label: str | None, match: re.Match[str]) -> str:
+        def sign(match: re.Match[str]) -> str:
+            name = match[match.lastgroup].upper() if match.lastgroup else ""  # a letter, else a text
+            label = (
+                self.labels.get(name) or self.keys.get(name.lower()) if name else self._prose.get(text_key(match[0]))
+            )
             return match[0] if label is None else SAME if label in value else OTHER
 
-        text = self._mention_of_a_text.sub(lambda match: sign(self._prose.get(text_key(match[0])), match), text)
-        text = _MENTION.sub(
-            lambda match: sign(
-                self.labels.get(letter := (match[1] or match[2]).upper()) or self.keys.get(letter.lower()), match
-            ),
-            text,
-        )
+        text = _MENTION.sub(sign, self._mention_of_a_text.sub(sign, text))
         joined = _JOINED.search(text)
         if joined and (self.named((joined["other"] or joined["one"]).rstrip(".!")) or OTHER) not in value:
             return rival(text)
@@ -223,32 +207,23 @@ def formula_key(text: str) -> str:
     >>> formula_key("y = 1 + 2x") == formula_key("y=2x+1"), formula_key("(4,3)") == formula_key("(3,4)")
     (True, False)
     """
-    plain = plain_text(text).casefold().replace("sqrt", "√").replace("pi", "π")
-    plain = plain.replace(">=", "≥").replace("<=", "≤")
+    plain = plain_text(text).casefold()
+    for written, sign in (("sqrt", "√"), ("pi", "π"), (">=", "≥"), ("<=", "≤")):
+        plain = plain.replace(written, sign)
     plain = re.sub(r"(?<=\d)\s+(?=\d)", "_", plain)  # 4 2 is not 42
     plain = re.sub(r"√\((\w+)\)", r"√\1", re.sub(r"\s|[{}*×]", "", plain)).rstrip(".")
-    if re.search(r"[(,]", plain):
+    if "(" in plain or "," in plain:
         return f"={plain}"
-    return "=" + "".join(
-        side
-        if side in "=<>≤≥"
-        else "".join(sorted(re.findall(r"[-+]?[^-+]+", side if side[:1] in "-+" else f"+{side}")))
-        for side in re.split(r"([=<>≤≥])", plain)
-        if side
-    )
+    terms = re.sub(r"(?:(?<=[=<>≤≥])|^)(?=[^-+=<>≤≥])", "+", plain)
+    return "=" + re.sub(r"[^=<>≤≥]+", lambda side: "".join(sorted(re.findall(r"[-+]?[^-+]+", side[0]))), terms)
 
-
-# --- yes/no -----------------------------------------------------------------------------------------------------------
 
 POLARITIES = {
     **dict.fromkeys("yes yeah yep yup correct true 是 是的 对 對 对的 正确 正確 真 有".split(), "yes"),
     **dict.fromkeys(
-        "no nope nah incorrect false 否 不 不是 不是的 不对 不對 错 錯 错误 錯誤 不正确 假 没有 沒有".split(), "no"
+        "no nope nah incorrect false untrue 否 不 不是 不是的 不对 不對 错 錯 错误 錯誤 不正确 假".split(), "no"
     ),
-    "not true": "no",
-    "not correct": "no",
-    "not right": "no",
-    "untrue": "no",
+    **dict.fromkeys(("没有", "沒有", "not true", "not correct", "not right"), "no"),
     "not false": "yes",
 }
 _POLAR_MENTION = grammar(

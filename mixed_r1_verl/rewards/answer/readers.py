@@ -12,9 +12,7 @@ from mixed_r1_verl.rewards.answer.commitment import OTHER, SAME, Reader, residue
 from mixed_r1_verl.rewards.answer.dates import MENTION, Moment, read_moments
 from mixed_r1_verl.rewards.answer.numbers import Number, find_numbers, parse_number, parse_ratio
 from mixed_r1_verl.rewards.answer.text import SMALL_NUMBERS, TENS, text_key
-from mixed_r1_verl.rewards.answer.words import grammar
-
-# --- numbers ----------------------------------------------------------------------------------------------------------
+from mixed_r1_verl.rewards.answer.words import any_of, grammar
 
 _SIDE = re.compile(r"(?![^=]*\d[abcdnxyz]\b)[^=]*[-+*/×÷−(][^=]*|[^\d=]{1,40}(?:\([^()=]{0,20}\))?\s*")
 _PREPOSITION = re.compile(
@@ -45,7 +43,7 @@ _BOUND = grammar(
     r"\|-[$€£\d.,]+\||\bl?vert\W*-|\d\s*(?:!|b\.?c(?:\.?e)?\b|(?:minus|less)\W*$)|<BOUND>|sqrt|√"
 )
 _NUMBER_WORD = re.compile(
-    rf"(?<![\w-])(?:{'|'.join((*SMALL_NUMBERS, *TENS))})(?:[ -](?:{'|'.join(list(SMALL_NUMBERS)[1:10])}))?(?![\w-])",
+    rf"(?<![\w-]){any_of((*SMALL_NUMBERS, *TENS))}(?:[ -]{any_of(list(SMALL_NUMBERS)[1:10])})?(?![\w-])",
     re.IGNORECASE,
 )
 _WORKING = re.compile(r"\s*(?:[(:=]|,?\s*(?:because|since|as|for|from)\b)")
@@ -53,15 +51,10 @@ _WORKING = re.compile(r"\s*(?:[(:=]|,?\s*(?:because|since|as|for|from)\b)")
 
 @dataclass(frozen=True)
 class Quantities(Reader):
-    """The reader of one number.
+    """The reader of one number."""
 
-    Attributes:
-        years: of one year, to which other numbers are no rivals.
-        ratios: also as a ratio (`1:2`).
-    """
-
-    years: bool = False
-    ratios: bool = False
+    years: bool = False  # of one year, to which other numbers are no rivals
+    ratios: bool = False  # also as a ratio (`1:2`)
 
     def guarded(self, text: str) -> str:
         """The text without the marks that are no factorial: behind a number in prose, or before a new sentence."""
@@ -78,9 +71,8 @@ class Quantities(Reader):
         number = parse_number(_PREPOSITION.sub("", text).removesuffix("年" if self.years else ""))
         if number is None or (self.years and not is_a_year(number)):
             return None
-        numbers = [parse_number(side) for side in sides]
-        working = all(one or _SIDE.fullmatch(side) for one, side in zip(numbers, sides, strict=True))
-        return number if working and all(one is None or one.value == number.value for one in numbers) else None
+        fits = (one.value == number.value if (one := parse_number(side)) else _SIDE.fullmatch(side) for side in sides)
+        return number if all(fits) else None
 
     def mark(self, text: str, value: Number) -> str:
         """Numbers in a running text; a year of a place in time, a calculation of the value and asides are none."""
@@ -117,13 +109,14 @@ class Quantities(Reader):
         text = found.whole
         if any(sign in text for sign in "?;^") or _BOUND.search(text) or residue(text):
             return None
-        numbers = find_numbers(text) or _spoken(text)
-        main = [place[0] for place in numbers if not self._context(*place[:1], text, *place[1:])]
-        main = main or [number for number, _, _ in numbers]
+        found = find_numbers(text) or _spoken(text)
+        numbers = [one for one, start, end in found if not self._context(one, text, start, end)] or [
+            one[0] for one in found
+        ]
         if self.years:
             years = [] if re.search(r"\d{4}[-/]\d", text) else _YEAR.findall(text)
-            main = [number for year in years if (number := parse_number(year))]
-        return main[0] if len({number.value for number in main}) == 1 else None
+            numbers = [number for year in years if (number := parse_number(year))]
+        return numbers[0] if len({number.value for number in numbers}) == 1 else None
 
 
 def _short_announcement(claim: Claim) -> bool:
@@ -146,33 +139,31 @@ def _makes(numbers: Sequence[Fraction], value: Fraction) -> bool:
     if not 2 <= len(numbers) <= 12:
         return False
     first, *others = numbers
-    results = [sum(numbers), first - sum(others), prod(numbers)]
-    results += [first / others[0]] if len(others) == 1 and others[0] else []
+    results = [
+        sum(numbers),
+        first - sum(others),
+        prod(numbers),
+        *([first / others[0]] if len(others) == 1 and others[0] else []),
+    ]
     return any(abs(result - value) <= abs(value) / 1000 for result in results)
 
-
-# --- moments ----------------------------------------------------------------------------------------------------------
 
 _PERIOD = grammar(r"^the (?=\d{4}\s?[-/])| (?:season|(?:school|fiscal) year)$")
 
 
 class Moments(Reader):
-    """The reader of one date, time of day, decade or season."""
+    """The reader of one date, time of day, decade or season, in all its readings."""
 
     def read(self, text: str) -> tuple[Moment, ...] | None:
-        """The readings of a text that is one moment."""
         return tuple(read_moments(_PERIOD.sub("", _PREPOSITION.sub("", text.strip().strip("[]\"'"))))) or None
 
     def mark(self, text: str, value: tuple[Moment, ...]) -> str:
-        """Every other moment of a running text."""
         return MENTION.sub(lambda match: SAME if self.read(match[0]) == value else OTHER, text)
 
     def alien(self, claim: Claim) -> bool:
         """Whether a short claim is a year, or anything is announced or boxed in a word or three."""
         return bool(MENTION.fullmatch(claim.text.strip(" .!,;"))) or _short_announcement(claim)
 
-
-# --- labels -----------------------------------------------------------------------------------------------------------
 
 _PLACE = grammar(r"^(?:in|on|at|inside|near|under|by|to|made (?:out )?of) (?:(?:the|an?) )?")
 _OF_IT = grammar(r"(?<=\w)(?:'s|s'| (?:ones?|lines?|bars?|curves?|slices?))$")  # Chile's; the red one
@@ -201,15 +192,10 @@ _UNMASK = {ord(mask): point for point, mask in _MASKS.items()}
 
 @dataclass(frozen=True)
 class Labels(Reader):
-    """The reader of one label. What is a label nobody can list: only the one that is right, and what is none.
+    """The reader of one label. What is a label nobody can list: only the one that is right, and what is none."""
 
-    Attributes:
-        gold: the label that is right.
-        forms: whether a plural and a place (`in the kitchen`) are the same label.
-    """
-
-    gold: str
-    forms: bool = False
+    gold: str  # the label that is right
+    forms: bool = False  # whether a plural and a place (`in the kitchen`) are the same label
 
     @cached_property
     def _key(self) -> str:
@@ -232,7 +218,9 @@ class Labels(Reader):
             key = text_key(_PLACE.sub("", text) if placed else text)
         if key == self._key or (self.forms and same_word(key, self._key)):
             return self.gold
-        return self.gold if "," in self.gold and "," in text and _parts(text) == _parts(self.gold) else None
+        listed = "," in self.gold and "," in text  # in any order: `Other adults, Sandwich generation`
+        parts, golds = (sorted(map(text_key, one.split(","))) for one in (text, self.gold)) if listed else ((), ())
+        return self.gold if listed and parts == golds else None
 
     def mark(self, text: str, value: str) -> str:
         """Names in a running text, what something is said to be, and any short thing beside the label."""
@@ -268,11 +256,6 @@ def _range_or_key(text: str) -> str:
     key = text_key(text)
     match = _RANGE.fullmatch(key)
     return match[1] if match else key
-
-
-def _parts(text: str) -> list[str]:
-    """Comma-separated parts in any order: `Other adults, Sandwich generation`."""
-    return sorted(map(text_key, text.split(",")))
 
 
 def same_word(one: str, other: str) -> bool:

@@ -1,9 +1,4 @@
-"""Text normalisation: what models write around a plain answer, and when two labels are the same.
-
-`plain_text` turns LaTeX, markdown, code fences, full-width characters and typographic signs into plain text without
-judging any of it; `text_key` goes on to a key that is equal for two spellings of one label: without case, punctuation,
-accents and the articles before a word, numbers by value, number words and ordinals as digits, colours in American.
-"""
+"""Plain text without what models write around an answer, unjudged, and a key that two spellings of one label share."""
 
 import re
 import unicodedata

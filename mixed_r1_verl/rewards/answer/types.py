@@ -1,5 +1,4 @@
-"""Types of answers: what a row asks for, as its converter said (`extra_info.answer_type`) or as it is guessed, and a
-ground truth as a value of its type: what reads an answer to it, and when the two are the same."""
+"""What type of answer a row asks for, as its converter says or as it is guessed, and a ground truth as such a value."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -39,7 +38,6 @@ _ASKS_ORDER = grammar(
 )
 _ASKS_DATE = grammar(r"\b(?:when|dates?|months?)\b")
 _FRACTION = re.compile(r"[1-9]\d?/\d{4}")  # 1/2000; 03/2010 is a month
-_POLAR = ("yes", "no", "true", "false")
 _CODE = re.compile(r"\d{1,4}(?![KMBT]\b)[A-Z]{1,3}")  # 5G, 3D: a name, and no number of grams
 _FORMULA = re.compile(r"\\[a-zA-Z]|[\^=√]|\d[a-z]\b")
 
@@ -76,17 +74,15 @@ def guess_answer_type(ground_truth: str, question: str = "", choices: Sequence[s
     ['choice', 'yes_no', 'number', 'label', 'date', 'set', 'expression']
     """
     text = plain_text(ground_truth)
-    if len(choices) or (len(text) == 1 and text.isascii() and text.isalpha()):
+    if len(choices) or re.fullmatch("[A-Za-z]", text):
         return "choice"
-    if text.lower().rstrip(".!") in _POLAR:
+    if text.lower().rstrip(".!") in ("yes", "no", "true", "false"):
         return "yes_no"
     if (text[:1] == "[" and text[-1:] == "]" and "," in text) or ";" in text:
         return "list" if _ASKS_ORDER.search(question) else "set"
     text = text.strip("[]")
-    if is_year(text, question):
-        return "year"
-    if _CODE.fullmatch(text):
-        return "label"
+    if is_year(text, question) or _CODE.fullmatch(text):
+        return "year" if text.isdecimal() else "label"
     number, moments = parse_number(text) or parse_ratio(text), read_moments(text)
     fraction = _FRACTION.fullmatch(text) and not _ASKS_DATE.search(question)
     if moments and (number is None or not (fraction or moments[0].sort == "decade")):  # 90s may be seconds
@@ -106,16 +102,10 @@ def answer_type_of(extra_info: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class Typed(Gold):
-    """One right answer.
+    """One right answer; `honest` and `form` as in `Gold`."""
 
-    Attributes:
-        readers: what reads an answer; the second reads what the first finds nothing in.
-        same: whether a value that was read is the one that is right.
-        honest, form: see `Gold`.
-    """
-
-    readers: tuple[Reader, ...]
-    same: Callable[[Any], bool]
+    readers: tuple[Reader, ...]  # what reads an answer; the second reads what the first finds nothing in
+    same: Callable[[Any], bool]  # whether a value that was read is the one that is right
     honest: str = ""
     form: str = ""
 
@@ -149,7 +139,7 @@ def option(text: str, choices: tuple[str, ...] = ()) -> Typed:
         named = options.read(text)
     if named is None:
         raise GroundTruthError(f"ground truth {text!r} is none of the {len(choices)} choices {choices!r}")
-    readers: tuple[Reader, ...] = (options, Polarity(options.polar)) if options.polar else (options,)
+    readers = (options, Polarity(options.polar)) if options.polar else (options,)
     return Typed(readers, partial(eq, named), named, f"{len(choices)} options" if choices else "")
 
 
@@ -161,11 +151,9 @@ def lettered(text: str) -> bool:
 def typed(
     text: str, kind: str = "", *, exact: bool = False, scales: frozenset[int] = frozenset(), tolerance: float = 0.0
 ) -> Typed:
-    """One right answer that is no list.
+    """One right answer that is no list, of a type that is guessed where it is not said.
 
     Args:
-        text: the ground truth.
-        kind: its type; empty to guess it.
         exact: as one word or count: a percentage is no share, a plural and a place (`in the kitchen`) are the same.
         scales: scale words that the question says.
         tolerance: relative error up to which a quantity is right.

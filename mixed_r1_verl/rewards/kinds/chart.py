@@ -1,16 +1,15 @@
 """The chart reward: relaxed accuracy over typed answers (numbers, years, dates, times, labels, lists, yes/no).
 
 The rule for numbers is ChartQA's relaxed accuracy (Masry et al. 2022; Methani et al. 2020): a number is right when
-`|answer - gold| <= 0.05 * |gold|`. The answer is read once, as a value of the row's type (`rewards/answer`); everything
-but a quantity is compared exactly. The rule of each ambiguous family stands in `docs/rewards.md`.
+`|answer - gold| <= 0.05 * |gold|`. Everything else is compared exactly. The rules stand in `docs/rewards.md`.
 """
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Annotated, Any
+from typing import Annotated
 
 from mixed_r1_verl.core.config import Interval, check_bounds
 from mixed_r1_verl.rewards.answer.claims import ANNOUNCED, SAID, find_claims
@@ -52,15 +51,12 @@ def chart_reward(answer: str, ground_truth: str, *, question: str = "", config: 
 
     Args:
         answer: text of the answer block.
-        ground_truth: the answer as published.
+        ground_truth: the answer as published; GroundTruthError is raised when it is empty.
         question: the question; tells years from quantities and scales in words. May be empty.
         config: tolerance for numbers and the optional similarity of labels.
 
     Returns:
         `acc` 0.0 or 1.0, or with `anls_threshold` a similarity in [0, 1]; `prediction` is what was read.
-
-    Raises:
-        GroundTruthError: when the ground truth is empty.
 
     >>> chart_reward("about 104", "100").acc, chart_reward("2010", "2008").acc, chart_reward("$1,200", "1200").acc
     (1.0, 0.0, 1.0)
@@ -72,19 +68,11 @@ def chart_reward(answer: str, ground_truth: str, *, question: str = "", config: 
 
 @dataclass(frozen=True)
 class ChartGold(Gold):
-    """A ground truth of the chart reward.
+    """A ground truth of the chart reward; `honest` and `form` as in `Gold`."""
 
-    Attributes:
-        members: the answers that it lists, or the only one.
-        listed: whether it is a list, all of whose members are to be given.
-        ordered: whether they are to be given in their order.
-        config: the configuration that it is compared under.
-        honest, form: see `Gold`.
-    """
-
-    members: tuple[Typed, ...]
-    listed: bool
-    ordered: bool
+    members: tuple[Typed, ...]  # the answers that it lists, or the only one
+    listed: bool  # whether it is a list, all of whose members are to be given
+    ordered: bool  # whether they are to be given in their order
     config: ChartConfig
     honest: str
     form: str = ""
@@ -115,14 +103,14 @@ class ChartGold(Gold):
         found = find_claims(answer)
         if found.asked or any(claim.doubted for claim in found.claims) or found.whole.endswith("?"):
             return Verdict(0.0, "", UNSURE)
-        behind = [claim.text for claim in found.claims if claim.subject == BOX]
         strong = [claim.text for claim in found.claims if claim.strength == ANNOUNCED]
-        beside = [claim for claim in found.claims if claim.strength < ANNOUNCED and not _AND.fullmatch(claim.text)]
-        if 1 < len(strong) == mark_boxes(answer).count(BOX) and not beside:
-            strong, behind = ["; ".join(strong)], []  # a box for each member
-        if any(_MORE_LISTED.match(text) or _is_a_list(text) for text in behind):
-            return Verdict(0.0, "", SEVERAL)
-        if strong and any(claim.strength < ANNOUNCED and _WHOLE_LIST.fullmatch(claim.text) for claim in found.claims):
+        weak = [claim for claim in found.claims if claim.strength < ANNOUNCED]
+        if 1 < len(strong) == mark_boxes(answer).count(BOX) and all(_AND.fullmatch(claim.text) for claim in weak):
+            strong, weak = ["; ".join(strong)], []  # a box for each member
+        behind = [claim.text for claim in weak if claim.subject == BOX]
+        if any(_MORE_LISTED.match(text) or _is_a_list(text) for text in behind) or (
+            strong and any(_WHOLE_LIST.fullmatch(claim.text) for claim in weak)
+        ):
             return Verdict(0.0, "", SEVERAL)
         said = strong or [claim.text for claim in found.claims if claim.strength == SAID and len(found.claims) == 1]
         sources = [said] if strong else [[found.whole], said]
@@ -142,10 +130,7 @@ class ChartGold(Gold):
 def parse_ground_truth(
     ground_truth: str, *, question: str = "", config: ChartConfig = _DEFAULT, answer_type: str = ""
 ) -> ChartGold:
-    """Read a published answer as the type that it is: the one that the row says, else the one that is guessed.
-
-    Raises:
-        GroundTruthError: when nothing in it can be compared.
+    """Read a published answer as the type that the row says, else the one that is guessed; GroundTruthError if empty.
 
     >>> parse_ground_truth("Yes").form, parse_ground_truth("[2013, 2016]").score("2016 and 2013").acc
     ('polar', 1.0)
@@ -176,8 +161,6 @@ def anls(prediction: str, target: str, threshold: float = 0.5) -> float:
     return similarity if similarity >= threshold else 0.0
 
 
-# --- lists ------------------------------------------------------------------------------------------------------------
-
 _WHOLE_LIST = re.compile(r"\W*\[[^\[\]]*,[^\[\]]*\]\W*")
 _MORE_LISTED = re.compile(
     r"\s*(?:[\[{;/&|]|,(?!\s*(?:as|because|since|which|with|both|for|where)\b)|(?:and|or|also)\b)", re.IGNORECASE
@@ -200,10 +183,9 @@ def _listed(text: str) -> list[str]:
     bracketed = text[0] == "[" and text[-1] == "]"
     try:
         value = json.loads(text) if bracketed else []
-        members = [str(item) for item in value if isinstance(item, (str, int, float))]
-        members = members if len(members) == len(value) else []
     except (ValueError, RecursionError):
-        members = []
+        value = []
+    members = [str(item) for item in value] if all(isinstance(item, (str, int, float)) for item in value) else []
     if not members and (bracketed or ";" in text):
         members = _split(text[1:-1] if bracketed else text, _ITEM_SEPARATORS[0] if ";" in text else _COMMA)
     return [member for member in members if text_key(member)][:MAX_MEMBERS]
@@ -250,16 +232,14 @@ def _mean(scores: list[list[float]], ordered: bool) -> float:
     return float(chosen.mean()) if (chosen > 0).all() else 0.0
 
 
-def _gold(ground_truth: str, extra_info: Mapping[str, Any], scoring: Any) -> ChartGold:
-    question = str(extra_info.get("question") or "")
-    return parse_ground_truth(
-        ground_truth, question=question, config=scoring.options, answer_type=answer_type_of(extra_info)
-    )
-
-
 KIND = RewardKind(
     "chart",
-    _gold,
+    lambda ground_truth, row, scoring: parse_ground_truth(
+        ground_truth,
+        question=str(row.get("question") or ""),
+        config=scoring.options,
+        answer_type=answer_type_of(row),
+    ),
     partial(letter_or, "Answer with a number or a short label."),
     columns=("question", "answer_type"),
     config=ChartConfig,

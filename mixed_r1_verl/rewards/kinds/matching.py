@@ -1,20 +1,18 @@
 """The matching reward: multiple choice, yes/no and true/false, and short answers that are one word or count.
 
-The answer is read once, as a value of the row's type (`rewards/answer`), and compared exactly. The rule of each
-ambiguous family stands in `docs/rewards.md`.
+An answer is read once, as a value of the row's type, and compared exactly. The rules stand in `docs/rewards.md`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from string import ascii_uppercase
-from typing import Any
 
 from mixed_r1_verl.rewards.answer.numbers import parse_number
 from mixed_r1_verl.rewards.answer.options import polarity_of
 from mixed_r1_verl.rewards.answer.text import plain_text, text_key
 from mixed_r1_verl.rewards.answer.types import Typed, answer_type_of, guess_answer_type, lettered, option, typed
 from mixed_r1_verl.rewards.cheats import CLOSED_CHEATS, LABEL_CHEAT, Target, say
-from mixed_r1_verl.rewards.kind import RewardKind, choices_of
+from mixed_r1_verl.rewards.kind import RewardKind, choices_of, letter_or
 from mixed_r1_verl.rewards.verdict import GroundTruthError, Verdict
 
 __all__ = ["KIND", "matching_reward", "parse_ground_truth"]
@@ -28,14 +26,12 @@ def matching_reward(answer: str, ground_truth: str, *, choices: Sequence[str] = 
 
     Args:
         answer: text of the answer block.
-        ground_truth: an option letter or text, `yes`/`no`/`true`/`false`, or a short word or number.
+        ground_truth: an option letter or text, `yes`/`no`/`true`/`false`, or a short word or number; GroundTruthError
+            is raised when it is empty, names no option of those given, or is no short answer.
         choices: option texts in the order A, B, C, …; empty for anything but multiple choice.
 
     Returns:
         `acc` 0.0 or 1.0; `prediction` is the letter, `yes`/`no` or text that was read.
-
-    Raises:
-        GroundTruthError: see `parse_ground_truth`.
 
     >>> matching_reward("The answer is a dog", "B", choices=["cat", "dog", "bird", "fish"])
     Verdict(acc=1.0, prediction='B', reason='')
@@ -49,15 +45,7 @@ def matching_reward(answer: str, ground_truth: str, *, choices: Sequence[str] = 
 
 @lru_cache(maxsize=16384)
 def parse_ground_truth(ground_truth: str, choices: tuple[str, ...] = (), answer_type: str = "") -> Typed:
-    """Read a ground truth of the matching reward.
-
-    Args:
-        ground_truth: see `matching_reward`.
-        choices: option texts.
-        answer_type: what the row says of its type; see `rewards/answer/types.py`.
-
-    Raises:
-        GroundTruthError: when it is empty, names no option of those given, or is no short answer.
+    """Read a ground truth as `matching_reward` does; `answer_type` is what the row says of it.
 
     >>> parse_ground_truth("dog", ("cat", "dog")).honest, parse_ground_truth("TRUE").form
     ('B', 'polar')
@@ -70,8 +58,7 @@ def parse_ground_truth(ground_truth: str, choices: tuple[str, ...] = (), answer_
     if choices or (lettered(text) and answer_type in ("", "choice", "set")):
         return option(text, choices)
     guessed = "yes_no" if polarity_of(text) else "number" if parse_number(text) else guess_answer_type(text)
-    kind = answer_type or guessed
-    gold = typed(text, kind, exact=True)
+    gold = typed(text, answer_type or guessed, exact=True)
     if gold.form != "polar" and (len(text) > MAX_WORD_CHARS or ground_truth.strip()[0] in "[{"):
         raise GroundTruthError(
             f"the matching reward cannot read ground truth {ground_truth!r}: it expects a letter, yes/no or a word"
@@ -80,25 +67,18 @@ def parse_ground_truth(ground_truth: str, choices: tuple[str, ...] = (), answer_
 
 
 def _instruction(ground_truth: str, choices: Sequence[str]) -> str:
-    if choices:
-        return "Answer with the letter of the right option."
-    folded = ground_truth.strip().casefold()
-    if folded in ("yes", "no"):
-        return "Answer with yes or no."
-    return "Answer with true or false." if folded in ("true", "false") else "Answer with one word or number."
+    pairs = {"yes": "yes or no", "no": "yes or no", "true": "true or false", "false": "true or false"}
+    sentence = f"Answer with {pairs.get(ground_truth.strip().casefold(), 'one word or number')}."
+    return letter_or(sentence, ground_truth, choices)
 
 
 def _letters(target: Target) -> str:
     return ascii_uppercase[: max(len(target.choices), 4)]
 
 
-def _gold(ground_truth: str, extra_info: Mapping[str, Any], scoring: Any) -> Typed:
-    return parse_ground_truth(ground_truth, choices_of(extra_info), answer_type_of(extra_info))
-
-
 KIND = RewardKind(
     "matching",
-    _gold,
+    lambda ground_truth, row, scoring: parse_ground_truth(ground_truth, choices_of(row), answer_type_of(row)),
     _instruction,
     columns=("choices", "answer_type"),
     answers="closed",

@@ -102,13 +102,11 @@ def _differ(gold: str, answer: str, config: MathConfig) -> str:
         return "wrong"
     for one in theirs:
         reasons = list[str]()
-        for place, other in enumerate(ours):
-            reasons.append(_differ_in_one(one, other, config))
-            if not reasons[-1]:
-                del ours[place]
-                break
-        else:
+        while len(reasons) < len(ours) and "" not in reasons:
+            reasons.append(_differ_in_one(one, ours[len(reasons)], config))
+        if "" not in reasons:
             return _UNREADABLE if _UNREADABLE in reasons else reasons[-1]
+        del ours[len(reasons) - 1]
     return ""
 
 
