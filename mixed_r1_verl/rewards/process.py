@@ -134,8 +134,9 @@ class Process:
             start_new_session=True,  # Ctrl-C is for the caller alone
         )
         theirs.close()
-        with contextlib.suppress(OSError):  # a keeper that died at once is found out by whoever waits for it
+        with contextlib.suppress(OSError):  # a keeper that died at once is found out by whoever waits for its fork
             self._control.send(self._first_message)
+        with contextlib.suppress(OSError):
             self._ask_for_fork()
 
     def _ask_for_fork(self) -> None:

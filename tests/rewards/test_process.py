@@ -120,7 +120,8 @@ def test_a_keeper_that_was_killed_takes_its_fork_along_and_is_replaced(process: 
     assert run(process, ("parent",)) != [keeper]
 
 
-def test_a_start_that_is_killed_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("at_once", [False, True], ids=["while it starts", "before it was told anything"])
+def test_a_start_that_is_killed_is_repeated(monkeypatch: pytest.MonkeyPatch, at_once: bool) -> None:
     """Whoever waits meanwhile is not told."""
     process, kills = Process(prepare), 0
     start = subprocess.Popen
@@ -131,6 +132,8 @@ def test_a_start_that_is_killed_is_repeated(monkeypatch: pytest.MonkeyPatch) -> 
         kills += 1
         if kills < 5:
             keeper.kill()
+            if at_once:
+                keeper.wait()
         return keeper
 
     monkeypatch.setattr(subprocess, "Popen", start_and_kill)

@@ -20,6 +20,8 @@ CHART: list[tuple[str, str, bool, list[str]]] = [  # gold, question, paid, answe
     ("the third quarter of 2019", "", True, ["Q3 2019"]),
     ("Q3 2019", "", False, ["Q2 2019", "2018 Q3", "3Q18", "4Q19", "the second quarter of 2019", "Q3", "2019"]),
     ("Q3 2019", "", False, ["Q3 2019 or Q2 2019", "Q3 2019 and 4Q19", "not Q3 2019", "2018 Q3 2019", "after Q3 2019"]),
+    ("500000", "", True, ["half a million"]),
+    ("500000", "", False, ["half a million million", "half a thousand million"]),
     ("Chile", "", True, ["Chile's"]),
     ("Chile", "", False, ["Chile's Peru", "The country's a Peru"]),
 ]
