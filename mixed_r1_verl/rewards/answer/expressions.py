@@ -124,7 +124,7 @@ def items(expression: str) -> list[str]:
     parts = [part.strip() for part in parts if part.strip()]
     if len(parts) < 2:
         return [reduced(text)]
-    named = dict(match.groups() for part in parts if (match := _LETTERED.fullmatch(part)))
+    named = {match[1]: match[2] for part in parts if (match := _LETTERED.fullmatch(part))}
     if len(named) == len(parts):  # a point by its coordinates
         return [f"({','.join(named[name] for name in sorted(named))})"]
     return [reduced(part) for part in parts]

@@ -83,10 +83,10 @@ def _argument(tokens: list[str], depth: int, *, strip: bool = True) -> str:
     if not tokens or tokens[-1][0] in "\\{}^_~":
         read = _read(tokens, depth - 1) if tokens else ""
         return read.strip() if strip else read
-    first, *more = tokens.pop().lstrip()
-    if more:
-        tokens.append("".join(more))
-    return first
+    text = tokens.pop().lstrip()
+    if text[1:]:
+        tokens.append(text[1:])
+    return text[0]
 
 
 def _grouped(text: str) -> str:

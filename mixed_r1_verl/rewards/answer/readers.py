@@ -109,10 +109,9 @@ class Quantities(Reader):
         text = found.whole
         if any(sign in text for sign in "?;^") or _BOUND.search(text) or residue(text):
             return None
-        found = find_numbers(text) or _spoken(text)
-        numbers = [one for one, start, end in found if not self._context(one, text, start, end)] or [
-            one[0] for one in found
-        ]
+        said = find_numbers(text) or _spoken(text)
+        numbers = [number for number, start, end in said if not self._context(number, text, start, end)]
+        numbers = numbers or [number for number, _, _ in said]
         if self.years:
             years = [] if re.search(r"\d{4}[-/]\d", text) else _YEAR.findall(text)
             numbers = [number for year in years if (number := parse_number(year))]
