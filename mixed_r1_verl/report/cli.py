@@ -46,7 +46,7 @@ def report_command(
     max_rollouts: Annotated[int, typer.Option(min=1, help="Rollouts on the page, of all runs together.")] = 50_000,
     picture_mb: Annotated[float, typer.Option(min=0, help="Megabytes of pictures on the page.")] = 24.0,
 ) -> None:
-    """Write one HTML page of a run: its curves, and its rollouts with picture, boxes and every score component.
+    """Write one HTML page of a run: its curves with a verdict, its rollouts with picture, boxes and every score.
 
     Example: mixed-r1 report outputs/demo --trust-config --output report.html
 
