@@ -29,7 +29,7 @@ COMMANDS = {
     ),
     "report": (
         "mixed_r1_verl.report.cli:report_command",
-        "Write one HTML page of a run: its curves, and its rollouts with picture, boxes and every score component.",
+        "Write one HTML page of a run: its curves with a verdict, its rollouts with picture, boxes and every score.",
     ),
     "check": ("mixed_r1_verl.data.cli:check_command", "Check parquet files before training."),
     "audit": (
