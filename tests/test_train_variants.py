@@ -7,9 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 from training import KINDS, PEARSON, Run
+from transformers import AutoModelForImageTextToText
 
 from examples.demo.data import build_demo
 from examples.demo.scenes import make_scene
+from mixed_r1_verl.core.families import LANGUAGE_MODEL
+from mixed_r1_verl.plan.architecture import load_architecture
+from mixed_r1_verl.plan.memory import actor_state
+from mixed_r1_verl.plan.settings import compose_for, read_settings
 
 pytestmark = [pytest.mark.verl, pytest.mark.timeout(900)]
 
@@ -25,7 +30,6 @@ def test_lora_trains_and_its_merged_model_answers_as_the_adapter_does(
     demo_data: Path, tmp_path: Path, warm_model: Path
 ) -> None:
     from peft import PeftModel
-    from transformers import AutoModelForImageTextToText
 
     rank, alpha = 8, 16
     run = Run(
@@ -121,14 +125,34 @@ def test_real_samples_train_through_the_custom_reward_function(tmp_path: Path, r
             "reward.custom_reward_function.path=pkg://mixed_r1_verl",
             "reward.custom_reward_function.name=compute_score",
             f"+reward.custom_reward_function.reward_kwargs.embedding_model={warm_model}",
-            "trainer.save_freq=-1",
+            "actor_rollout_ref.actor.freeze_vision_tower=true",
+            "trainer.save_freq=3",
         ),
     )
-    run.start("trainer.total_training_steps=2")
+    run.start("trainer.total_training_steps=3")
     rows = run.validation(0)
     assert {row["reward_kind"] for row in rows} == KINDS
     assert all(row["error"] == 0 for row in rows), [row for row in rows if row["error"]][:2]
-    assert sorted(run.scalars("critic/score/mean")) == [1, 2]
+    assert sorted(run.scalars("critic/score/mean")) == [1, 2, 3]
+    only_the_language_model_has_learned(run, warm_model)
+
+
+def only_the_language_model_has_learned(run: Run, start: Path) -> None:
+    """The tower is bitwise what it was, and the optimizer holds what `mixed-r1 plan` counts, to the byte."""
+    before = AutoModelForImageTextToText.from_pretrained(start, dtype=torch.float32).state_dict()
+    weights = run.weights(3)
+    moved = {name for name, weight in weights.items() if not torch.equal(weight, before[name])}
+    assert moved and all(name.startswith(LANGUAGE_MODEL) for name in moved)
+    actor = run.folder / "checkpoints" / "global_step_3" / "actor"
+    state = torch.load(actor / "optim_world_size_1_rank_0.pt", weights_only=False)["state"]
+    kept = [
+        getattr(one[name], "_local_tensor", one[name]) for one in state.values() for name in ("exp_avg", "exp_avg_sq")
+    ]
+    architecture = load_architecture(start)
+    assert len(kept) == 2 * sum(name.startswith(LANGUAGE_MODEL) for name in architecture.shapes)
+    key = "actor_rollout_ref.actor.freeze_vision_tower=true"
+    planned = actor_state(read_settings(compose_for("mixed_r1_cpu", 1, [key])), architecture)
+    assert sum(moment.nbytes for moment in kept) == planned["optimizer"]
 
 
 @pytest.mark.parametrize(

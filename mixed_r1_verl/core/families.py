@@ -174,6 +174,9 @@ def tile_grid(width: int, height: int, tile_size: int, least: int, most: int) ->
     return best
 
 
+LANGUAGE_MODEL = ("model.language_model.", "lm_head.")
+"""How names of the language model's parameters begin in transformers 5; the others are tower's and projector's."""
+
 # verl does not know InternVL's processor and strips its placeholders: `mixed_r1_verl.plugin.internvl`.
 FAMILIES: Mapping[str, ModelFamily] = {
     family.name: family

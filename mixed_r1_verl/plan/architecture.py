@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from mixed_r1_verl.core.config import ConfigError
+from mixed_r1_verl.core.families import LANGUAGE_MODEL
 
 Shapes = dict[str, tuple[int, ...]]
 PUBLISHED: Mapping[str, Mapping[str, Any]] = yaml.safe_load(
@@ -83,8 +84,7 @@ class Architecture:
     @cached_property
     def vision_parameters(self) -> int:
         """Parameters of the tower and of what joins it to the language model."""
-        language = ("model.language_model.", "lm_head.")
-        return sum(math.prod(shape) for name, shape in self.shapes.items() if not name.startswith(language))
+        return sum(math.prod(shape) for name, shape in self.shapes.items() if not name.startswith(LANGUAGE_MODEL))
 
     @property
     def embedding_parameters(self) -> int:
@@ -97,9 +97,12 @@ class Architecture:
         looked_up = 0 if self.tied else self.embedding_parameters
         return self.parameters - self.vision_parameters - looked_up
 
-    def shard_parameters(self, gpus: int) -> int:
-        """The most parameters on one of `gpus` FSDP2 ranks; tensors are cut along their first dimension."""
-        return _shard(self.shapes, gpus)
+    def shard_parameters(self, gpus: int, beginning: str | tuple[str, ...] = "") -> int:
+        """The most parameters on one of `gpus` FSDP2 ranks, of those whose names begin so.
+
+        Tensors are cut along their first dimension.
+        """
+        return _shard({name: shape for name, shape in self.shapes.items() if name.startswith(beginning)}, gpus)
 
     def layer_parameters(self) -> int:
         """Parameters of one decoder layer, the largest module that FSDP2 gathers at once besides the root."""

@@ -128,11 +128,6 @@ def remarks(settings: Settings, architecture: Architecture, data: DataStatistics
         yield "tensor_model_parallel_size is larger than a node: vLLM then talks between nodes at every layer"
     if s.tensor_parallel > kv_heads:
         yield f"{s.tensor_parallel} GPUs share {kv_heads} key-value heads: caches are copies"
-    if s.freeze_vision_tower:
-        yield (
-            "freeze_vision_tower=true freezes nothing: no engine of verl reads the key. The vision tower trains "
-            "and is planned so"
-        )
     if data is not None and data.too_long:
         yield (
             f"{data.too_long} of {data.rows} prompts are longer than max_prompt_length {s.prompt_tokens} and "

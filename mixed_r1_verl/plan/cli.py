@@ -89,7 +89,8 @@ def _seconds(plan: Plan) -> dict[str, float]:
 
 def _trained(plan: Plan) -> int:
     settings, architecture = plan.settings, plan.architecture
-    return architecture.lora_parameters(settings.lora_rank, settings.lora_exclude) or architecture.parameters
+    frozen = architecture.vision_parameters if settings.freeze_vision_tower else 0
+    return architecture.lora_parameters(settings.lora_rank, settings.lora_exclude) or architecture.parameters - frozen
 
 
 def show(recipe: str, plan: Plan, console: Console) -> None:
@@ -122,12 +123,13 @@ def show(recipe: str, plan: Plan, console: Console) -> None:
         f"batch: {b.prompts:,} prompts × {s.rollouts} = {b.responses:,} responses; {b.updates} updates of "
         f"{b.mini_batch_responses:,}; {b.micro_batches} micro batches an update on each GPU{steps}"
     )
-    seconds = _seconds(plan)
-    table = plain_table("estimated seconds", numbers=list(seconds))
-    tokens = f"{b.response_tokens:.0f} tokens a response"
-    table.caption, table.caption_justify = f"assumed: {tokens}; not measured, good to a factor of two", "left"
-    table.add_row("", *(f"{value:.1f}" for value in seconds.values()))
-    console.print(table)
+    if plan.memory.fits:
+        seconds = _seconds(plan)
+        table = plain_table("estimated seconds", numbers=list(seconds))
+        tokens = f"{b.response_tokens:.0f} tokens a response"
+        table.caption, table.caption_justify = f"assumed: {tokens}; not measured, good to a factor of two", "left"
+        table.add_row("", *(f"{value:.1f}" for value in seconds.values()))
+        console.print(table)
     for problem in plan.problems:
         say(f"[red]verl would stop:[/] {escape(problem)}")
     for remark in plan.remarks:

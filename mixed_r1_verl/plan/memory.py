@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from mixed_r1_verl.core.families import LANGUAGE_MODEL
 from mixed_r1_verl.plan.architecture import Architecture
 from mixed_r1_verl.plan.data import DataStatistics
 from mixed_r1_verl.plan.gpus import GIB, Gpu
@@ -71,11 +72,12 @@ def actor_state(settings: Settings, architecture: Architecture) -> dict[str, flo
     """Bytes of parameters, gradients and AdamW's two moments on one GPU, as FSDP shards them.
 
     Adapters are in the base model's dtype (verl casts them). Gradients are reduced in fp32 and kept in the parameters'
-    dtype. verl trains every parameter that is not LoRA's base: `freeze_vision_tower` is read nowhere in it.
+    dtype. Every parameter is trained that is neither LoRA's base nor of a frozen tower.
     """
     base = architecture.shard_parameters(settings.shard)
+    language = architecture.shard_parameters(settings.shard, LANGUAGE_MODEL)
     adapters = architecture.lora_parameters(settings.lora_rank, settings.lora_exclude, gpus=settings.shard)
-    width, trained = settings.model_bytes, adapters or base
+    width, trained = settings.model_bytes, adapters or (language if settings.freeze_vision_tower else base)
     return {
         "parameters": base * width,
         **({"LoRA adapters": adapters * width} if adapters else {}),
@@ -119,7 +121,8 @@ def activations(settings: Settings, architecture: Architecture, tokens: float, p
     """Bytes of activations of one micro batch on one GPU.
 
     With gradient checkpointing each layer keeps its input, and one layer at a time is recomputed in full; the gradients
-    that flow through it are taken as large again as its MLP. Without a backward pass one layer's working set is enough.
+    that flow through it are taken as large again as its MLP. Without a backward pass one layer's working set is enough,
+    as it is for a tower that is frozen.
     """
     width, text, tower = settings.compute_bytes, architecture.text, architecture.tower
     layer = tokens * decoder_layer_bytes(architecture, width)
@@ -129,7 +132,7 @@ def activations(settings: Settings, architecture: Architecture, tokens: float, p
         block + patches * (3 if _is_gated(architecture) else 2) * width * tower.intermediate_size,
     )
     working += patches * architecture.patch_values * 4
-    layers, blocks = text.num_hidden_layers, architecture.tower_layers
+    layers, blocks = text.num_hidden_layers, 0 if settings.freeze_vision_tower else architecture.tower_layers
     if not train:
         return float(working)
     if not settings.checkpointing:

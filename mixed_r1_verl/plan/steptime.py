@@ -42,7 +42,8 @@ def plan_time(settings: Settings, architecture: Architecture, gpu: Gpu, batch: B
     if s.shard > 1:
         link = gpu.link if s.shard <= s.per_node else NODE_LINK
         gather = weights * s.compute_bytes * (1 - 1 / s.shard) / (link * LINK_SHARE)
-    forward = batch.responses_per_gpu * _flops(architecture, batch.tokens, batch.image_tokens) / s.sequence_parallel
+    sequences = batch.responses_per_gpu / s.sequence_parallel
+    forward = sequences * _flops(architecture, batch.tokens, batch.image_tokens)
     rounds = math.ceil(batch.responses_per_gpu * batch.tokens / s.forward_tokens)
     stages["old_log_prob"] = max(forward / (gpu.flops * FORWARD_MFU), rounds * gather)
     if s.reference:
@@ -52,7 +53,10 @@ def plan_time(settings: Settings, architecture: Architecture, gpu: Gpu, batch: B
     # A backward pass costs as much as two forward passes, one where weights get no gradient; recomputation one more.
     passes = 1 + (1 if s.lora_rank else 2) + s.checkpointing
     gathers = batch.updates * batch.micro_batches * 3
-    update = max(passes * forward * s.epochs / (gpu.flops * TRAIN_MFU), gathers * gather)
+    work = passes * forward
+    if s.freeze_vision_tower:  # the tower runs forwards once
+        work -= (passes - 1) * (forward - sequences * _flops(architecture, batch.tokens, 0))
+    update = max(work * s.epochs / (gpu.flops * TRAIN_MFU), gathers * gather)
     if s.offload_policy:  # gradients out, parameters in, and the optimizer's step on the host, per update
         update += batch.updates * 6 * state["parameters"] / HOST_LINK
     offloaded = state["parameters"] * s.param_offload + state["optimizer"] * s.optimizer_offload

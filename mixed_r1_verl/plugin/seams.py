@@ -68,6 +68,8 @@ SEAMS = (
     Seam("transformers.models.internvl.modeling_internvl:InternVLModel.forward", "rows without a picture",
          "self, input_ids, pixel_values", "get_image_features", wrapper="text_rows:run_unseen_tile",
          since="5.10", upstream="verl#3491"),
+    Seam("verl.workers.engine.fsdp.transformer_impl:FSDPEngine._build_fsdp_module", "reads `actor.freeze_vision_tower`",
+         "self, module", wrapper="freeze:build_frozen"),
     Seam(f"{_REWARDS}reward_manager:register", "registers the manager `mixed_r1`", "name", action="reward_manager"),
     Seam(f"{_REWARDS}reward_loop:RewardLoopManager._init_reward_loop_workers",
          "waits for reward workers and starts a killed one again", "self", "reward_loop_workers_class",

@@ -19,7 +19,7 @@ def plan(*arguments: str) -> tuple[int, str]:
 def test_a_recipe_that_fits() -> None:
     code, output = plan("--recipe", "mixed_r1", "--gpus", "8")
     assert code == 0, output
-    assert "8.29 B parameters" in output and "57,344 bytes a token" in output
+    assert "8.29 B parameters" in output and "57,344 bytes a token" in output and "estimated seconds" in output
     assert "256 prompts × 8 = 2,048 responses" in output and output.rstrip().endswith("fits")
 
 
@@ -44,6 +44,7 @@ def test_the_changes_make_it_fit(arguments: tuple[str, ...]) -> None:
 def test_nothing_helps_on_a_gpu_that_is_far_too_small() -> None:
     code, output = plan("--recipe", "mixed_r1", "--gpus", "1", "--gpu-memory", "4")
     assert code == 1 and "no set of overrides makes it fit" in output
+    assert "estimated seconds" not in output
 
 
 def test_broken_rules_end_with_1() -> None:

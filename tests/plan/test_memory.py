@@ -148,9 +148,17 @@ def test_lora_keeps_gradients_and_moments_of_the_adapters_only(settings: Setting
     assert state["parameters"] == actor_state(settings, QWEN_7B)["parameters"]
 
 
+def test_a_frozen_tower_has_parameters_only(settings: Settings) -> None:
+    state = actor_state(dataclasses.replace(settings, freeze_vision_tower=True), QWEN_7B)
+    assert state["parameters"] == actor_state(settings, QWEN_7B)["parameters"]
+    assert state["optimizer"] == 2 * state["gradients"]
+    assert state["gradients"] == pytest.approx(4 * (8_292_166_656 - 676_550_144) / 8, rel=1e-4)
+
+
 @pytest.mark.parametrize(
     ("changes", "name", "part"),
     [
+        ({"freeze_vision_tower": True}, "update", "activations"),
         ({"param_offload": True}, "rollout", "parameters"),
         ({"optimizer_offload": True}, "rollout", "optimizer"),
         ({"optimizer_offload": True}, "log-probabilities", "optimizer"),

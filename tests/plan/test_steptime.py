@@ -35,6 +35,16 @@ def test_log_probabilities_are_two_operations_a_parameter_and_token(settings: Se
     assert seconds(settings)["old_log_prob"] == pytest.approx(expected)
 
 
+def test_peak_rates_are_verls() -> None:
+    from verl.utils.flops_counter import _DEVICE_FLOPS
+
+    known = {name: gpu for name, gpu in GPUS.items() if name.split("-")[0] in _DEVICE_FLOPS}
+    assert {name: gpu.flops for name, gpu in known.items()} == {
+        name: _DEVICE_FLOPS[name.split("-")[0]] for name in known
+    }
+    assert len(known) == 11
+
+
 def test_stages_are_named_as_in_verls_metrics(settings: Settings) -> None:
     assert list(seconds(settings)) == ["gen", "old_log_prob", "ref", "update_actor", "update_weights"]
     assert "ref" not in seconds(dataclasses.replace(settings, reference=False))
@@ -48,6 +58,7 @@ def test_stages_are_named_as_in_verls_metrics(settings: Settings) -> None:
         ({"checkpointing": False}, "update_actor"),
         ({"train_batch": 128}, "update_actor"),
         ({"lora_rank": 64}, "update_weights"),
+        ({"freeze_vision_tower": True}, "update_actor"),
     ],
 )
 def test_faster(settings: Settings, changes: dict[str, Any], stage: str) -> None:

@@ -120,6 +120,7 @@ verl.utils.tracking:FileLogger.__init__
 verl.utils.tracking:FileLogger.log
 verl.utils.tracking:_TensorboardAdapter.log
 verl.utils:hf_processor
+verl.workers.engine.fsdp.transformer_impl:FSDPEngine._build_fsdp_module
 """.split()
 
 
