@@ -15,7 +15,8 @@ do so runs in a process like this one:
 - Nothing outlives its caller: the keeper sees the control pipe close, however the caller ended, and kills its fork; a
   fork whose keeper was killed is ended by the kernel.
 - A death from outside (the kernel out of memory, an operator) costs nobody anything: what was in progress is sent once
-  more to the next fork, and a start that was killed is repeated.
+  more to the next fork, and twice where the process was killed, which no request does; a start that was killed is
+  repeated.
 """
 
 import contextlib
@@ -44,6 +45,9 @@ RESTARTS_S = (0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0, 1.0, 1.0, 1.0)
 
 _KILLED, KILLED_STARTS = "exit code -", 100
 """How a start ends that was killed from outside; so many are repeated at once."""
+
+_RETRIES = {-signal.SIGKILL: 2}
+"""By exit code, how often a request is sent again in whose progress a process ended so; once after any other end."""
 
 REPLY_S = 10.0  # seconds that a keeper may take to replace its fork; one that takes longer is replaced itself
 LOOK_S = 0.2  # seconds between two looks of a keeper that is starting whether its caller lives
@@ -77,7 +81,7 @@ class Late(TimeoutError):
 
 
 class Died(RuntimeError):
-    """The process ended twice during one request, with `exit_code` (minus the signal, as in subprocess)."""
+    """The process ended each time that a request was sent, with `exit_code` (minus the signal, as in subprocess)."""
 
     def __init__(self, exit_code: int):
         super().__init__(f"the process ended with exit code {exit_code}")
@@ -209,7 +213,8 @@ class Process:
 
         Raises:
             Late: when the next request took longer than that; the process has been replaced.
-            Died: when the process ended during the next request, and then another; it has been replaced.
+            Died: when the process ended during the next request, and so did those to which it was sent again; it has
+                been replaced.
             NotStarted: when there is no process; the next request was not answered, and is not to blame.
         """
         clocks = [clock_s] * len(requests) if isinstance(clock_s, int | float) else clock_s
@@ -234,7 +239,7 @@ class Process:
             exit_code = self._replace()
             if late or exit_code == -signal.SIGPROF:
                 raise Late(on_clock=late)
-            if died > 1:
+            if died > _RETRIES.get(exit_code, 1):
                 raise Died(exit_code)
 
     def _replace(self) -> int:

@@ -94,7 +94,26 @@ def test_a_process_that_was_killed_is_replaced_and_asked_again(process: Process)
     assert process.pid != first
 
 
-def test_what_dies_twice_is_to_blame(process: Process) -> None:
+def test_a_request_whose_process_is_killed_twice_is_answered(process: Process) -> None:
+    """Of 200 kills at random moments one hits a sample that another has hit."""
+    process.wait_until_ready()
+    killed: list[int] = []
+
+    def kill_two() -> None:
+        while len(killed) < 2:
+            if process.pid not in (0, *killed):
+                time.sleep(0.3)
+                killed.append(process.pid)
+                os.kill(process.pid, signal.SIGKILL)
+            time.sleep(0.01)
+
+    killer = threading.Thread(target=kill_two)
+    killer.start()
+    assert run(process, ("sleep", 2.0)) == [2.0]
+    killer.join()
+
+
+def test_what_dies_again_and_again_is_to_blame(process: Process) -> None:
     process.wait_until_ready()
     stop = threading.Event()
 
