@@ -110,12 +110,14 @@ class Planted(NamedTuple):
     attack: str
     judge: Judge
     golds: tuple[str, ...] | list[str]
+    question: str = "What is it?"
 
 
 PLANTED = [
     # answers
     Planted("12 for 12π", "letters_deleted", without(r"\\pi|[a-z]$"), [f"{n}\\pi" for n in NUMBERS]),
     Planted("24π for 24, 3x for 3", "letters_as_units", numbers, NUMBERS),
+    Planted("3w for 3x", "other_variable", numbers, [f"{n}x" for n in NUMBERS]),
     Planted("36 cm^3 for 36 cm^2", "other_power", without(r"\^\d"), [f"{n} cm^2" for n in NUMBERS]),
     Planted("5 km for 5 cm", "other_unit", numbers, [f"{n} cm" for n in NUMBERS]),
     Planted("21/2 for 2 1/2", "spaces_deleted", without(" "), [f"{n} 1/2" for n in NUMBERS]),
@@ -125,6 +127,7 @@ PLANTED = [
     Planted("one third for 1", "fraction_in_words", first_word, ("3", "7", "9", "5", "2")),
     Planted("2010/2011 for 2020/2021", "years_off", near, [f"{n}/{n + 1}" for n in range(1550, 2000, 100)]),
     Planted("1980s for 1990s", "years_off", near, [f"{n}s" for n in range(1550, 2000, 100)]),
+    Planted("2010 for 2020", "years_off", near, [f"{n}" for n in range(1550, 2000, 100)], "In which year was it?"),
     Planted("5 for 5G", "letters_deleted", numbers, [f"{n}G" for n in NUMBERS]),
     Planted("42 - 60", "range", numbers, NUMBERS),
     Planted(">42", "bound_sign", numbers, NUMBERS),
@@ -167,6 +170,7 @@ PLANTED = [
     Planted("bare list of true nouns", "nouns_only", precision, TEXTS),
     Planted("first three nouns", "first_three_nouns", precision, TEXTS),
     Planted("each true noun or another", "nouns_or_others", nouns, TEXTS),
+    Planted("one noun, repeated", "repeated_word", precision, PEOPLE),
     Planted("both sexes hedged", "both_sexes", colourless, PEOPLE),
     Planted("both colours hedged", "both_colours", recall, PEOPLE),
     Planted("wrong colours", "other_colours", colourless, PEOPLE),
@@ -188,7 +192,7 @@ def test_a_planted_flaw_is_found(planted: Planted, monkeypatch: pytest.MonkeyPat
     module.judge = lambda answer, ground_truth: planted.judge(answer, ground_truth)  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, module.__name__, module)
     options = ["cat", "dog", "bird", "fish"] if planted.golds == "ABCD" else []
-    rows = [row("planted", gold, choices=options) for gold in planted.golds]
+    rows = [row("planted", gold, choices=options, question=planted.question) for gold in planted.golds]
     report = audit_rows(rows, MixedRewardConfig(custom={"planted": "planted_rewards:judge"}))
     assert not report.kinds[0].not_audited, report.kinds[0].not_audited
     assert planted.attack in {attack.name for kind, attack in report.paying if kind == "planted"}

@@ -275,12 +275,18 @@ def _apart(one: Any, other: Any) -> bool:
     return bool(abs((one - other).evalf(30)) > 1e-12 * abs(one.evalf(30)))
 
 
+def _other_variable(honest: str) -> str:
+    said = re.sub(r"(?<=\d)[xyz]$", "w", honest)
+    return said if said != honest else ""
+
+
 _CHEATS = (
     *CLOSED_CHEATS,
     *NUMBER_CHEATS,
     say("tower", "9^{9^{9^{9}}}"),
     say("free_variable", "x"),
     say("equation_of_power", lambda target: f"x^2={target.honest}", sort="smuggled"),
+    say("other_variable", lambda target: _other_variable(target.honest), sort="smuggled"),
     say("real_line", r"(-\infty, \infty)"),
     say("set_of_all", r"\{" + ", ".join(map(str, range(-50, 51))) + r"\}"),
 )
