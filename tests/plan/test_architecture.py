@@ -162,6 +162,15 @@ def test_bad_configurations(text: str, message: str, tmp_path: Path) -> None:
         load_architecture(tmp_path)
 
 
+@pytest.mark.parametrize(("part", "name"), [("text_config", "num_hidden_layers"), ("vision_config", "depth")])
+@pytest.mark.parametrize("value", [2**62, 501, 0, -1, 2.0, None, "28"])
+def test_layers_without_end_are_not_built(part: str, name: str, value: object) -> None:
+    fields = json.loads(json.dumps(PUBLISHED["Qwen/Qwen2.5-VL-3B-Instruct"]))
+    fields[part][name] = value
+    with pytest.raises(ConfigError, match=f"{name} is no whole number from 1 to 500"):
+        read_architecture(fields)
+
+
 def test_an_unknown_model_is_told_apart_from_a_directory() -> None:
     with pytest.raises(ConfigError, match="give --model DIR, or one of: Qwen/"):
         load_architecture("nobody/nothing")
