@@ -171,6 +171,18 @@ def test_layers_without_end_are_not_built(part: str, name: str, value: object) -
         read_architecture(fields)
 
 
+ODD = ("num_key_value_heads", 0), ("hidden_act", "[/]"), ("rms_norm_eps", "a" * 5000), ("max_position_embeddings", None)
+
+
+@pytest.mark.parametrize(("name", "value"), ODD, ids=[name for name, _ in ODD])
+def test_what_transformers_does_not_build_is_one_short_message(name: str, value: object) -> None:
+    fields = json.loads(json.dumps(PUBLISHED["Qwen/Qwen2.5-VL-3B-Instruct"]))
+    fields["text_config"][name] = value
+    with pytest.raises(ConfigError, match="transformers builds no qwen2_5_vl of this") as refused:
+        read_architecture(fields)
+    assert len(str(refused.value)) < 500
+
+
 def test_an_unknown_model_is_told_apart_from_a_directory() -> None:
     with pytest.raises(ConfigError, match="give --model DIR, or one of: Qwen/"):
         load_architecture("nobody/nothing")
