@@ -11,6 +11,8 @@ import pytest
 
 import mixed_r1_verl
 from mixed_r1_verl.cli import load
+from mixed_r1_verl.data.images import MAX_FILE_BYTES, MAX_SOURCE_PIXELS, READ_FORMATS
+from mixed_r1_verl.data.raw import MAX_XML_BYTES
 from mixed_r1_verl.rewards.config import MixedRewardConfig
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -66,6 +68,16 @@ def test_every_key_of_the_configuration_is_documented() -> None:
 def test_links_within_the_repository_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\((?!https?://)([^)#\s]+)", page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), target
+
+
+def test_the_security_policy_names_limits_and_tests_that_there_are() -> None:
+    text = (DOCS.parent / "SECURITY.md").read_text(encoding="utf-8")
+    limits = f"{MAX_FILE_BYTES >> 20} MiB, {MAX_SOURCE_PIXELS // 10**6} million pixels"
+    assert limits in text and f"no document type, {MAX_XML_BYTES >> 20} MiB" in text and len(READ_FORMATS) == 7
+    tests = re.findall(r"`(\S*test_\w+\.py)`", text)
+    assert len(tests) > 10
+    for test in tests:
+        assert (DOCS.parent / test).exists() or ("/" not in test and list(Path(__file__).parent.rglob(test))), test
 
 
 def commands(start: str) -> list[tuple[str, str]]:
