@@ -216,12 +216,13 @@ def _complaint(
 
 _FILLERS = re.compile("[\u115f\u1160\u2800\u3164\uffa0]")
 _SPECIAL = re.compile(r"<[|｜][^<>\s]{1,40}[|｜]>|</?(?:s|pad|eos|bos|unk|end_of_turn|start_of_turn)>")
+_VISIBLE = re.compile(r"[0-9A-Za-z$+=>^`|~]")
 
 
 def visible(text: str) -> bool:
     """Whether a reader would see anything: a letter, a digit or a symbol that is no filler, mark or special token."""
-    if text[:1].isalnum() and text.isascii():
-        return True
+    if text.isascii() and (text[:1].isalnum() or "<" not in text):  # nearly every text
+        return _VISIBLE.search(text) is not None
     return any(unicodedata.category(char)[0] in "LNS" for char in _FILLERS.sub("", _SPECIAL.sub("", text)))
 
 

@@ -33,7 +33,8 @@ MALFORMED = Box(math.nan, math.nan, math.nan, math.nan)
 
 _NUM = r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]{1,4})?"
 _NUMBER = re.compile(_NUM)
-_COMMON = re.compile(rf"\s*[\[(]\s*({_NUM})\s*,\s*({_NUM})\s*,\s*({_NUM})\s*,\s*({_NUM})\s*[\])]\s*")
+_FOUR = rf"\s*({_NUM})\s*,\s*({_NUM})\s*,\s*({_NUM})\s*,\s*({_NUM})\s*"
+_FOUR_NUMBERS, _COMMON = re.compile(_FOUR), re.compile(rf"\s*[\[(]{_FOUR}[\])]\s*")
 _TOKEN = re.compile(
     r"\[(?P<square>[^\[\]()]*)\]"
     r"|\((?P<round>[^\[\]()]*)\)"
@@ -184,6 +185,8 @@ def _box(x1: float, y1: float, x2: float, y2: float) -> Box:
 
 def _numbers(content: str) -> list[float] | None:
     """The numbers of a bracket that holds nothing else, or None. A long list is cut: it is no box anyway."""
+    if len(content) <= MAX_GROUP_CHARS and (four := _FOUR_NUMBERS.fullmatch(content)):
+        return [*map(float, four.groups())]
     numbers: list[float] = []
     for item in content[:MAX_GROUP_CHARS].translate(_SEPARATORS).split():
         item = item.removesuffix("px")

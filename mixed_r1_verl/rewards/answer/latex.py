@@ -25,6 +25,7 @@ _WRITTEN = {  # command: what it stands for; any other command stands for its na
 _SIMPLE = re.compile(r"-?[\w.√π]+")
 _MATH = re.compile(r"\$(?!\s)([^$]+)(?<!\s)\$(?!\d)|\$")
 _MIXED_NUMBER = re.compile(r"(?<=\d)\s*(?=\\[dtc]?frac(?![A-Za-z]))")
+_SCRIPT = re.compile(r"[\^_}]")
 _MAX_DEPTH = 80
 
 
@@ -36,7 +37,8 @@ def unlatex(text: str) -> str:
     >>> unlatex(r"\dfrac{1}{2}\sqrt{3}\,\text{cm}"), unlatex(r"$90^{\circ}$"), unlatex("$5 and $6")
     ('1/2√3 cm', '90°', '$5 and $6')
     """
-    if "\\" not in text and "{" not in text and "$" not in text and "~" not in text:
+    money = text.count("$") == 1 and not _SCRIPT.search(text)
+    if "\\" not in text and "{" not in text and "~" not in text and ("$" not in text or money):
         return text
     plain = _MIXED_NUMBER.sub(" ", text.replace("\\$", "\\dollar{}").replace("$$", "$"))
     tokens = _TOKEN.findall(_MATH.sub(lambda match: match[1] or "\\dollar{}", plain))

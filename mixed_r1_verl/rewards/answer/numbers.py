@@ -54,10 +54,11 @@ class Number:
         if one and two:
             sizes = in_one_unit(one, two)
             return (self.value * sizes[0], other.value * sizes[1]) if sizes else None
-        nouns, others = ({word.rstrip("s") for word in number.unit.lower().split()} for number in (self, other))
-        foreign = (self.percent and others) or (other.percent and nouns)
-        apart = nouns and others and not (nouns & others and one is two is None)
-        return None if foreign or apart else (self.value, other.value)
+        foreign = bool((self.percent and other.unit) or (other.percent and self.unit))
+        if self.unit and other.unit and not foreign:
+            nouns, others = ({word.rstrip("s") for word in number.unit.lower().split()} for number in (self, other))
+            foreign = not (nouns & others and one is two is None)
+        return None if foreign else (self.value, other.value)
 
     def agrees(
         self, gold: "Number", *, tolerance: float = 0.0, scales: Container[int] = (), one_scale: bool = False
@@ -90,7 +91,8 @@ def _close(value: Fraction, target: Fraction, tolerance: float) -> bool:
     """|value - target| <= tolerance * |target|, exactly; in floats where that decides it."""
     if not tolerance:
         return value == target
-    over, under = abs(float(value) - float(target)), tolerance * abs(float(target))
+    exact = float(target)
+    over, under = abs(float(value) - exact), tolerance * abs(exact)
     if over > 1.001 * under + 1e-300 or over < 0.999 * under:
         return over < under
     return abs(value - target) <= Fraction(str(tolerance)) * abs(target)
@@ -101,6 +103,10 @@ _SPACED = r"\d{1,3}(?:[ '’]\d{3}){1,8}(?!\d)(?:\.\d{1,30})?"
 _POWER = r"[eE][-+]?\d{1,3}(?!\d)| ?[×x*] ?10 ?\^ ?\(?[-+]?\d{1,3}\)?(?!\d)"
 _CURRENCY_SIGN = r"(?:US|A|C|HK|S|NZ)?\$|€|£|¥|₹|₩|(?:USD|EUR|GBP|CNY|RMB|INR|JPY|Rs\.?)(?![A-Za-z])"
 _SCALE_WORD = rf"{any_of(SCALES)}(?!(?<=[a-z])[a-z])"
+
+
+_GAPS = re.compile(r"[, '’]")
+_NO_EXPONENT = re.compile(r"^(?:[eE]| ?[×x*] ?10 ?\^ ?)|[()]")
 
 
 def _number_pattern(digits: str) -> str:
@@ -157,7 +163,7 @@ def parse_number(text: str) -> Number | None:
         return Number(Fraction(int(text)), plain=True)
     if (word := _FIRST_WORD.match(text)) and word[0].lower() not in _NUMBER_STARTS:  # nearly every label ends here
         return None
-    text = _LEADS.sub("", text)
+    text = text if text[0].isdecimal() else _LEADS.sub("", text)
     if (composite := _COMPOSITE.fullmatch(text)) and (number := _composite(composite)):
         return number
     match = _WHOLE_NUMBER.match(text)
@@ -189,21 +195,24 @@ def find_numbers(text: str) -> list[tuple[Number, int, int]]:
 
 def _number(match: re.Match[str]) -> Number | None:
     """The number of a match, without what follows it."""
-    whole, _, decimals = re.sub(r"[, '’]", "", match["digits"]).partition(".")
+    sign, currency, inner, above, digits, power, under, capital, scale_word, percent, *_ = match.groups()
+    whole, _, decimals = (digits if digits.isdigit() else _GAPS.sub("", digits)).partition(".")
     value = Fraction(int(whole + decimals), 10 ** len(decimals))
-    if match["power"]:
-        value *= Fraction(10) ** int(re.sub(r"^(?:[eE]| ?[×x*] ?10 ?\^ ?)|[()]", "", match["power"]))
-    under = Fraction(match["under"] or 1)
-    if not under:
+    if power:
+        value *= Fraction(10) ** int(_NO_EXPONENT.sub("", power))
+    if under:
+        parts = Fraction(under)
+        if not parts:
+            return None
+        value /= parts
+    scale = SCALES[scale_word.lower()] if scale_word else _CAPITAL_SCALES.get(capital, 1)
+    if above or scale > 1:
+        value = (value + int(above or 0)) * scale
+    if (sign and inner) or (power and abs(value) > 10**250):
         return None
-    scale = SCALES[match["scale"].lower()] if match["scale"] else _CAPITAL_SCALES.get(match["capital"], 1)
-    value = (value / under + int(match["whole"] or 0)) * scale
-    sign, inner = match["sign"] or "", match["inner"] or ""
-    if (sign and inner) or abs(value) > 10**250:
-        return None
-    value *= 1 if (sign or inner) in ("", "+") else -1
-    plain = match["digits"].isdigit() and match[0].strip() == match["digits"]
-    return Number(value, scale, bool(match["percent"]), match["currency"] or "", plain=plain)
+    plain = digits.isdigit() and match[0].strip() == digits
+    value = value if (sign or inner or "+") == "+" else -value
+    return Number(value, scale, bool(percent), currency or "", plain=plain)
 
 
 _SHARE = re.compile(r"(?:of|from|in)\s[^\d]{1,50}|[^\W\d_]{1,20}(?:\s[^\W\d_]{1,20}){0,4}")

@@ -62,13 +62,15 @@ class Quantities(Reader):
 
     def read(self, text: str) -> Number | None:
         """The number that a text is, or that a calculation in it ends in."""
-        text = _IN_ALL.sub("", text.strip().strip("[]"))
+        text = text.strip().strip("[]")
+        text = text if text[:1].isdecimal() else _IN_ALL.sub("", text)
         if _FACTORIAL.search(text) and not self.years:
             return None
         if self.ratios and (ratio := parse_ratio(text)):
             return ratio
         *sides, text = text.split("=")
-        number = parse_number(_PREPOSITION.sub("", text).removesuffix("年" if self.years else ""))
+        text = text if text[:1].isdecimal() else _PREPOSITION.sub("", text)
+        number = parse_number(text.removesuffix("年" if self.years else ""))
         if number is None or (self.years and not is_a_year(number)):
             return None
         fits = (one.value == number.value if (one := parse_number(side)) else _SIDE.fullmatch(side) for side in sides)

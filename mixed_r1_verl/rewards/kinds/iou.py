@@ -253,10 +253,8 @@ def _best_sum(values: list[list[float]]) -> float:
 def _reason(acc: float, boxes: Sequence[Box], distinct: int, gold: Sequence[GoldBox], labels_fit: bool) -> str:
     if acc == 1.0:
         return ""
-    if any(math.isnan(box.x1) for box in boxes):
-        return "malformed_box"
     if not all(box.x1 < box.x2 and box.y1 < box.y2 for box in boxes):
-        return "degenerate_box"
+        return "malformed_box" if any(math.isnan(box.x1) for box in boxes) else "degenerate_box"
     if not labels_fit:
         return "wrong_label"
     if distinct < len(boxes):
