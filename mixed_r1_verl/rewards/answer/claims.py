@@ -20,6 +20,11 @@ class Claim(NamedTuple):
     subject: str = ""  # what stands before the verb
     doubted: bool = False  # put under a condition or as a mere possibility
 
+    @property
+    def terse(self) -> bool:
+        """Whether it is announced, in a word or three."""
+        return self.strength == ANNOUNCED and len(self.text.split()) < 4
+
 
 class Claims(NamedTuple):
     """An answer taken apart."""

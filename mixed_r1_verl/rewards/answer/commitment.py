@@ -24,9 +24,12 @@ class Reader:
 
     Attributes:
         open: whether values cannot be listed, so that what is said before an announcement is only on the way to it.
+        plain: whether texts are read without their LaTeX.
+        mention: what may name a value in a running text.
     """
 
-    open = True
+    open = plain = True
+    mention: re.Pattern[str]
 
     def read(self, text: str) -> Any:
         """The value that a text is, and nothing else; None for any other text."""
@@ -34,10 +37,10 @@ class Reader:
 
     def mark(self, text: str, value: Any) -> str:
         """The text with mentions of the value as SAME and those of any other as OTHER."""
-        raise NotImplementedError
+        return self.mention.sub(lambda match: SAME if self.read(match[0]) == value else OTHER, text)
 
     def guarded(self, text: str) -> str:
-        """The text before it is taken apart: a value that looks like the end of a sentence may be masked in it."""
+        """The text before it is read: a value that looks like the end of a sentence may be masked in it."""
         return text
 
     def lists(self, text: str) -> bool:
@@ -45,8 +48,8 @@ class Reader:
         return False
 
     def alien(self, claim: Claim) -> bool:
-        """Whether a claim that is no value of this reader is one all the same, such as another label."""
-        return False
+        """Whether a claim that is no value of this reader is one all the same: of open ones, a word or three."""
+        return self.open and claim.terse and not re.search(r"\d", claim.text)
 
     def glean(self, found: Claims) -> Any:
         """The value of an answer that claims none, where it is the only one that is there; else None."""
@@ -77,13 +80,14 @@ _LEADING_RUN = grammar(
 )
 
 
-def settle(text: str, reader: Reader, *, plain: bool = True) -> tuple[Any, str]:
+def settle(text: str, reader: Reader) -> tuple[Any, str]:
     """The one value that an answer commits itself to, or None and the reason."""
-    whole = "" if "box" in text else plain_text(text) if plain else text.strip()
+    text = reader.guarded(text)
+    whole = "" if "box" in text else plain_text(text) if reader.plain else text.strip()
     value = reader.read(whole) if whole and not whole.rstrip("\"') ").endswith("?") else None
     if value is not None:  # the commonest answers, without the machinery
         return value, ""
-    found = find_claims(reader.guarded(text), plain=plain)
+    found = find_claims(text, plain=reader.plain)
     if found.asked:
         return None, UNSURE
     announced = next((place for place, claim in enumerate(found.claims) if claim.strength == ANNOUNCED), -1)

@@ -99,17 +99,13 @@ def read_moments(text: str) -> list[Moment]:
     return []
 
 
-def _weekday(weekday: str) -> list[tuple[int, ...]]:
-    return [(0, 0, 0, _WEEKDAYS[weekday.lower()])]
-
-
 def _date(
-    month: str, year: str = "", day: str = "", weekday: str = "", either: str | None = None
+    month: str = "", year: str = "", day: str = "", weekday: str = "", either: str | None = None
 ) -> list[tuple[int, ...]]:
-    one, two = _MONTHS.get(month.lower()) or int(month), int(day or 0)
+    one, two = _MONTHS.get(month.lower()) or int(month or 0), int(day or 0)
     places = [(one, two)] if either is None else [(one, two), (two, one)]
     named = _WEEKDAYS.get(weekday.lower(), 0)
-    return [(_year(year), one, two, named) for one, two in places if 1 <= one <= 12 and two <= 31]
+    return [(_year(year), one, two, named) for one, two in places if bool(month) <= one <= 12 and two <= 31]
 
 
 def _year(written: str) -> int:
@@ -143,7 +139,7 @@ def _quarter(year_before: str, year_behind: str, quarter: str, leading: str, nth
 
 _SORTS: tuple[tuple[str, Callable[..., list[tuple[int, ...]]], str], ...] = (
     ("time", _time, _CLOCK),
-    ("date", _weekday, rf"{_WEEKDAY}[ ,]*"),
+    ("date", _date, rf"{_WEEKDAY}[ ,]*"),
     *(("date", _date, rf"(?:{_WEEKDAY}[ ,]+)?{date}") for date in _DATES),
     ("decade", _decade, _DECADE),
     ("span", _span, _SPAN),

@@ -2,8 +2,7 @@
 
 import re
 
-from mixed_r1_verl.rewards.answer.claims import Claim
-from mixed_r1_verl.rewards.answer.commitment import OTHER, Reader, settle
+from mixed_r1_verl.rewards.answer.commitment import OTHER, Reader
 from mixed_r1_verl.rewards.answer.numbers import Number, parse_number
 from mixed_r1_verl.rewards.answer.readers import Quantities
 from mixed_r1_verl.rewards.answer.text import plain_text
@@ -49,7 +48,13 @@ _APPROXIMATE = re.compile(r"(?:~|(?:about|approx\w*|around|roughly|nearly|almost
 
 
 class _Expressions(Reader):
-    """The reader of one expression."""
+    """The reader of one expression, in LaTeX or plain."""
+
+    plain = False
+
+    def guarded(self, text: str) -> str:
+        """The text without the delimiters of its mathematics."""
+        return _undelimited(text)
 
     def read(self, text: str) -> str | None:
         """The expression that a text is; None for prose."""
@@ -66,19 +71,8 @@ class _Expressions(Reader):
         working = re.match(r"\W*(?:because|since|as|for|from)\b", text)
         return text + OTHER if re.search(r"\d|\\(?:frac|sqrt|pi)", text) and not working else text
 
-    def alien(self, claim: Claim) -> bool:
-        """Whether something in words is announced or boxed."""
-        return Quantities().alien(claim)
 
-
-def read_expression(text: str) -> tuple[str, str]:
-    r"""The one expression that a text gives as its answer, or empty with the reason.
-
-    >>> read_expression(r"Thus the area is $\frac{3}{4}$."), read_expression(r"\boxed{1} or \boxed{2}")
-    (('\\frac{3}{4}', ''), ('', 'several_answers'))
-    """
-    expression, reason = settle(_undelimited(text), _Expressions(), plain=False)
-    return expression or "", "" if expression else reason
+EXPRESSIONS = _Expressions()
 
 
 def _tidy(text: str) -> str:

@@ -103,8 +103,6 @@ _SPACED = r"\d{1,3}(?:[ '’]\d{3}){1,8}(?!\d)(?:\.\d{1,30})?"
 _POWER = r"[eE][-+]?\d{1,3}(?!\d)| ?[×x*] ?10 ?\^ ?\(?[-+]?\d{1,3}\)?(?!\d)"
 _CURRENCY_SIGN = r"(?:US|A|C|HK|S|NZ)?\$|€|£|¥|₹|₩|(?:USD|EUR|GBP|CNY|RMB|INR|JPY|Rs\.?)(?![A-Za-z])"
 _SCALE_WORD = rf"{any_of(SCALES)}(?!(?<=[a-z])[a-z])"
-
-
 _GAPS = re.compile(r"[, '’]")
 _NO_EXPONENT = re.compile(r"^(?:[eE]| ?[×x*] ?10 ?\^ ?)|[()]")
 
@@ -200,11 +198,9 @@ def _number(match: re.Match[str]) -> Number | None:
     value = Fraction(int(whole + decimals), 10 ** len(decimals))
     if power:
         value *= Fraction(10) ** int(_NO_EXPONENT.sub("", power))
-    if under:
-        parts = Fraction(under)
-        if not parts:
-            return None
-        value /= parts
+    if under and not Fraction(under):
+        return None
+    value = value / Fraction(under) if under else value
     scale = SCALES[scale_word.lower()] if scale_word else _CAPITAL_SCALES.get(capital, 1)
     if above or scale > 1:
         value = (value + int(above or 0)) * scale

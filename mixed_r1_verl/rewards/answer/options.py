@@ -255,6 +255,7 @@ class Polarity(Reader):
     """The reader of yes and no, which are also true and false, in English and Chinese."""
 
     open = False
+    mention = _POLAR_MENTION
 
     def __init__(self, labels: dict[str, str] | None = None):
         self.labels = labels or {"yes": "yes", "no": "no"}
@@ -265,9 +266,7 @@ class Polarity(Reader):
 
     def mark(self, text: str, value: str) -> str:
         """What answers yes or no in a running text; a *no* before a noun does not."""
-        if value == self.labels["no"]:
-            text = _AGREES.sub("", text)  # No, that's wrong
-        return _POLAR_MENTION.sub(lambda match: SAME if self.labels[polarity_of(match[0])] == value else OTHER, text)
+        return super().mark(_AGREES.sub("", text) if value == self.labels["no"] else text, value)  # No, that's wrong
 
     def glean(self, found: Claims) -> str | None:
         """`There is no dog.` says no, where it is all that is said."""

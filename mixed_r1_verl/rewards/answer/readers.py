@@ -7,7 +7,7 @@ from fractions import Fraction
 from functools import cached_property
 from math import prod
 
-from mixed_r1_verl.rewards.answer.claims import ANNOUNCED, SAID, Claim, Claims
+from mixed_r1_verl.rewards.answer.claims import SAID, Claim, Claims
 from mixed_r1_verl.rewards.answer.commitment import OTHER, SAME, Reader, residue, rival
 from mixed_r1_verl.rewards.answer.dates import MENTION, Moment, read_moments
 from mixed_r1_verl.rewards.answer.numbers import Number, find_numbers, parse_number, parse_ratio
@@ -102,10 +102,6 @@ class Quantities(Reader):
         year = is_a_year(number) and _CONTEXT.search(text[max(0, start - 16) : start])
         return bool(year) or text[start:end].lower() == "one"
 
-    def alien(self, claim: Claim) -> bool:
-        """Whether something else is announced or boxed, in a word or three."""
-        return _short_announcement(claim) and not re.search(r"\d", claim.text)
-
     def glean(self, found: Claims) -> Number | None:
         """The only number of an answer that claims none: `The bar for Chile shows 42`."""
         text = found.whole
@@ -118,10 +114,6 @@ class Quantities(Reader):
             years = [] if re.search(r"\d{4}[-/]\d", text) else _YEAR.findall(text)
             numbers = [number for year in years if (number := parse_number(year))]
         return numbers[0] if len({number.value for number in numbers}) == 1 else None
-
-
-def _short_announcement(claim: Claim) -> bool:
-    return claim.strength == ANNOUNCED and len(claim.text.split()) < 4
 
 
 def _spoken(text: str) -> list[tuple[Number, int, int]]:
@@ -155,15 +147,14 @@ _PERIOD = grammar(r"^the (?=\d{4}\s?[-/])| (?:season|(?:school|fiscal) year)$")
 class Moments(Reader):
     """The reader of one date, time of day, decade or season, in all its readings."""
 
+    mention = MENTION
+
     def read(self, text: str) -> tuple[Moment, ...] | None:
         return tuple(read_moments(_PERIOD.sub("", _PREPOSITION.sub("", text.strip().strip("[]\"'"))))) or None
 
-    def mark(self, text: str, value: tuple[Moment, ...]) -> str:
-        return MENTION.sub(lambda match: SAME if self.read(match[0]) == value else OTHER, text)
-
     def alien(self, claim: Claim) -> bool:
         """Whether a short claim is a year, or anything is announced or boxed in a word or three."""
-        return bool(MENTION.fullmatch(claim.text.strip(" .!,;"))) or _short_announcement(claim)
+        return bool(MENTION.fullmatch(claim.text.strip(" .!,;"))) or claim.terse
 
 
 _PLACE = grammar(r"^(?:in|on|at|inside|near|under|by|to|made (?:out )?of) (?:(?:the|an?) )?")

@@ -14,7 +14,7 @@ from mixed_r1_verl.rewards.answer.dates import read_moments
 from mixed_r1_verl.rewards.answer.numbers import Number, parse_number, parse_ratio
 from mixed_r1_verl.rewards.answer.options import POLARITY, Options, Polarity, polarity_of
 from mixed_r1_verl.rewards.answer.readers import Labels, Moments, Quantities
-from mixed_r1_verl.rewards.answer.text import plain_text
+from mixed_r1_verl.rewards.answer.text import MAX_ANSWER_CHARS, plain_text
 from mixed_r1_verl.rewards.answer.words import grammar
 from mixed_r1_verl.rewards.kind import Gold
 from mixed_r1_verl.rewards.verdict import GroundTruthError, Verdict
@@ -108,17 +108,22 @@ class Typed(Gold):
     same: Callable[[Any], bool]  # whether a value that was read is the one that is right
     honest: str = ""
     form: str = ""
+    most: int = MAX_ANSWER_CHARS  # characters of an answer; a longer one is not read
+
+    def why_not(self, value: Any) -> str:
+        """Why a value that was read is not the one that is right; empty where it is."""
+        return "" if self.same(value) else "wrong"
 
     def score(self, answer: str) -> Verdict:
         """1 when the one value that an answer commits itself to is the same, else 0."""
-        if reason := unreadable(answer):
+        if reason := unreadable(answer, self.most):
             return Verdict(0.0, "", reason)
         for reader in self.readers:
             value, trouble = settle(answer, reader)
             if value is not None:
-                right = self.same(value)
+                reason = self.why_not(value)
                 shown = plain_text(answer) if isinstance(value, tuple) else str(value)
-                return Verdict(float(right), shown, "" if right else "wrong")
+                return Verdict(float(not reason), shown, reason)
             reason = reason or trouble
             if trouble != NOTHING:
                 break

@@ -9,7 +9,7 @@ import pickle
 import re
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from itertools import accumulate
 from queue import LifoQueue
@@ -17,11 +17,12 @@ from string import ascii_lowercase
 from typing import Annotated, Any
 
 from mixed_r1_verl.core.config import Interval, check_bounds
-from mixed_r1_verl.rewards.answer.commitment import unreadable
-from mixed_r1_verl.rewards.answer.expressions import alike, in_words, items, number_of, read_expression, to_latex
+from mixed_r1_verl.rewards.answer.commitment import settle
+from mixed_r1_verl.rewards.answer.expressions import EXPRESSIONS, alike, in_words, items, number_of, to_latex
+from mixed_r1_verl.rewards.answer.text import MAX_ANSWER_CHARS
+from mixed_r1_verl.rewards.answer.types import Typed, option
 from mixed_r1_verl.rewards.cheats import CLOSED_CHEATS, NUMBER_CHEATS, say
-from mixed_r1_verl.rewards.kind import Gold, RewardKind, letter_or
-from mixed_r1_verl.rewards.kinds import matching
+from mixed_r1_verl.rewards.kind import RewardKind, letter_or
 from mixed_r1_verl.rewards.process import Died, Late, NotStarted, Process
 from mixed_r1_verl.rewards.verdict import NOT_STARTED, GroundTruthError, Verdict
 
@@ -69,28 +70,18 @@ def math_reward(answer: str, ground_truth: str, *, config: MathConfig = _DEFAULT
     return _gold(ground_truth, config).score(answer)
 
 
-@dataclass
-class MathGold(Gold):
-    """The expression of a ground truth, and the ground truth itself as the honest answer."""
+@dataclass(frozen=True)
+class MathGold(Typed):
+    """The expression of a ground truth; what is not written alike is compared."""
 
-    expression: str
-    config: MathConfig
-    honest: str
+    expression: str = ""
+    config: MathConfig = _DEFAULT
 
-    def score(self, answer: str) -> Verdict:
-        """See `math_reward`."""
-        gold, config = self.expression, self.config
-        if reason := unreadable(answer, config.max_chars):
-            return Verdict(0.0, "", reason)
-        if _LETTER.fullmatch(gold):
-            return matching.matching_reward(answer, gold)
-        expression, reason = read_expression(answer)
-        if not expression:
-            return Verdict(0.0, "", reason)
-        reason = "" if alike(expression, gold) else _differ(gold, expression, config)
+    def why_not(self, value: str) -> str:
+        reason = "" if self.same(value) else _differ(self.expression, value, self.config)
         if reason == _UNREADABLE:
             raise GroundTruthError(f"the math reward cannot read ground truth {self.honest!r}")
-        return Verdict(0.0 if reason else 1.0, expression, reason)
+        return reason
 
 
 def _differ(gold: str, answer: str, config: MathConfig) -> str:
@@ -145,9 +136,9 @@ def parse_ground_truth(ground_truth: str, *, config: MathConfig = _DEFAULT) -> s
 @lru_cache(maxsize=16384)
 def _read_ground_truth(ground_truth: str, config: MathConfig) -> tuple[str, str]:
     """The expression and what is wrong with it. That is remembered as well: it may have taken the whole time limit."""
-    gold, _ = read_expression(ground_truth)
+    gold, _ = settle(ground_truth, EXPRESSIONS)
     if not gold:
-        return gold, "it holds no expression"
+        return "", "it holds no expression"
     if in_words(gold):
         return gold, "it is in words; matching or chart can"
     if too_complex(gold, config):
@@ -292,8 +283,11 @@ _CHEATS = (
 )
 
 
-def _gold(ground_truth: str, config: MathConfig) -> MathGold:
-    return MathGold(parse_ground_truth(ground_truth, config=config), config, ground_truth.strip())
+def _gold(ground_truth: str, config: MathConfig) -> Typed:
+    gold, honest = parse_ground_truth(ground_truth, config=config), ground_truth.strip()
+    if _LETTER.fullmatch(gold):
+        return replace(option(gold), honest=honest, most=min(config.max_chars, MAX_ANSWER_CHARS))
+    return MathGold((EXPRESSIONS,), partial(alike, gold), honest, most=config.max_chars, expression=gold, config=config)
 
 
 KIND = RewardKind(
