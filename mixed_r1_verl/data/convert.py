@@ -14,7 +14,6 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
@@ -22,7 +21,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from mixed_r1_verl.core.code import code_digest
+from mixed_r1_verl.core.code import library_versions, running_code
 from mixed_r1_verl.core.config import suggestion
 from mixed_r1_verl.core.files import Busy, link, lock, publish_folder, sha256_of, write_text
 from mixed_r1_verl.core.rows import DataError, Reject
@@ -144,7 +143,7 @@ def converter_code(converter: Converter, custom: Mapping[str, str] = MappingProx
     """
     functions = (getattr(function, "func", function) for function in (converter.rows, converter.convert))
     modules = {converter.home, *(function.__module__ for function in functions)} - {""}
-    return code_digest(__name__, *sorted(modules), *(target.partition(":")[0] for target in custom.values()))
+    return running_code(__name__, *sorted(modules), *(target.partition(":")[0] for target in custom.values()))
 
 
 def _task(job: Job) -> dict[str, Any]:
@@ -152,7 +151,7 @@ def _task(job: Job) -> dict[str, Any]:
     return {
         "converter": job.converter.name,
         "code": converter_code(job.converter, job.options.reward.get("custom", {})),
-        "versions": {name: version(name) for name in ("mixed-r1-verl", "pyarrow", "pillow")},
+        "versions": library_versions("mixed-r1-verl", "pyarrow", "pillow"),
         "root": str(job.raw.root.resolve()),
         "image_roots": [str(root.resolve()) for root in job.raw.image_roots],
         "told": json.loads(json.dumps(asdict(job.raw.told))),

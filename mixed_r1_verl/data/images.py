@@ -64,13 +64,13 @@ def read_picture(path: Path, field: str = "image") -> bytes:
     """
     try:
         # Opening a pipe would wait for a writer, and a device has no end.
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb", buffering=0) as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise RowError(field, "image_unreadable", f"{path.name[:120]!r}: not a file")
             if status.st_size > MAX_FILE_BYTES:
                 raise RowError(field, "image_too_large", f"{status.st_size} bytes, limit {MAX_FILE_BYTES}")
-            return file.read(MAX_FILE_BYTES)
+            return file.read(status.st_size)  # as much room as is asked for is made before anything is read
     except RowError:
         raise
     except (OSError, ValueError) as error:  # ValueError: a path with a null byte, or half of a surrogate pair

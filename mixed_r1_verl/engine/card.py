@@ -18,6 +18,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import ImageDraw
 
 from mixed_r1_verl.core.boxes import Box
+from mixed_r1_verl.core.code import library_versions
 from mixed_r1_verl.core.files import sha256_of
 from mixed_r1_verl.data.images import opened
 from mixed_r1_verl.engine.config import BuildConfig
@@ -25,7 +26,7 @@ from mixed_r1_verl.engine.convert import ConvertedSource
 from mixed_r1_verl.engine.decontaminate import EvaluationSet
 from mixed_r1_verl.engine.quotas import shortfalls
 from mixed_r1_verl.engine.rows import PAIRS, Step, by_label, count_by, drawn_order, staying
-from mixed_r1_verl.engine.store import library_versions
+from mixed_r1_verl.engine.store import LIBRARIES
 from mixed_r1_verl.engine.write import final_rows
 from mixed_r1_verl.rewards.mixed import MixedReward
 
@@ -93,7 +94,7 @@ def card_values(facts: Facts) -> dict[str, Any]:
             for name, rows in files.items()
         },
         "configuration": json.loads(json.dumps(settings, default=dict)),
-        "versions": library_versions(),
+        "versions": library_versions(*LIBRARIES),
     }
 
 

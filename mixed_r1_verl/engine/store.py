@@ -12,16 +12,13 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, is_dataclass
-from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from mixed_r1_verl.core.code import code_digest
+from mixed_r1_verl.core.code import code_digest, library_versions, running_code
 from mixed_r1_verl.core.files import Busy, lock, sha256_of, write_text
 from mixed_r1_verl.core.rows import DataError
 
-_code_digest = cache(code_digest)
 LIBRARIES = ("mixed-r1-verl", "pyarrow", "pillow", "numpy", "imagehash")
 
 
@@ -57,7 +54,7 @@ class Store:
             key: everything else that its content depends on.
             suffix: end of the file name.
         """
-        parts = {"key": key, "code": _code_digest(module), "versions": library_versions()}
+        parts = {"key": key, "code": running_code(module), "versions": library_versions(*LIBRARIES)}
         path = self.root / f"{name}-{hash_value(parts)}{suffix}"
         path.parent.mkdir(exist_ok=True)
         return path
@@ -119,8 +116,3 @@ def reward_key(block: Mapping[str, Any]) -> dict[str, Any]:
     """What depends on a reward block: itself, and the code of its custom kinds."""
     targets = block.get("custom", {}).values()
     return {"block": dict(block), "code": code_digest(*(target.partition(":")[0] for target in targets))}
-
-
-@cache
-def library_versions() -> dict[str, str]:
-    return {name: version(name) for name in LIBRARIES}

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mixed_r1_verl.core import code
-from mixed_r1_verl.core.code import code_digest, imported_modules
+from mixed_r1_verl.core.code import code_digest, imported_modules, running_code
 from mixed_r1_verl.rewards.kinds import KINDS
 
 
@@ -126,3 +126,9 @@ def test_every_form_of_an_import_is_found(package):
     for number, form in enumerate(("from . import (  # why (all)\n    three,\n    two as x,\n)", *lines)):
         (package / f"form_{number}.py").write_text(form.format(package.name) + "\n")
         assert f"{package.name}.two" in imported_modules(f"{package.name}.form_{number}")
+
+
+def test_the_code_of_a_process_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = running_code("mixed_r1_verl.core.boxes")
+    monkeypatch.setattr(code, "sha256_of", pytest.fail)
+    assert running_code("mixed_r1_verl.core.boxes") == first

@@ -19,7 +19,7 @@ ENTRIES = [(table, converter) for table in TABLES for converter in table.CONVERT
 def test_an_entry_travels_to_workers_and_its_table_is_part_of_the_task(monkeypatch, table, converter):
     assert pickle.loads(pickle.dumps(converter.convert))
     asked = []
-    monkeypatch.setattr("mixed_r1_verl.data.convert.code_digest", lambda *names: asked.extend(names) or "")
+    monkeypatch.setattr("mixed_r1_verl.data.convert.running_code", lambda *names: asked.extend(names) or "")
     converter_code(converter)
     assert table.__name__ in imported_modules(*asked)
 
