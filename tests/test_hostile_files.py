@@ -21,6 +21,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -66,21 +67,28 @@ MODEL = {
 RESPONSES = ("<think>It is.</think><answer>yes</answer>", "<answer>[[0,0,40,20]]</answer>", "Darkness.")
 ROWS = [*SOUND, sound("7", truth="no"), sound("8", "iou", '[{"bbox_2d": [5, 5, 20, 10], "label": "cat"}]')]
 ROWS += [sound("9", "open_ended", "A cat."), sound("10", "chart", "41"), sound("11", "math", "7")]
-LINES: list[dict[str, Any]] = [
-    {
-        "data_source": "toy",
-        "input": f"user\n{row['extra_info']['question']}\nassistant",
-        "output": response,
-        "gts": row["reward_model"]["ground_truth"],
-        **compute_score("toy", response, row["reward_model"]["ground_truth"], row["extra_info"]),
-        "extra_info": row["extra_info"],
-        "step": number,
-        "uid": f"u{number}_0_0",
-    }
-    for number, row in enumerate(ROWS)
-    for response in RESPONSES[: 1 + number % 2]
-]
 ANSWERED = [row | {"response": RESPONSES[number % 3]} for number, row in enumerate(ROWS)]
+
+
+@cache
+def dumped() -> list[dict[str, Any]]:
+    """Lines of a run's rollouts; scored when they are first needed, which starts processes."""
+    return [
+        {
+            "data_source": "toy",
+            "input": f"user\n{row['extra_info']['question']}\nassistant",
+            "output": response,
+            "gts": row["reward_model"]["ground_truth"],
+            **compute_score("toy", response, row["reward_model"]["ground_truth"], row["extra_info"]),
+            "extra_info": row["extra_info"],
+            "step": number,
+            "uid": f"u{number}_0_0",
+        }
+        for number, row in enumerate(ROWS)
+        for response in RESPONSES[: 1 + number % 2]
+    ]
+
+
 CHATS = [
     {
         "id": row["extra_info"]["id"],
@@ -225,8 +233,9 @@ def case(command: str, folder: Path, draw: random.Random) -> list[str]:
     write_parquet(parquet, rows if sound_rows else spoil(rows, draw), draw)
     if not sound_rows:
         damage(parquet, draw)
-    write_lines(lines, spoil(LINES, draw))
-    damage(lines, draw)
+    if command in ("report", "score", "audit"):
+        write_lines(lines, spoil(dumped(), draw))
+        damage(lines, draw)
     (folder / "model").mkdir()
     (folder / "model" / "config.json").write_text(json.dumps(spoil([MODEL], draw)[0], default=str), encoding="utf-8")
     damage(folder / "model" / "config.json", draw)
