@@ -13,6 +13,7 @@ from embedding_models import WORDS, bfloat16_bits, table_rows, write_model, writ
 from model_hub import serve_model
 
 from mixed_r1_verl.core.code import imported_modules
+from mixed_r1_verl.core.files import sha256_of
 from mixed_r1_verl.rewards.similarity import table as prepared_tables
 from mixed_r1_verl.rewards.similarity.checkpoint import (
     CheckpointError,
@@ -235,6 +236,21 @@ def test_many_at_once_build_once(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert len(built) == 1
+
+
+def test_a_table_that_nobody_has_touched_is_not_read_for_its_sum(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each reward worker of a node would read and hash hundreds of megabytes at its start."""
+    tensor, summed = find_input_embeddings(write_model(tmp_path)), []
+    prepared(tensor, "exact", tmp_path, save)
+    monkeypatch.setattr(prepared_tables, "sha256_of", lambda path: summed.append(path) or sha256_of(path))
+    prepared(tensor, "exact", tmp_path, save)
+    assert summed == []
+    (path,) = tmp_path.glob("*-exact.npy")
+    os.utime(path)  # copied here by somebody, for one
+    prepared(tensor, "exact", tmp_path, save)
+    assert summed == [path]
 
 
 def test_processes_share_one_prepared_table(tmp_path: Path) -> None:
