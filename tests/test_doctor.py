@@ -1,12 +1,10 @@
 """Every red line of the doctor, each brought about for real."""
 
-import os
-import subprocess
-import sys
 from importlib import metadata
 from pathlib import Path
 
 import pytest
+from fresh import run
 from typer.testing import CliRunner
 
 from mixed_r1_verl import doctor
@@ -19,11 +17,6 @@ def test_all_green_here() -> None:
     result = CliRunner().invoke(app, ["doctor"], env={"COLUMNS": "200"})
     assert result.exit_code == 0, result.output
     assert "all green" in result.output
-
-
-def run(code: str) -> subprocess.CompletedProcess[str]:
-    """Run code in a fresh interpreter, in which something was broken first."""
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ})
 
 
 VERSIONS = "from importlib import metadata; real = metadata.version; others = {others}\n"

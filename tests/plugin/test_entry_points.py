@@ -6,6 +6,7 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
+import fresh
 import pytest
 from omegaconf import OmegaConf
 
@@ -54,7 +55,8 @@ def test_verl_sees_the_manager_and_the_platform_after_import() -> None:
         "from mixed_r1_verl.plugin import verl_plugin\n"
         "verl_plugin.register(); verl_plugin.register()\n"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    ran = fresh.run(code)
+    assert ran.returncode == 0, ran.stderr
 
 
 def test_a_package_that_was_uploaded_instead_of_installed_registers_itself() -> None:
@@ -69,28 +71,21 @@ def test_a_package_that_was_uploaded_instead_of_installed_registers_itself() -> 
         "assert get_reward_manager_cls('mixed_r1').__name__ == 'MixedRewardManager'\n"
     )
     told = {"VERL_USE_EXTERNAL_PLUGINS": "none", "VERL_USE_EXTERNAL_MODULES": "mixed_r1_verl.plugin.verl_plugin"}
-    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, **told})
+    ran = fresh.run(code, **told)
+    assert ran.returncode == 0, ran.stderr
 
 
 def test_importing_verl_with_the_plugin_stays_cheap() -> None:
     """It happens in every Ray process; vLLM would add seconds and hundreds of megabytes to each."""
     code = "import sys, verl; print(*(name for name in sys.modules if name.startswith(('vllm', 'verl.'))))"
-    loaded = [
-        subprocess.run(
-            [sys.executable, "-c", code],
-            capture_output=True,
-            text=True,
-            check=True,
-            env={**os.environ, "VERL_USE_EXTERNAL_PLUGINS": plugins},
-        ).stdout.split()
-        for plugins in ("auto", "none")
-    ]
-    assert set(loaded[0]) == set(loaded[1])
+    ours, alone = (fresh.run(code, VERL_USE_EXTERNAL_PLUGINS=plugins).stdout.split() for plugins in ("auto", "none"))
+    assert set(ours) == set(alone) and alone
 
 
 def test_a_failing_plugin_is_reported_before_verl_drops_it() -> None:
     code = "import sys; sys.modules['mixed_r1_verl.plugin.internvl'] = None; import verl"
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    ran = fresh.run(code)
+    assert ran.returncode == 0, ran.stderr
     assert "mixed-r1-verl could not plug into verl" in ran.stderr
     assert "mixed-r1 doctor" in ran.stderr
 

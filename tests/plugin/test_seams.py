@@ -2,14 +2,12 @@
 
 import dataclasses
 import importlib
-import os
 import pickle
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import cloudpickle
+import fresh
 import pytest
 
 from mixed_r1_verl.plugin import seams
@@ -21,9 +19,7 @@ RIGHT = next(seam for seam in SEAMS if seam.target.endswith("FileLogger.log"))
 
 def run(code: str, **environment: str) -> str:
     """Run code in a fresh interpreter, where nothing of verl is imported yet."""
-    ran = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, **environment}
-    )
+    ran = fresh.run(code, **environment)
     assert ran.returncode == 0, ran.stderr
     return ran.stdout
 

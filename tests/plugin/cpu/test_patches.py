@@ -4,6 +4,7 @@ import subprocess
 import sys
 from importlib import metadata
 
+import fresh
 import pytest
 import torch
 
@@ -15,7 +16,7 @@ pytestmark = [
 
 def run(code: str) -> str:
     """Run code in a fresh interpreter: what is tested is what `import verl` alone does."""
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    ran = fresh.run(code)
     assert ran.returncode == 0, ran.stderr
     return ran.stdout
 
@@ -88,7 +89,8 @@ def test_vllm_linear_layers_keep_their_plain_weights() -> None:
 
 def test_torchvision_imports_in_a_bare_interpreter() -> None:
     """vLLM's engine process imports it before any plugin runs."""
-    run("import torchvision; from torchvision.transforms.v2 import functional")
+    code = "import torchvision; from torchvision.transforms.v2 import functional"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_weights_that_are_set_aside_do_not_change_with_training() -> None:
