@@ -213,7 +213,8 @@ def test_real_samples_of_all_four_kinds_pass(raw: Path) -> None:
 def test_plain_bmas_does_not_pass_on_real_captions(raw: Path) -> None:
     captions = [r for r in real_rows(raw) if r.extra_info["reward"] == "open_ended"]
     config = MixedRewardConfig(options={"open_ended": OpenEndedConfig(variant="bmas")})
-    assert not audit_rows(captions, config, rows_per_kind=20).passed
+    report = audit_rows(captions, config, rows_per_kind=6)
+    assert "honest_five_times" in {attack.name for _, attack in report.paying}
 
 
 # --- honest, unrelated, constant --------------------------------------------------------------------------------------
