@@ -63,7 +63,7 @@ def scalar_text(value: dict[str, Any], key: str) -> str:
     if isinstance(found, float):
         if not math.isfinite(found):
             raise RowError(key, "not_finite", str(found))
-        return str(int(found)) if found == int(found) else repr(found)
+        return str(int(found)) if found.is_integer() else repr(found)
     return text_field(value, key)
 
 

@@ -210,7 +210,7 @@ def choice_letter(answer: Any, choices: Sequence[str], *, field: str = "answer")
     """
     if not choices:
         raise RowError("choices", "no_choices", "there is no option to choose from")
-    if isinstance(answer, float) and answer == int(answer):
+    if isinstance(answer, float) and answer.is_integer():
         answer = int(answer)
     if isinstance(answer, int) and not isinstance(answer, bool):
         return _numbered(answer, choices, field)

@@ -9,6 +9,7 @@ import pytest
 
 from mixed_r1_verl.core.rows import DataError, RowError
 from mixed_r1_verl.data.fields import letter_of, number_list, record, scalar_text, text_field, text_list
+from mixed_r1_verl.data.options import choice_letter
 from mixed_r1_verl.data.raw import RawFolder
 
 
@@ -157,6 +158,7 @@ def test_row_error_survives_pickling():
         (text_field, " \n", "empty"),
         (scalar_text, float("nan"), "not_finite"),
         (scalar_text, [1], "not_text"),
+        (lambda v, k: choice_letter(v[k], ["cat", "dog"], field=k), float("inf"), "not_finite"),
         (text_list, "abc", "not_a_list"),
         (text_list, ["a", None], "missing"),
         (lambda v, k: number_list(v, k, 4), [1, 2, 3], "wrong_length"),
