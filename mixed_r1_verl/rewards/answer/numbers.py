@@ -91,8 +91,8 @@ def _close(value: Fraction, target: Fraction, tolerance: float) -> bool:
     """|value - target| <= tolerance * |target|, exactly; in floats where that decides it."""
     if not tolerance:
         return value == target
-    exact = float(target)
-    over, under = abs(float(value) - exact), tolerance * abs(exact)
+    exact = target.numerator / target.denominator
+    over, under = abs(value.numerator / value.denominator - exact), tolerance * abs(exact)
     if over > 1.001 * under + 1e-300 or over < 0.999 * under:
         return over < under
     return abs(value - target) <= Fraction(str(tolerance)) * abs(target)
@@ -117,6 +117,7 @@ def _number_pattern(digits: str) -> str:
     )
 
 
+_COMMON = re.compile(r"(-?)([0-9]{1,15})(?:\.([0-9]{1,15}))?(%)?")  # what nearly every number is, read at once
 _WHOLE_NUMBER = re.compile(_number_pattern(f"{_SPACED}|{_DIGITS}") + r"(?P<rest>.{0,60})\Z", re.DOTALL)
 _NUMBER_IN_PROSE = re.compile(
     r"(?<![\w,$€£¥^√])(?<!(?<!\.)\.)(?<![A-Za-z]-)(?<!\d[-/])(?!(?:1[5-9]|20)\d0'?s(?!\w)|(?<=')\d0s(?!\w))"
@@ -157,8 +158,10 @@ def parse_number(text: str) -> Number | None:
     text = text.strip(' \t\r\n"()[]').rstrip(".,;:!。 ").removeprefix("'")
     if not text or len(text) > 200:
         return None
-    if text.isascii() and text.isdigit() and len(text) <= 15:
-        return Number(Fraction(int(text)), plain=True)
+    if common := _COMMON.fullmatch(text):
+        sign, whole, decimals, percent = common.groups("")
+        value = Fraction(int(sign + whole + decimals), 10 ** len(decimals))
+        return Number(value, percent=bool(percent), plain=text == whole)
     if (word := _FIRST_WORD.match(text)) and word[0].lower() not in _NUMBER_STARTS:  # nearly every label ends here
         return None
     text = text if text[0].isdecimal() else _LEADS.sub("", text)
