@@ -64,7 +64,7 @@ def read_picture(path: Path, field: str = "image") -> bytes:
     """
     try:
         # Opening a pipe would wait for a writer, and a device has no end.
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb", buffering=0) as file:
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise RowError(field, "image_unreadable", f"{path.name[:120]!r}: not a file")

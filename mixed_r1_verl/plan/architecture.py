@@ -30,11 +30,9 @@ SIZES = ("num_attention_heads", "num_hidden_layers", "hidden_size", "intermediat
 """Fields that a language model's configuration must have: transformers would take others for absent ones."""
 QWEN_SIZES = ("depth", "hidden_size", "intermediate_size", "out_hidden_size")
 """The same of Qwen's vision tower; all of InternVL's have the size that transformers takes."""
+LAYERS = ("num_hidden_layers", "depth")
 MOST, MOST_LAYERS = 10**8, 500
 """Of any of these and of layers, which are built one by one: a file may say more, and building them would not end."""
-
-
-_LAYERS = ("num_hidden_layers", "depth")
 
 
 @dataclass(frozen=True)
@@ -237,9 +235,9 @@ def _require_planned(family: str, config: Mapping[str, Any]) -> None:
         if tower.get("use_qk_norm") or tower.get("norm_type", "layer_norm") != "layer_norm":
             raise ConfigError("InternVL's larger vision tower (use_qk_norm, rms_norm) is not planned for")
     wanted = [(text, name) for name in SIZES] + [(tower, name) for name in QWEN_SIZES if family != "internvl"]
-    for fields, name in [*wanted, *[(tower, layers) for layers in _LAYERS if layers in tower]]:
+    for fields, name in [*wanted, *[(tower, layers) for layers in LAYERS if layers in tower]]:
         if name not in fields:
             raise ConfigError(f"config.json of {family} lacks the field {name!r}")
-        most = MOST_LAYERS if name in _LAYERS else MOST
+        most = MOST_LAYERS if name in LAYERS else MOST
         if not isinstance(fields[name], int) or not 1 <= fields[name] <= most:
             raise ConfigError(f"config.json of {family}: {name} is no whole number from 1 to {most}")

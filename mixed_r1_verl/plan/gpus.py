@@ -1,8 +1,8 @@
 """GPUs: memory, peak rate and bandwidth.
 
 Dense bfloat16 rates are those of verl's own MFU counter (`verl/utils/flops_counter.py`) where it knows the card, else
-of its maker's data sheet (accumulation in fp32), as are memory bandwidths and links. Memory is what torch reports as
-usable, which is a little less than the name says.
+of its maker's data sheet (accumulation in fp32), as are memory bandwidths and links. Memory is about what
+torch reports as usable, which is a little less than the name says; none of it was measured here.
 """
 
 from dataclasses import dataclass
