@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 MAX_ASPECT_RATIO = 200  # Qwen's processors refuse a longer side of more than this many times the shorter one
+LAYERS, MAX_LAYERS = ("num_hidden_layers", "depth"), 500
+"""Fields of `config.json` that transformers counts to as it reads the file or builds the model: a file may say 2^62."""
 
 
 class UnknownFamilyError(KeyError):

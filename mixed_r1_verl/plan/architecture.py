@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from mixed_r1_verl.core.config import ConfigError
-from mixed_r1_verl.core.families import LANGUAGE_MODEL
+from mixed_r1_verl.core.families import LANGUAGE_MODEL, LAYERS, MAX_LAYERS
 
 Shapes = dict[str, tuple[int, ...]]
 PUBLISHED: Mapping[str, Mapping[str, Any]] = yaml.safe_load(
@@ -30,9 +30,7 @@ SIZES = ("num_attention_heads", "num_hidden_layers", "hidden_size", "intermediat
 """Fields that a language model's configuration must have: transformers would take others for absent ones."""
 QWEN_SIZES = ("depth", "hidden_size", "intermediate_size", "out_hidden_size")
 """The same of Qwen's vision tower; all of InternVL's have the size that transformers takes."""
-LAYERS = ("num_hidden_layers", "depth")
-MOST, MOST_LAYERS = 10**8, 500
-"""Of any of these and of layers, which are built one by one: a file may say more, and building them would not end."""
+MOST = 10**8  # of any of these
 
 
 @dataclass(frozen=True)
@@ -238,6 +236,6 @@ def _require_planned(family: str, config: Mapping[str, Any]) -> None:
     for fields, name in [*wanted, *[(tower, layers) for layers in LAYERS if layers in tower]]:
         if name not in fields:
             raise ConfigError(f"config.json of {family} lacks the field {name!r}")
-        most = MOST_LAYERS if name in LAYERS else MOST
+        most = MAX_LAYERS if name in LAYERS else MOST
         if not isinstance(fields[name], int) or not 1 <= fields[name] <= most:
             raise ConfigError(f"config.json of {family}: {name} is no whole number from 1 to {most}")

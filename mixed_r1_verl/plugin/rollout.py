@@ -5,11 +5,13 @@ measured here is one that training would have seen.
 """
 
 import copy
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from mixed_r1_verl.core.families import LAYERS, MAX_LAYERS
 from mixed_r1_verl.core.rows import DataError
 from mixed_r1_verl.plugin import device
 
@@ -37,9 +39,18 @@ def load_processors(model: Path | str) -> tuple[Any, Any]:
     from verl.utils import hf_processor, hf_tokenizer
 
     try:
+        if (config := Path(model) / "config.json").is_file():
+            json.loads(config.read_bytes(), object_hook=_bounded)
         return hf_tokenizer(str(model)), hf_processor(str(model))
     except Exception as error:  # libraries raise what they like over a file that they do not expect
         raise DataError(f"{model}: no tokenizer or processor to load ({type(error).__name__}: {error})") from error
+
+
+def _bounded(fields: dict[str, Any]) -> dict[str, Any]:
+    for name in LAYERS:
+        if isinstance(fields.get(name), int) and fields[name] > MAX_LAYERS:
+            raise ValueError(f"{name} of config.json is more than {MAX_LAYERS}")
+    return fields
 
 
 class PromptBuilder:

@@ -1,5 +1,6 @@
 """Prompts without a trainer: those of verl's own dataset, whatever the row."""
 
+import json
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from omegaconf import OmegaConf
 from PIL import Image
 
+from mixed_r1_verl.core.rows import DataError
 from mixed_r1_verl.plugin.rollout import PromptBuilder, load_processors
 
 
@@ -53,3 +55,11 @@ def test_a_row_whose_pictures_do_not_fit_its_markers_is_refused(tmp_path: Path, 
     build = PromptBuilder(*load_processors(tiny_models / "qwen2_5_vl"))
     with pytest.raises(AssertionError, match="image_offset"):
         build({**record, "images": record["images"] * 2})
+
+
+@pytest.mark.timeout(60)
+def test_a_model_that_says_to_have_layers_without_end_is_refused(tmp_path: Path) -> None:
+    fields = {"model_type": "qwen2_5_vl", "text_config": {"num_hidden_layers": 2**62}}
+    (tmp_path / "config.json").write_text(json.dumps(fields))
+    with pytest.raises(DataError, match="num_hidden_layers of config"):
+        load_processors(tmp_path)
