@@ -41,7 +41,7 @@ class Cluster:
                 settings = {"address": "local", "num_cpus": self._config.cpus, "include_dashboard": False}
             try:
                 ray.init(logging_level=logging.ERROR, log_to_driver=False, **settings)
-            except (ConnectionError, ValueError, RuntimeError) as error:
+            except Exception as error:  # Ray raises what it likes, a plain Exception for a node that starts too slowly
                 raise DataError(f"cannot reach Ray at {self._config.address or 'this machine'}: {error}") from None
             self._ours = True
         context = DataContext.get_current()

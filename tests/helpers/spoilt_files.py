@@ -30,6 +30,7 @@ from unittest.mock import patch
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import ray
 from described_datasets import CASES, PICTURE, write_folder
 from sound_rows import SOUND, png, sound
 from typer.testing import CliRunner
@@ -302,7 +303,12 @@ class Outcome:
 
 
 def many(command: str, seeds: range, limit_s: float = LIMIT_S) -> Outcome:
-    """Cases in this process, which has done nothing else: its greatest memory is the command's."""
+    """Cases in this process, which has done nothing else: its greatest memory is the command's.
+
+    `data build` finds a Ray that runs, as on a cluster: to start one takes 5 to 20 s of a machine with two processors.
+    """
+    if command == "data build":
+        ray.init(num_cpus=2, include_dashboard=False, logging_level="ERROR", log_to_driver=False)
     with patch.dict(globals(), spoil=lambda rows, draw: rows, damage=lambda path, draw: None):
         wrong, took = [run(command, -1, 240)[1]], []
     sound_mb = peak_mb()
