@@ -21,10 +21,10 @@ demo: $(READY) ## train the tiny model on the CPU and show what it learned (half
 	@$(VENV)/bin/python examples/demo/run.py --steps $(STEPS) --seed $(SEED) --output "$(OUTPUT)"
 
 # Two streams, because a run of verl waits as often as it computes: what starts verl, and beside it all else and then the
-# trainings in every mode of the trainer. They take about as long.
+# trainings in other ways. They take about as long.
 test: $(READY) lint ## lint and all tests, with real runs of verl
-	@$(PYTEST) -m "verl and not slow" --ignore tests/test_train_modes.py > $(VENV)/verl.log 2>&1 & runs=$$!; \
-		{ $(PYTEST) -m "not slow and not verl"; rest=$$?; $(PYTEST) -m "not slow" tests/test_train_modes.py; \
+	@$(PYTEST) -m "verl and not slow" --ignore tests/test_train_variants.py > $(VENV)/verl.log 2>&1 & runs=$$!; \
+		{ $(PYTEST) -m "not slow and not verl"; rest=$$?; $(PYTEST) -m "not slow" tests/test_train_variants.py; \
 			echo $$((rest + $$?)) > $(VENV)/rest; } 2>&1 | tee $(VENV)/rest.log; \
 		echo "mixed-r1: waiting for the other tests that start verl; their lines go to $(VENV)/verl.log"; \
 		wait $$runs; runs=$$?; cat $(VENV)/verl.log; \
