@@ -88,6 +88,39 @@ def test_notes_on_answers(tmp_path):
     assert not any("(matching) do not say it" in note for note in notes)
 
 
+def boxed(*boxes: list[int]) -> list[dict]:
+    return [sound(str(n), "iou", f"[{box}]", width=40, height=20) for n, box in enumerate(boxes)]
+
+
+# x, y, width, height of boxes in 40x20, each wider than it is away from the left and higher than from the top.
+SIZES = [[x, y, x + 20, y + 9] for x in range(5) for y in range(2)]
+
+
+def test_sizes_that_were_read_as_corners_are_named(tmp_path):
+    """Ten different boxes that could all be sizes are no chance; one that could not, or fewer, say nothing."""
+
+    def said(rows):
+        return [note for note in check_files([write(tmp_path / "a.parquet", rows)]).notes if "box" in note]
+
+    (note,) = said(boxed(*SIZES))
+    assert note.startswith("reward_model.ground_truth: all 10 boxes of toy (iou)") and "--box-format xywh" in note
+    assert said(boxed(*SIZES[1:], SIZES[1])) == said(boxed(*SIZES, [20, 5, 30, 10])) == []
+
+
+def test_files_of_an_earlier_version_are_named(tmp_path):
+    """They have no `answer_type`; what their generic converters did leaves no other trace."""
+    path = write(tmp_path / "a.parquet", SOUND)
+    assert not any("earlier version" in note for note in check_files([path]).notes)
+    rows = pq.read_table(path).to_pylist()
+    for row in rows:
+        del row["extra_info"]["answer_type"]
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    report = check_files([path])
+    assert report.problems == [] and any(
+        f"{path}: extra_info.answer_type: the field is missing" in n for n in report.notes
+    )
+
+
 NO_TEMPLATE = [{"role": "user", "content": "<image>\nIs it black?"}]
 CUT = png()[:50]
 
