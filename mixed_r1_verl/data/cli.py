@@ -1,10 +1,10 @@
 """`mixed-r1 data list`, `mixed-r1 data convert` and `mixed-r1 check`."""
 
 from pathlib import Path
+from textwrap import indent
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich import box
 from rich.progress import TextColumn
 from rich.table import Table
 
@@ -162,20 +162,17 @@ def _explain(converter: "Converter", raw: "RawFolder", options: "Options", count
     from mixed_r1_verl.data.convert import explain_rows
     from mixed_r1_verl.data.prompt import option_lines
 
-    names = ("row", "question", "options", "pictures", "kind", "ground truth", "by")
-    table = Table(*names, box=box.SIMPLE, show_lines=True)
     for where, outcome in explain_rows(converter, raw, options, count):
         if isinstance(outcome, Reject):
-            why = f"{outcome.field}: {outcome.reason}" + (f": {outcome.detail}" if outcome.detail else "")
-            table.add_row(where, "", "", "", "rejected", "", why)
+            detail = f": {outcome.detail}" if outcome.detail else ""
+            _out.print(f"{where}: rejected, {outcome.field}: {outcome.reason}{detail}")
             continue
         row, example = outcome
-        truth = row["reward_model"]["ground_truth"]
-        options_shown = "\n".join(option_lines(example.choices))
-        pictures = f"{len(row['images'])}, {row['extra_info']['width']}x{row['extra_info']['height']}"
+        truth, size = row["reward_model"]["ground_truth"][:200], row["extra_info"]
         how = example.how.partition(": ")[2] or "the converter knows"
-        table.add_row(where, example.question[:200], options_shown, pictures, example.reward, truth[:200], how)
-    _out.print(table)
+        pictures = f"{len(row['images'])}, the first {size['width']}x{size['height']}" if row["images"] else "none"
+        _out.print(f"{where}: {example.reward} by {how}, ground truth: {truth}, pictures: {pictures}")
+        _out.print(indent("\n".join((example.question[:200], *option_lines(example.choices))), "    "))
 
 
 def check_command(

@@ -116,7 +116,8 @@ def _model(config: DictConfig, reward: "MixedReward | None") -> Iterator[str]:
     elif local.is_dir() and not (local / "config.json").is_file():
         yield f"{key}: no config.json in {path}"
     elif not local.is_dir() and (path.startswith(("/", ".", "~")) or path.count("/") != 1):
-        hint = "; that of mixed_r1_cpu lies in a checkout: start at its root, or name another" if path == TINY else ""
+        where = f"; that of mixed_r1_cpu lies in a checkout: start at its root, or name CHECKOUT/{TINY}"
+        hint = where if path == TINY else ""
         yield f"{key}: {path} is neither a directory nor a hub id{hint}"
     else:
         try:

@@ -78,6 +78,16 @@ def test_column_map(run, raw, tmp_path, converter, columns, code, message):
         assert converted["reward_model"]["ground_truth"] == "black"
 
 
+def test_explain_is_whole_in_a_narrow_terminal(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    lines = ({"ask": "Which?", "choices": ["cat", "dog"], "answer": "B"}, {"question": "[/b] again?", "answer": "dog"})
+    (tmp_path / "mine.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    code, printed = run("data", "convert", "llava", "--input", tmp_path / "mine.jsonl", "--explain", 2)
+    assert code == 0 and "mine.jsonl:1: rejected, question: missing: " in printed
+    assert "among ask, choices, answer; name it: --column question=COLUMN" in printed
+    assert "mine.jsonl:2: matching by a label of up to 5 words, ground truth: dog, pictures: none\n    [/b]" in printed
+
+
 def test_convert_and_check(run, raw, tmp_path):
     code, output = run("data", "convert", "easy_vqa", "--input", raw, "--output", tmp_path / "a.parquet")
     assert code == 0

@@ -49,7 +49,7 @@ def test_a_sound_run_starts(config) -> None:
         ("reward.reward_kwargs.mixed_r1.embedding_model", "/no/such/model", "embedding_model: "),
         ("reward.reward_kwargs.mixed_r1.iou.family", "llava", "iou.family: unknown model family 'llava'; known: qwen2"),
         ("actor_rollout_ref.model.path", "/no/such/model", "/no/such/model is neither a directory nor a hub id"),
-        ("actor_rollout_ref.model.path", TINY, "that of mixed_r1_cpu lies in a checkout: start at its root"),
+        ("actor_rollout_ref.model.path", TINY, f"in a checkout: start at its root, or name CHECKOUT/{TINY}"),
         ("actor_rollout_ref.model.path", None, "model.path is empty"),
         (
             "reward.reward_kwargs.mixed_r1.task_balance",
