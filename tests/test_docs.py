@@ -4,13 +4,11 @@ import doctest
 import importlib
 import pkgutil
 import re
-import shlex
 from pathlib import Path
 
 import pytest
 
 import mixed_r1_verl
-from mixed_r1_verl.cli import load
 from mixed_r1_verl.data.images import MAX_FILE_BYTES, MAX_SOURCE_PIXELS, READ_FORMATS
 from mixed_r1_verl.data.raw import MAX_XML_BYTES
 from mixed_r1_verl.rewards.config import MixedRewardConfig
@@ -78,32 +76,3 @@ def test_the_security_policy_names_limits_and_tests_that_there_are() -> None:
     assert len(tests) > 10
     for test in tests:
         assert (DOCS.parent / test).exists() or ("/" not in test and list(Path(__file__).parent.rglob(test))), test
-
-
-def commands(start: str) -> list[tuple[str, str]]:
-    """Commands of the documentation that begin so, with the page: whole ones, without their comments."""
-    found = []
-    for page in sorted([DOCS.parent / "README.md", *DOCS.rglob("*.md")]):
-        text = re.sub(r"\\\n\s*", "", page.read_text(encoding="utf-8"))
-        for line in re.findall(rf"^    (?:\$ )?({re.escape(start)} .*)$", text, re.M):
-            line = re.sub(r"\s+#.*", "", line)
-            if "…" not in line and " -h" not in line:
-                found.append((str(page.relative_to(DOCS.parent)), line))
-    return found
-
-
-@pytest.mark.parametrize(("page", "line"), commands("mixed-r1"))
-def test_a_command_of_the_documentation_is_one(page: str, line: str) -> None:
-    """Its name, its options and the values of those; not the files, which its reader has."""
-    words = shlex.split(re.split(r" [|>] ", line)[0])[1:]
-    name = " ".join(words[: 2 if words[0] == "data" else 1])
-    load(name).make_context(name, words[len(name.split()) :])
-
-
-@pytest.mark.parametrize(("page", "line"), commands("python -m verl.trainer.main_ppo"))
-def test_a_training_of_the_documentation_composes(page: str, line: str) -> None:
-    from hydra import compose, initialize_config_module
-
-    with initialize_config_module("verl.trainer.config", version_base=None):
-        overrides = [word for word in shlex.split(line)[3:] if not word.startswith("~hydra")]
-        assert compose("ppo_trainer", overrides=overrides).reward.reward_manager.name

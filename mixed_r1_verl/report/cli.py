@@ -119,7 +119,8 @@ def _join_notes(matcher: Matcher) -> list[str]:
     if not matcher.counts:
         return ["No rollouts were dumped: train with trainer.rollout_data_dir and trainer.validation_data_dir."]
     if not matcher.candidates:
-        return ["No data was given, so there are no pictures: name the run's files with --data, or use --trust-config."]
+        known = "name the files with --data, or train with hydra.run.dir=RUN and use --trust-config"
+        return [f"No data is known, so there are no pictures: {known}."]
     notes = [f"{exact:,} rollouts were found in the data."]
     if several:
         notes.append(

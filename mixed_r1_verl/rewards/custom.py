@@ -31,7 +31,9 @@ def custom_kind(name: str, target: str) -> RewardKind:
     try:
         found = getattr(importlib.import_module(module_name), attribute)
     except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(f"custom reward {target!r} cannot be loaded: {error}") from error
+        missing = isinstance(error, ModuleNotFoundError) and error.name == module_name.partition(".")[0]
+        hint = "; its folder must be on PYTHONPATH" if missing else ""
+        raise ConfigError(f"custom reward {target!r} cannot be loaded: {error}{hint}") from error
     if isinstance(found, RewardKind):
         return replace(found, name=name)
     if not callable(found):

@@ -117,7 +117,9 @@ def test_custom_rewards_cannot_break_a_run(function: str) -> None:
 
 
 def test_custom_reward_that_does_not_exist_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"custom reward 'nowhere:f' cannot be loaded"):
+    with pytest.raises(
+        ConfigError, match=r"'nowhere:f' cannot be loaded: No module .*; its folder must be on PYTHONPATH"
+    ):
         MixedReward(MixedRewardConfig(custom={"mine": "nowhere:f"}))
 
 
