@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 
 from mixed_r1_verl.rewards.answer.latex import BOX, BOX_END, mark_boxes
@@ -64,6 +65,7 @@ _ANNOUNCEMENT = grammar(
     rf"|\b(?:I|we)(?:'d|'ll|'m| am| would| will)? <THINK>(?: (?:with|that)\b)*\s*:?\s*(?:{_IT_IS}|the answer is\s*)?"
     r"|(?<!不)(?:答案|[选選][项項]|[结結][果论論])\s*(?:[应應][该該当當]?|就|[选選][项項])*\s*(?:是|[为為]|[选選]|:|(?<=\s)(?=[A-Z(]))"
     r"\s*:?\s*|(?<=[(\[]答案[\])])\s*|(?<!不)(?:只有|[应應][该該]?|[选選][择擇项項]?|故|因此|所以)\s*(?:[应應][该該]?)?\s*(?:[选選][择擇项項]?|答案)?\s*:?\s*(?=[A-Z(])"
+    rf"|{BOX}"
 )
 _SUBJECT = grammar(rf"(?:(?:but|and|so|then) )?{_IT_IS}")
 _SAID_LATER = grammar(
@@ -80,7 +82,6 @@ _DETERMINED = grammar(r"\W*(?:the|an?|this|my|our)\b")
 _COLON = grammar(
     r"(?=[^\W\d_]{2})(?!(?:option|choice|letter) [a-z]\b|(?:yes|no|true|false)\b)[^:,.;=?!()\d]{2,40}: (?=\S)"
 )
-_LISTING = grammar(r"(?:(?:the|all) )?(?:(?:possible|given|available|other) )?(?:options|choices)\b")
 _ASKED = grammar(r"(?:so )?<ASK>")
 _OPENERS = grammar(
     rf"(?:<OPENER>[\s,:]*|[✅☑✔→]\s*|{_SURE})+"
@@ -92,20 +93,13 @@ _NOT_BUT = grammar(
 )
 HARD = grammar(r"<HARD>")
 _DENY = grammar(r"<DENY>")
+_LISTING = grammar(r"(?:(?:the|all) )?(?:(?:possible|given|available|other) )?(?:options|choices)\b")
 _CLAUSE_END = grammar(r"[,:;.!?]|<SO>|\b(?:but|because|since|and|however)\b")
 _CONCLUDES = grammar(r"<SO>|因此|所以|故|只有")
 _LEAD_IN = grammar(r"\W*(?:(?:the|my|our|final|correct|right|best|that|正[确確]|因此|所以|故)\W*)*")
 _CONDITION = grammar(r"<IF>")
-_BROKEN_LINE = re.compile(
-    r"(?:[:=]|\bis\b|^\W*(?:the\s+)?(?:(?:final|correct)\s+)?(?:answers?|solution|result|conclusion)\b)[*\s]*\n\s*",
-    re.I | re.M,
-)
-
-
-def _joined(match: re.Match[str]) -> str:
-    """A line that announces what the next one says, in one line with it."""
-    text = match[0].rstrip()
-    return f"{text} " if text[-1] in ":=" or text.lower().endswith("is") else f"{text}: "
+_UNFINISHED = re.compile(r"([:=]|\bis\b)[*\s]*\n\s*", re.IGNORECASE)
+_HEADING = grammar(r"(?m:^)(\W*(?:the )?(?:(?:final|correct) )?(?:answers?|solution|result|conclusion))[*\s]*\n\s*")
 
 
 @lru_cache(maxsize=4096)
@@ -116,7 +110,8 @@ def find_claims(text: str, *, plain: bool = True) -> Claims:
     Claim(text='B', strength=3, subject='', doubted=False)
     """
     marked = mark_boxes(text)
-    whole = _BROKEN_LINE.sub(_joined, plain_text(marked) if plain else marked.strip())
+    whole = _HEADING.sub(r"\1: ", plain_text(marked) if plain else marked.strip())
+    whole = _UNFINISHED.sub(r"\1 ", whole)
     claims: list[Claim] = []
     asked = False
     for sentence in _sentences(whole):
@@ -128,67 +123,55 @@ def find_claims(text: str, *, plain: bool = True) -> Claims:
     return Claims(whole.replace(BOX, "").replace(BOX_END, ""), tuple(claims), asked)
 
 
-def _claims_of(sentence: str) -> list[Claim]:
+def _claims_of(sentence: str) -> Iterator[Claim]:
     """The claims of a sentence; what is none is an aside."""
     opener = _OPENERS.match(sentence)
     opened = opener.end() if opener else 0
     bare = sentence[opened:]
     places = _announced(sentence)
     if not places:
-        lead_start, start, strength = _said(bare)
-        lead = _main_clause(bare[lead_start:start])
-        doubt = bool(HARD.search(lead) or (not lead and HARD.match(bare)))
-        if _DENY.search(lead) or _LISTING.match(bare):
-            return [Claim(bare, ASIDE)]
-        return [Claim(_NOT_BUT.sub("", bare[start:]), strength, bare[:start], doubt)]
+        start, end = _said(bare)
+        lead = _main_clause(bare[start:end])
+        doubted = bool(_CONDITION.match(bare) or HARD.search(lead) or HARD.match(bare, start))
+        aside = _DENY.search(lead) or _LISTING.match(bare)
+        claim = Claim(_NOT_BUT.sub("", bare[end:]), SAID if end else BARE, bare[:end], doubted)
+        yield Claim(bare, ASIDE) if aside else claim
+        return
     before = sentence[opened : places[0][0]]
     subject = _SUBJECT.match(before)
     lead = "" if _LEAD_IN.fullmatch(before) else before[subject.end() if subject else 0 :]
-    claims = [Claim(lead, SAID if subject or len(before.split()) > 3 or "=" in before else BARE)]
-    conditional = _CONDITION.match(sentence) is not None
-    for place, (start, end) in enumerate(places):
-        until = places[place + 1][0] if place + 1 < len(places) else len(sentence)
-        ends = [match.end() for match in _CLAUSE_END.finditer(sentence, 0, start)]
+    yield Claim(lead, SAID if subject or len(before.split()) > 3 or "=" in before else BARE)
+    conditional = _CONDITION.match(sentence)
+    for (start, end), (until, _) in pairwise([*places, (len(sentence), 0)]):
+        ends = (match.end() for match in _CLAUSE_END.finditer(sentence, 0, start))
         clause_start = start if _CONCLUDES.match(sentence, start) else max(ends, default=0)
         clause = _main_clause(sentence[clause_start:end])
-        doubt = conditional or bool(HARD.search(clause))
         denied = _DENY.search(clause) is not None
-        text, _, behind = sentence[end:until].replace(BOX, "").partition(BOX_END)
         if denied and BOX not in sentence[start:end]:
-            claims.append(Claim(sentence[clause_start:until], ASIDE))
+            yield Claim(sentence[clause_start:until], ASIDE)
             continue
+        text, _, behind = sentence[end:until].replace(BOX, "").partition(BOX_END)
         text = _NOT_BUT.sub("", text)
         deeper = _CONCLUDES.match(sentence, start) or _RELATIVE.search(sentence, start, end)
         said = _described(text) if deeper else 0
-        claims.append(Claim(text[said:], ANNOUNCED, text[:said], doubt or denied))
-        claims.append(Claim(behind.replace(BOX_END, ""), ASIDE, BOX))
-    return claims
+        yield Claim(text[said:], ANNOUNCED, text[:said], bool(conditional or denied or HARD.search(clause)))
+        yield Claim(behind.replace(BOX_END, ""), ASIDE, BOX)
 
 
 def _announced(sentence: str) -> list[tuple[int, int]]:
     """Where boxes and announcements begin, and where what they announce does."""
     places: list[tuple[int, int]] = []
-    position = 0
-    while True:
-        match = _ANNOUNCEMENT.search(sentence, position)
-        box = sentence.find(BOX, position)
-        if match is None and box < 0:
-            return places
-        start, end = match.span() if match and not 0 <= box < match.start() else (box, box + 1)
-        if places and _LEAD_IN.fullmatch(sentence, places[-1][1], start):
-            start = places.pop()[0]  # "so the answer is": one announcement, in two steps
-        places.append((start, end))
-        position = max(end, start + 1)
+    for start, end in (match.span() for match in _ANNOUNCEMENT.finditer(sentence)):
+        nested = places and _LEAD_IN.fullmatch(sentence, places[-1][1], start)  # `so the answer is`, in two steps
+        places.append((places.pop()[0] if nested else start, end))
+    return places
 
 
-def _said(bare: str) -> tuple[int, int, int]:
-    """Where a sentence without an announcement says something, and how: of it, of what it describes, or bare."""
-    later = [match for match in _SAID_LATER.finditer(bare) if bare[match.end() :].strip(" .!,")]
-    subject = _SUBJECT.match(bare) or _COLON.match(bare)
-    if match := later[-1] if later else subject:
-        return (*match.span(), SAID) if bare[match.end() :].strip(" .!,") else (0, 0, BARE)
-    start = _described(bare)
-    return (0, start, SAID) if start else (0, 0, BARE)
+def _said(bare: str) -> tuple[int, int]:
+    """Where a sentence without an announcement says something of it or of what it describes; else (0, 0)."""
+    moves = (_SUBJECT.match(bare) or _COLON.match(bare), *_SAID_LATER.finditer(bare))
+    places = [(0, _described(bare)), *(move.span() for move in moves if move)]
+    return next((place for place in reversed(places) if bare[place[1] :].strip(" .!,") and place[1]), (0, 0))
 
 
 def _described(bare: str) -> int:

@@ -16,7 +16,7 @@ from mixed_r1_verl.rewards.answer.words import grammar
 
 _LABEL = re.compile(
     r"[\s\"'(\[<{]*(?:(?:the\s+)?(?:correct\s+)?(?:options?|choices?|letters?|answer(?!\s*\())\s*:?\s*|[选選][项項]\s*)?"
-    r"[\s\"'(\[<{$]*(?P<label>[A-Za-z])(?P<close>[\s\"')\].:,>}\\=-]*)(?P<text>.*)",
+    r"[\s\"'(\[<{$]*(?P<label>[A-Za-z])(?:[\s\"')\].:,>}\\=-]+(?P<text>.*))?\Z",
     re.IGNORECASE | re.DOTALL,
 )
 _LABEL_PREFIX = re.compile(r"\s*[(\[]?([A-Z])[)\].:]\s*(?=\S)")
@@ -64,52 +64,42 @@ class Options(Reader):
         return {label: number for label, text in self.texts.items() if (number := _option_number(text))}
 
     @cached_property
-    def _prose(self) -> dict[str, str]:
-        """The labels of the texts that prose can mention, by their keys: no numbers and no single letters."""
-        keys = {text_key(text): self.labels[label] for label, text in self.texts.items() if label not in self._numbers}
-        return {key: label for key, label in keys.items() if len(key) > 1}
-
-    @cached_property
-    def _mention_of_a_text(self) -> re.Pattern[str]:
-        texts = sorted((text for text in self.texts.values() if text_key(text) in self._prose), key=len, reverse=True)
-        words = [r"\W+".join(map(re.escape, re.findall(r"\w+", text))) for text in texts]
+    def _prose(self) -> re.Pattern[str]:
+        """What names an option by its text in prose: no numbers and no single letters."""
+        texts = [text for label, text in self.texts.items() if label not in self._numbers and len(text_key(text)) > 1]
+        words = [r"\W+".join(map(re.escape, re.findall(r"\w+", text))) for text in sorted(texts, key=len, reverse=True)]
         return re.compile(rf"(?<!\w)(?:{'|'.join(words) or '(?!)'})(?!\w)", re.IGNORECASE)
 
     @cached_property
     def polar(self) -> dict[str, str]:
         """The labels of yes and no, where these two are the options."""
-        polar = {POLARITIES[key]: label for key, label in self.keys.items() if key in POLARITIES}
-        return polar if len(polar) == len(self.texts) == 2 else {}
+        polar = {polarity_of(text): label for label, text in self.texts.items()}
+        return polar if len(self.texts) == 2 and polar.keys() == {"yes", "no"} else {}
 
-    @cached_property
-    def _undetermined(self) -> str:
-        found = [label for label, text in self.texts.items() if _UNDETERMINED.search(text)]
-        return found[0] if len(found) == 1 else ""
+    def _numbered(self, text: str) -> set[str]:
+        """The labels of the options whose number a text is."""
+        number = _option_number(text) if self._numbers else None
+        return {self.labels[label] for label, option in self._numbers.items() if number and _same(number, option)}
 
     def named(self, text: str) -> str | None:
         """The label of the option with this text, or None."""
         if self.polar and (polarity := polarity_of(text)):
             return self.polar[polarity]
-        for key in _keys(text) if self.texts else ():
-            if key in self.keys:
-                return self.keys[key]
-        if self._numbers and (number := _option_number(text)):
-            found = {self.labels[label] for label, option in self._numbers.items() if _same(number, option)}
-            return found.pop() if len(found) == 1 else None
-        return self._undetermined if self._undetermined and _UNDETERMINED.search(text) and len(text) < 100 else None
+        found = [self.keys[key] for key in _keys(text) if key in self.keys] if self.texts else []
+        numbered = self._numbered(text) if not found else set()
+        return found[0] if found else numbered.pop() if len(numbered) == 1 else None
 
     def read(self, text: str) -> str | None:
         """The label, or with `several` the labels, that a whole text names."""
         if self.several:
             return self._read_several(text)
         match = _LABEL.match(text)
-        label = self.labels.get(match["label"].upper()) if match and (match["close"] or not match["text"]) else None
-        if match and label and not match["text"]:
-            return label
-        if "?" in text or (named := self.named(text)):
-            return None if "?" in text else named
-        if match and label and self.named(match["text"].strip(" )]")) == label:
-            return label
+        letter, behind = (match["label"].upper(), match["text"] or "") if match else ("", "")
+        label = self.labels.get(letter)
+        if "?" in text or (label and not behind):
+            return None if "?" in text else label
+        if (named := self.named(text)) or (label and self.named(behind.strip(" )]")) == label):
+            return named or label
         working, equals, result = text.rpartition("=")
         if not equals or self.labels.get(working.strip().upper()):
             return None
@@ -133,31 +123,21 @@ class Options(Reader):
         start = text.lstrip(" .,:;()=→-–")
         if self._numbers and _MORE_OF_IT.match(text):
             return rival(text)
-        if not start:
-            return text
-        if self.texts and text[0] in " .,:;()=→-–":
-            for beginning in beginnings(start):
-                named = self.named(beginning.strip(" .,;:()"))
-                if named and (text[0] in ":.()=" or text_key(self.texts[named]) not in self._prose):
-                    return rival(text) if named not in value else text[len(text) - len(start) + len(beginning) :]
+        for beginning in beginnings(start) if self.texts and start != text else ():
+            named = self.named(beginning.strip(" .,;:()"))
+            if named and (text[0] in ":.()=" or not self._prose.search(self.texts[named])):
+                return rival(text) if named not in value else start[len(beginning) :]
 
         def sign(match: re.Match[str]) -> str:
             name = match[match.lastgroup].upper() if match.lastgroup else ""  # a letter, else a text
-            label = (
-                self.labels.get(name) or self.keys.get(name.lower()) if name else self._prose.get(text_key(match[0]))
-            )
+            label = self.labels.get(name) or self.keys.get(name.lower() or text_key(match[0]))
             return match[0] if label is None else SAME if label in value else OTHER
 
-        text = _MENTION.sub(sign, self._mention_of_a_text.sub(sign, text))
+        text = _MENTION.sub(sign, self._prose.sub(sign, text))
         joined = _JOINED.search(text)
-        if joined and (self.named((joined["other"] or joined["one"]).rstrip(".!")) or OTHER) not in value:
-            return rival(text)
-        for place in _RESULTS.finditer(text) if self._numbers else ():
-            number = parse_number(place["number"])
-            found = [self.labels[label] for label, one in self._numbers.items() if number and _same(number, one)]
-            if found and value not in found:
-                return rival(text)
-        return text
+        others = [{self.named((joined["other"] or joined["one"]).rstrip(".!")) or OTHER}] if joined else []
+        others += [self._numbered(place["number"]) for place in _RESULTS.finditer(text)] if self._numbers else []
+        return rival(text) if any(found and value not in found for found in others) else text
 
 
 _MORE_OF_IT = grammar(
@@ -198,6 +178,7 @@ def _keys(text: str) -> list[str]:
         keys.append(formula_key(text))
         moments = read_moments(text)
         keys += [str(moments[0])] if len(moments) == 1 else []
+    keys += ["?"] if len(text) < 100 and _UNDETERMINED.search(text) else []
     return [key for key in keys if key]
 
 
@@ -218,14 +199,7 @@ def formula_key(text: str) -> str:
     return "=" + re.sub(r"[^=<>≤≥]+", lambda side: "".join(sorted(re.findall(r"[-+]?[^-+]+", side[0]))), terms)
 
 
-POLARITIES = {
-    **dict.fromkeys("yes yeah yep yup correct true 是 是的 对 對 对的 正确 正確 真 有".split(), "yes"),
-    **dict.fromkeys(
-        "no nope nah incorrect false untrue 否 不 不是 不是的 不对 不對 错 錯 错误 錯誤 不正确 假".split(), "no"
-    ),
-    **dict.fromkeys(("没有", "沒有", "not true", "not correct", "not right"), "no"),
-    "not false": "yes",
-}
+_POLARITY = grammar(r"[\s\"'(\[<]*(?:a )?(?:(?P<yes><YES>)|(?P<no><NO>))[\s\"')\]>!.]*")
 _POLAR_MENTION = grammar(
     r"(?<![\w-])(?:yes|yeah|yep|yup|nope|nah|true|(?:not )?false|not true|no(?=\s*(?:$|[.,;:!?)\]/|\"']|"
     r"(?:for|otherwise|if|when|unless|yes|as well|too|either)\b)))(?![\w-])|"
@@ -247,8 +221,8 @@ def polarity_of(text: str) -> str:
     >>> polarity_of("True."), polarity_of("错误"), polarity_of("yes and no")
     ('yes', 'no', '')
     """
-    words = text[:40].lstrip(" \t\n\"'([<").rstrip(" \t\n\"')]>!.").lower().split()
-    return POLARITIES.get(" ".join(words).removeprefix("a "), "") if len(text) < 40 else ""
+    match = _POLARITY.fullmatch(text) if len(text) < 40 else None
+    return match.lastgroup or "" if match else ""
 
 
 class Polarity(Reader):

@@ -57,6 +57,8 @@ TRIED: list[tuple[str, str, dict[str, Any], bool, list[str]]] = [
         {"choices": ["cat", "dog", "bird", "fish"]},
         False,
         [
+            "If it is red, it is a dog.",
+            "If it is red, there is a dog.",
             "B is the least likely",
             "The worst answer is B",
             "B or something else",
