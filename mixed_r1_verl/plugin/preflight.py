@@ -67,6 +67,9 @@ def check(config: DictConfig) -> list[str]:
     # CPUs are known where the run starts a Ray of its own on this machine alone.
     ray = os.environ.get("RAY_ADDRESS") or select(config, "ray_kwargs.ray_init.address")
     alone = not ray and (select(config, "trainer.nnodes") or 1) == 1
+    own = [key for key in ("ray_kwargs.ray_init.num_cpus", "ray_kwargs.ray_init.num_gpus") if select(config, key)]
+    if ray not in (None, "local") and own:  # ray.init would refuse
+        problems.append(f"a Ray that runs already counts for itself: {' '.join(f'{key}=null' for key in own)}")
     problems += rules.silent_failures(config, rules.cpus_of_this_node() if alone else None)
     if not problems and reward:
         try:

@@ -75,6 +75,15 @@ def test_one_clear_message(config, key: str, value: object, message: str, tmp_pa
     assert message in str(stopped.value) and "this run cannot start" in str(stopped.value)
 
 
+def test_a_ray_that_runs_already_counts_its_own_processors(config, monkeypatch) -> None:
+    OmegaConf.update(config, "ray_kwargs.ray_init.num_cpus", 8, force_add=True)
+    assert check(config) == []
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    assert check(config) == ["a Ray that runs already counts for itself: ray_kwargs.ray_init.num_cpus=null"]
+    monkeypatch.setenv("RAY_ADDRESS", "local")
+    assert check(config) == []
+
+
 @pytest.mark.parametrize(
     ("model", "key", "value", "message"),
     [

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from chromium import Page, needs_chromium, write_report
+from gamed_run import make_gamed_run
 from report_run import HOSTILE, write_lines
 from selenium import webdriver
 from selenium.webdriver.common.by import By
@@ -33,6 +34,24 @@ def test_the_verdict_stands_on_top(page: Page) -> None:
     found = page.texts("#verdict li span")
     assert {text.split()[0].strip(":") for text in found} >= {"chart", "iou", "matching", "open_ended"}
     assert page.run("return document.querySelector('#verdict').getBoundingClientRect().bottom < 400")
+
+
+def test_a_run_that_games_its_reward_says_so_on_top(browser: Page, tmp_path: Path) -> None:
+    browser.size(1300, 800)
+    browser.open(write_report(tmp_path / "gamed.html", make_gamed_run(tmp_path), "--trust-config"))
+    assert browser.texts("#verdict summary b") == ["3 of 4 rewards learn; 1 alarm"]
+    first = browser.texts("#verdict li span")[0]
+    assert first.startswith("open_ended may be gamed: its score rises ("), first
+
+
+def test_right_and_wrong_are_told_apart_in_the_list(page: Page) -> None:
+    page.keys("2")
+    before = "getComputedStyle(row.querySelector(arguments[0]), '::before').content"
+    for outcome, mark in (("right (acc 1)", "✓"), ("wrong (acc 0)", "✗")):
+        page.choose("outcome", outcome)
+        marks = page.run(f"return [...document.querySelectorAll('.row')].map((row) => {before})", ".two .grow")
+        assert marks and {text.strip('" ') for text in marks} == {mark}
+        page.choose("outcome", "any")
 
 
 def test_curves_are_drawn_for_every_reward(page: Page) -> None:

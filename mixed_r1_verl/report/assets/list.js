@@ -143,6 +143,7 @@ function listRow(row, place) {
   const prompt = promptOf(row);
   const response = textOf(row, "response");
   const flags = value(row, "error") > 0 ? "error" : value(row, "format") !== null && value(row, "format") < 1 ? "malformed" : "";
+  const outcome = ["right", "wrong"].find((key) => OUTCOMES[key][1](row)) ?? "";
   const element = make(
     "div",
     { id: `row-${row}`, class: "row", role: "option", "aria-selected": String(row === selected), "aria-posinset": place + 1, "aria-setsize": order.length },
@@ -154,7 +155,7 @@ function listRow(row, place) {
       flags ? make("span", { class: `flag ${flags}` }, flags) : null,
       meter(score)),
     make("div", { class: "line two" },
-      make("span", { class: "grow clip" }, response === null ? "…" : snippet(textOf(row, "prediction") || response) || "(empty)"),
+      make("span", { class: `grow clip ${outcome}` }, response === null ? "…" : snippet(textOf(row, "prediction") || response) || "(empty)"),
       make("span", { class: "dim clip gold" }, snippet(prompt.truth, 60))),
   );
   element.style.transform = `translateY(${place * ROW}px)`;
