@@ -5,7 +5,7 @@ pylatexenc takes a hundred times as long, reads `5% of it` as a comment and give
 
 import re
 
-_TOKEN = re.compile(r"\\[A-Za-z]+\*?|\\.|[{}^_~]|[^\\{}^_~]+", re.DOTALL)
+_TOKEN = re.compile(r"\\[A-Za-z]+\*?|\\.|.", re.DOTALL)
 _TEXT_COMMANDS = frozenset(
     "text textbf textit textrm textsf texttt mathrm mathbf mathit mathsf mathtt mathbb mathcal boldsymbol bm mbox hbox "
     "emph underline overline boxed fbox framebox operatorname ensuremath".split()
@@ -26,72 +26,58 @@ _SIMPLE = re.compile(r"-?[\w.√π]+")
 _MATH = re.compile(r"\$(?!\s)([^$]+)(?<!\s)\$(?!\d)|\$")
 _MIXED_NUMBER = re.compile(r"(?<=\d)\s*(?=\\[dtc]?frac(?![A-Za-z]))")
 _SCRIPT = re.compile(r"[\^_}]")
-_MAX_DEPTH = 80
+_LONGEST = 4000  # characters; what a command takes is copied, and a chain of commands would copy a long text very often
 
 
 def unlatex(text: str) -> str:
     r"""Write LaTeX as plain text; text without LaTeX comes back as it is, save for the backslashes.
 
-    A dollar sign before a number that no `$` closes is money; what is nested too deeply is left as it stands.
+    A dollar sign before a number that no `$` closes is money; a text that is too long is left as it stands.
 
     >>> unlatex(r"\dfrac{1}{2}\sqrt{3}\,\text{cm}"), unlatex(r"$90^{\circ}$"), unlatex("$5 and $6")
     ('1/2√3 cm', '90°', '$5 and $6')
     """
     money = text.count("$") == 1 and not _SCRIPT.search(text)
-    if "\\" not in text and "{" not in text and "~" not in text and ("$" not in text or money):
+    plain = "\\" not in text and "{" not in text and "~" not in text and ("$" not in text or money)
+    if plain or len(text) > _LONGEST:
         return text
-    plain = _MIXED_NUMBER.sub(" ", text.replace("\\$", "\\dollar{}").replace("$$", "$"))
-    tokens = _TOKEN.findall(_MATH.sub(lambda match: match[1] or "\\dollar{}", plain))
-    tokens.reverse()
-    pieces = []
-    try:
-        while tokens:
-            pieces.append(_read(tokens, _MAX_DEPTH))
-    except RecursionError:
-        return text
-    return "".join(pieces)
+    text = _MIXED_NUMBER.sub(" ", text.replace("\\$", "\\dollar{}").replace("$$", "$"))
+    right: list[str | None] = []  # what stands to the right of a token, the nearest last; None ends a group
+    for token in reversed(_TOKEN.findall(_MATH.sub(lambda match: match[1] or "\\dollar{}", text))):
+        right.append(_read(token, right))
+    return "".join(atom or "" for atom in reversed(right))
 
 
-def _read(tokens: list[str], depth: int) -> str:
-    """The next token with its arguments, as plain text. `tokens` is a stack: each is taken off once."""
-    if depth == 0:
-        raise RecursionError("nested more deeply than anyone writes")
-    token = tokens.pop()
-    if token == "{":
-        inside = []
-        while tokens and tokens[-1] != "}":
-            inside.append(_read(tokens, depth - 1))
-        del tokens[-1:]
-        return "".join(inside)
-    if token in "~}":
-        return " " if token == "~" else ""
+class _Group(str):
+    """What stood in braces: one argument, even where it is white space."""
+
+
+def _read(token: str, right: list[str | None]) -> str | None:
+    """A token as plain text, with the arguments that it takes from its right."""
+    if token in "{}":
+        return None if token == "}" else _Group("".join(iter(lambda: right.pop() if right else None, None)))
     if token in "^_":
-        script = _argument(tokens, depth)
+        script = _argument(right).strip()
         return "°" if script == "°" else token + _grouped(script) if script else ""
     if token[0] != "\\":
-        return token
+        return " " if token == "~" else token
     command = token[1:].rstrip("*")
     if command in _TEXT_COMMANDS:
-        return _argument(tokens, depth, strip=False)
+        return _argument(right)
     if command in ("frac", "dfrac", "tfrac", "cfrac"):
-        return f"{_grouped(_argument(tokens, depth))}/{_grouped(_argument(tokens, depth))}"
-    return f"√{_grouped(_argument(tokens, depth))}" if command == "sqrt" else _WRITTEN.get(command, command)
+        return f"{_grouped(_argument(right))}/{_grouped(_argument(right))}"
+    return f"√{_grouped(_argument(right))}" if command == "sqrt" else _WRITTEN.get(command, command)
 
 
-def _argument(tokens: list[str], depth: int, *, strip: bool = True) -> str:
-    """The next group, command or single character."""
-    while tokens and tokens[-1].isspace():
-        tokens.pop()
-    if not tokens or tokens[-1][0] in "\\{}^_~":
-        read = _read(tokens, depth - 1) if tokens else ""
-        return read.strip() if strip else read
-    text = tokens.pop().lstrip()
-    if text[1:]:
-        tokens.append(text[1:])
-    return text[0]
+def _argument(right: list[str | None]) -> str:
+    """The next group, command or character; empty at the end of a group."""
+    while right and right[-1] and right[-1].isspace() and not isinstance(right[-1], _Group):
+        right.pop()
+    return "" if not right or right[-1] is None else right.pop() or ""
 
 
 def _grouped(text: str) -> str:
+    text = text.strip()
     return text if _SIMPLE.fullmatch(text) else f"({text})"
 
 
