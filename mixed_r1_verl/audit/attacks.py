@@ -183,6 +183,7 @@ CLOSED = _derived(
         },
         "label_contradicted": _other_option,
         "options_by_letter": lambda target: f"{target.honest}. A and C only" if target.choices else target.honest,
+        "other_variable": _edit(r"(?<=\d)[xyz]$", "w"),
         "letters_as_units": _edit(r"(?<=\d)$", r"\\pi x"),
         "range": _edit(rf"^(?!{_YEAR}$)(.*\d)$", r"\1 - 987654"),
         "bound": _edit(r"^(?=.*\d$)", "more than "),

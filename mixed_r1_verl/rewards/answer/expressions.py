@@ -1,6 +1,7 @@
 """Expressions as models write them: out of their delimiters, apart into items, in the LaTeX that math-verify reads."""
 
 import re
+from string import whitespace
 
 from mixed_r1_verl.rewards.answer.commitment import OTHER, Reader
 from mixed_r1_verl.rewards.answer.numbers import Number, parse_number
@@ -13,25 +14,9 @@ _COMMAND = re.compile(
     r"\\(?:begin|end|text|mathrm|operatorname|textbf|mathbf)\s*\{[^{}]*\}|\\[A-Za-z]+|\b(?:sqrt|sinh|cosh|tanh|infty|frac)\b"
 )
 _FULL_WIDTH = str.maketrans({"：": ":", "，": ",", "（": "(", "）": ")", "。": ". ", "＝": "=", "＞": ">", "＜": "<"})
-_DELIMITER = re.compile(r"\\[()]|(?<!\\)\\[\[\]]|\$\$|`+")
+_DELIMITER = re.compile(r"\\[()]|(?<!\\)\\\[\s*|\s*(?<!\\)\\\]|\$\$|`+")
 _DOLLARS = re.compile(r"\$(?!\s)([^$]+)(?<!\s)\$(?!\d)")
-_EDGE = re.compile(r"^(?:\\therefore|∴|[,:;])\s*|\s*[.。,;:]$")
-
-
-def _undelimited(text: str) -> str:
-    """A text without the delimiters of its mathematics; `$5` stays."""
-    text = re.sub(r"(?<!\\)\\\[\s*|\s*(?<!\\)\\\]", " ", text.translate(_FULL_WIDTH))
-    return _DOLLARS.sub(r"\1", _DELIMITER.sub(" ", text)).replace("\\therefore", "∴").replace("\\boxed\n", "\\boxed")
-
-
-def _bare(text: str) -> str:
-    """An expression without markdown emphasis, edges and the full stop of its sentence."""
-    text = re.sub(r"\binfinity\b", r"\\infty", _undelimited(text).strip().strip("*#").strip())
-    while (stripped := _EDGE.sub("", text)) != text:
-        text = stripped.strip().strip("*").strip()
-    if text[:1] == "[" and text[-1:] == "]" and not re.search(r"[,;\[\]]", text[1:-1]):
-        text = text[1:-1]
-    return text
+_EDGE = ",;:*#" + whitespace
 
 
 def _has_words(text: str) -> bool:
@@ -53,12 +38,14 @@ class _Expressions(Reader):
     plain = False
 
     def guarded(self, text: str) -> str:
-        """The text without the delimiters of its mathematics."""
-        return _undelimited(text)
+        """The text without the delimiters of its mathematics; `$5` stays."""
+        text = _DOLLARS.sub(r"\1", _DELIMITER.sub(" ", text.translate(_FULL_WIDTH)))
+        return text.replace("\\therefore", "∴").replace("\\boxed\n", "\\boxed")
 
     def read(self, text: str) -> str | None:
-        """The expression that a text is; None for prose."""
-        expression = _bare(text)
+        """The expression that a text is, without emphasis and the full stop of its sentence; None for prose."""
+        text = text.lstrip("∴" + _EDGE).rstrip("." + _EDGE)
+        expression = re.sub(r"^\[([^,;\[\]]*)\]$", r"\1", re.sub(r"\binfinity\b", r"\\infty", text))
         if "=" in expression and _has_words(expression):  # Area = 7
             expression = reduced(expression)
         prose = _has_words(expression) and parse_number(expression) is None
@@ -185,12 +172,10 @@ def to_latex(gold: str, answer: str) -> tuple[str, str] | None:
     (one, unit), (other, unit_of_answer) = _without_unit(_in_latex(gold)), _without_unit(_in_latex(answer))
     if unit and unit_of_answer and measure(unit) != measure(unit_of_answer):
         return None
-    related, answer_related = (_RELATION.search(text) is not None for text in (one, other))
-    if not related and not answer_related and _letters(one) != _letters(other):
+    related = [_RELATION.search(text) is not None for text in (one, other)]
+    if related[0] != related[1] and "=" in one + other:
         return None
-    if related != answer_related and "=" in one + other:
-        return None
-    return one, other
+    return (one, other) if any(related) or _letters(one) == _letters(other) else None
 
 
 def _letters(latex: str) -> set[str]:

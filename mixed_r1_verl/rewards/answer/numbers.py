@@ -6,20 +6,19 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import lru_cache
 
-from mixed_r1_verl.rewards.answer.text import SMALL_NUMBERS, TENS, plain_text
+from mixed_r1_verl.rewards.answer.text import ORDINALS, SMALL_NUMBERS, TENS, plain_text
 from mixed_r1_verl.rewards.answer.units import Measure, in_one_unit, measure
 from mixed_r1_verl.rewards.answer.words import any_of, grammar
 
 _SCALE_NAMES = {
-    **{2: "hundred", 3: "thousand thousands k 千", 4: "万", 5: "lakh lakhs", 6: "million millions mn mln mio 百万"},
-    **{7: "crore crores", 8: "亿", 9: "billion billions bn bln", 12: "trillion trillions tn trn"},
+    **{12: "dozen dozens", 10**2: "hundred", 10**3: "thousand thousands k 千", 10**4: "万", 10**5: "lakh lakhs"},
+    **{10**6: "million millions mn mln mio 百万", 10**7: "crore crores", 10**8: "亿", 10**9: "billion billions bn bln"},
+    **{10**12: "trillion trillions tn trn"},
 }
-SCALES = {name: 10**power for power, names in _SCALE_NAMES.items() for name in names.split()} | {
-    "dozen": 12,
-    "dozens": 12,
-}
+SCALES = {name: scale for scale, names in _SCALE_NAMES.items() for name in names.split()}
 _CAPITAL_SCALES = {"K": 10**3, "M": 10**6, "MM": 10**6, "B": 10**9, "T": 10**12}  # only on to the digits: `5M`
 _MONEY_SCALES = {"m": 10**6, "b": 10**9}  # `£1.2m` is money, `1.2m` is a length
+_ZERO = Fraction(0)
 _PERCENT = r"%|(?i:per\s?cent(?:s|age\ points?)?|pct|percentage\ points?|pp)"
 
 
@@ -43,13 +42,8 @@ class Number:
         """What the unit measures; None without a unit or for a counted noun."""
         return measure(self.unit) if self.unit else None
 
-    def in_one_unit(self, other: "Number") -> tuple[Fraction, Fraction] | None:
-        """Both values where their units agree or one has none; None when the units contradict each other.
-
-        >>> a, b = parse_number("2 km").in_one_unit(parse_number("500 m"))
-        >>> int(a), int(b), parse_number("$2").in_one_unit(parse_number("2%"))
-        (2000, 500, None)
-        """
+    def _in_one_unit(self, other: "Number") -> tuple[Fraction, Fraction] | None:
+        """Both values where their units agree or one has none; None when the units contradict each other."""
         one, two = self.measure, other.measure
         if one and two:
             sizes = in_one_unit(one, two)
@@ -61,18 +55,20 @@ class Number:
         return None if foreign else (self.value, other.value)
 
     def agrees(
-        self, gold: "Number", *, tolerance: float = 0.0, scales: Container[int] = (), one_scale: bool = False
+        self, gold: "Number", *, tolerance: Fraction = _ZERO, scales: Container[int] = (), one_scale: bool = False
     ) -> bool:
         """Whether a number is a ground truth within a relative tolerance, in one unit.
 
         A composite (`2 hours and 45 minutes`) has no tolerance; `scales` are scale words that need not be said, as the
         question says them; with `one_scale` a percentage is its digits and never a share.
 
-        >>> share = parse_number("0.41")
+        >>> share, length = parse_number("0.41"), parse_number("2000 m")
         >>> parse_number("41%").agrees(share), parse_number("41%").agrees(share, one_scale=True)
         (True, False)
+        >>> parse_number("2 km").agrees(length), parse_number("2").agrees(length), parse_number("$2000").agrees(length)
+        (True, False, False)
         """
-        converted = self.in_one_unit(gold)
+        converted = self._in_one_unit(gold)
         if converted is None:
             return False
         pairs, (value, target) = [converted], converted
@@ -83,19 +79,14 @@ class Number:
         if self.scale != gold.scale:
             pairs += [(value / self.scale, target)] if self.scale in scales else []
             pairs += [(value, target / gold.scale)] if gold.scale in scales else []
-        tolerance = 0.0 if gold.exact or self.exact else tolerance
+        tolerance = _ZERO if gold.exact or self.exact else tolerance
         return any(_close(value, target, tolerance) for value, target in pairs)
 
 
-def _close(value: Fraction, target: Fraction, tolerance: float) -> bool:
-    """|value - target| <= tolerance * |target|, exactly; in floats where that decides it."""
-    if not tolerance:
-        return value == target
-    exact = target.numerator / target.denominator
-    over, under = abs(value.numerator / value.denominator - exact), tolerance * abs(exact)
-    if over > 1.001 * under + 1e-300 or over < 0.999 * under:
-        return over < under
-    return abs(value - target) <= Fraction(str(tolerance)) * abs(target)
+def _close(value: Fraction, target: Fraction, tolerance: Fraction) -> bool:
+    """|value - target| <= tolerance * |target|: in whole numbers, which takes a tenth of the time of fractions."""
+    (above, below), (goal, parts) = value.as_integer_ratio(), target.as_integer_ratio()
+    return abs(above * parts - goal * below) * tolerance.denominator <= abs(goal) * below * tolerance.numerator
 
 
 _DIGITS = r"\d{1,3}(?:,\d{2,3}){0,8},\d{3}(?!\d)(?:\.\d{1,30})?|\d{1,40}(?:\.\d{1,30})?|\.\d{1,30}"
@@ -267,10 +258,9 @@ def _composite(match: re.Match[str]) -> Number | None:
     return Number(int(match["major"]) * sizes[0] / sizes[1] + int(match["minor"]), unit=minor, exact=True)
 
 
-_PARTS = dict(
-    zip("third quarter fourth fifth sixth seventh eighth ninth tenth".split(), (3, 4, *range(4, 11)), strict=True)
-)
-_FRACTIONS = {"half": 2, "halves": 2, **_PARTS, **{f"{name}s": parts for name, parts in _PARTS.items()}}
+_FRACTIONS = {"half": 2, "halves": 2, "quarter": 4, "quarters": 4} | {
+    name + s: parts for parts, name in enumerate(ORDINALS[2:10], 3) for s in ("", "s")
+}
 _VALUES = {**SMALL_NUMBERS, **TENS, "a": 1, "an": 1}
 _BIG = [name for name in SCALES if len(name) > 4 and SCALES[name] >= 1000]
 _SCALE, _FRACTION = rf"{any_of(SCALES)}\b", rf"{any_of(_FRACTIONS)}\b"
@@ -302,9 +292,8 @@ def _number_in_words(text: str) -> Number | None:
     text = _JOINT.sub(" ", _SIGN.sub("minus ", " ".join(text.lower().split())))  # between digits signs and commas stay
     if not (match := _IN_WORDS.match(text)):
         return None
-    value = _amount(match["amount"] or "one")
-    if match["decimals"]:
-        value += Fraction("0." + "".join(str(SMALL_NUMBERS[word]) for word in match["decimals"].split()))
+    decimals = "".join(str(SMALL_NUMBERS[word]) for word in (match["decimals"] or "zero").split())
+    value = _amount(match["amount"] or "one") + Fraction(f"0.{decimals}")
     if match["part"]:
         part = Fraction(1, _FRACTIONS[match["part"]])
         value = value + _amount(match["more"]) * part if match["more"] else value * part

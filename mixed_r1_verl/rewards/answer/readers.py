@@ -1,7 +1,6 @@
 """Readers of numbers, years, moments and labels: what a whole text is, and what else a running text names."""
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -83,18 +82,12 @@ class Quantities(Reader):
             return rival(text)
         if self.years:
             return _YEAR.sub(lambda match: SAME if int(match[0]) == value.value else OTHER, text)
-        found = sorted([*find_numbers(text), *_spoken(text)], key=lambda place: place[1])
-        if _WORKING.match(text):
-            digits = map(parse_number, re.findall(r"\d[\d,]*(?:\.\d+)?", text))
-            values = [number.value for number in digits if number] + [number.value for number, _, _ in _spoken(text)]
-            if _makes([other for other in values if other != value.value], value.value):
-                return ""
-        marked, position = "", 0
-        for number, start, end in found:
-            if start >= position and number.value != value.value and not self._context(number, text, start, end):
-                marked, position = marked + text[position:start] + OTHER, end
-        marked += text[position:]
-        return rival(marked) if _OR_MORE.match(marked) else marked
+        if _WORKING.match(text) and _works_out(text, value.value):
+            return ""
+        for number, start, end in sorted([*find_numbers(text), *_spoken(text)], key=lambda place: -place[1]):
+            if number.value != value.value and not self._context(number, text, start, end):
+                text = text[:start] + OTHER + text[end:]
+        return rival(text) if _OR_MORE.match(text) else text
 
     @staticmethod
     def _context(number: Number, text: str, start: int, end: int) -> bool:
@@ -127,17 +120,14 @@ def is_a_year(number: Number) -> bool:
     return number.plain and 1000 <= number.value <= 2100
 
 
-def _makes(numbers: Sequence[Fraction], value: Fraction) -> bool:
-    """Whether numbers are what a value was worked out of: their sum, difference, product or quotient."""
-    if not 2 <= len(numbers) <= 12:
+def _works_out(text: str, value: Fraction) -> bool:
+    """Whether a value is the sum, difference, product or quotient of the other numbers of a text."""
+    digits = map(parse_number, re.findall(r"\d[\d,]*(?:\.\d+)?", text))
+    said = [*filter(None, digits), *(number for number, _, _ in _spoken(text))]
+    first, *others = [number.value for number in said if number.value != value] or [value]
+    if not 1 <= len(others) < 12:
         return False
-    first, *others = numbers
-    results = [
-        sum(numbers),
-        first - sum(others),
-        prod(numbers),
-        *([first / others[0]] if len(others) == 1 and others[0] else []),
-    ]
+    results = (first + sum(others), first - sum(others), first * prod(others), first / (prod(others) or 1))
     return any(abs(result - value) <= abs(value) / 1000 for result in results)
 
 
@@ -175,6 +165,7 @@ _PLAIN_TAIL = grammar(
     r"[$€£]?\d(?-i:[^A-Z]){0,40}$|[\s,.;:(—-]*(?:<TAIL>|the\b)"
 )
 _BESIDE = grammar(r"\b(?:also|as well|too|both|or|besides|while|whereas|although|though)\b|^\W*(?:and|&|/)\W")
+_POINTING = grammar(r"(?:it|its|the|this|that|these|there|they|an?)\b")
 _NO_CLAIM = grammar(r"\W*(?:no|not|never|neither|there (?:is|are) no)\b")
 _EXPLAINING_WORDS = 4
 _POINT = re.compile(r"[.!?](?=\s)")  # within a label, which has no space at its end
@@ -208,7 +199,7 @@ class Labels(Reader):
             text = _OF_IT.sub("", _VALUE_OF_IT.sub(r"\1", text))
             placed = self.forms or text[:3].lower() in ("in ", "on ", "at ")
             key = text_key(_PLACE.sub("", text) if placed else text)
-        if key == self._key or (self.forms and same_word(key, self._key)):
+        if key == self._key or (self.forms and _same_word(key, self._key)):
             return self.gold
         listed = "," in self.gold and "," in text  # in any order: `Other adults, Sandwich generation`
         parts, golds = (sorted(map(text_key, one.split(","))) for one in (text, self.gold)) if listed else ((), ())
@@ -218,16 +209,10 @@ class Labels(Reader):
         """Names in a running text, what something is said to be, and any short thing beside the label."""
         gold = re.escape(self.gold)
         text = re.sub(rf"(?<!\w){gold}(?!\w)", SAME, text.translate(_UNMASK), flags=re.IGNORECASE)
-        if (
-            text[:1] != "\n"
-            and not _PLAIN_TAIL.match(text)
-            and (text[:1] in "(,;/&|-–—" or len(text.split()) < _EXPLAINING_WORDS or not text[:1].isspace())
-        ):
-            return rival(text)
-        if _BESIDE.search(text) or any(
-            not _NEUTRAL.match(text[verb.end() :]) and not text[verb.end() :].startswith(SAME)
-            for verb in _IS.finditer(text)
-        ):
+        short = text[:1] in "(,;/&|-–—" or len(text.split()) < _EXPLAINING_WORDS or not text[:1].isspace()
+        beside = (short and text[:1] != "\n" and not _PLAIN_TAIL.match(text)) or _BESIDE.search(text)
+        said = (text[verb.end() :] for verb in _IS.finditer(text))
+        if beside or not all(one.startswith(SAME) or _NEUTRAL.match(one) for one in said):
             return rival(text)
         return _CAPITAL.sub(OTHER, text)
 
@@ -237,9 +222,7 @@ class Labels(Reader):
         if _NO_CLAIM.match(text):
             return False
         if claim.strength == SAID:
-            return not _NEUTRAL.match(text) or not re.match(
-                r"(?:it|its|the|this|that|these|there|they|an?)\b", claim.subject, re.IGNORECASE
-            )
+            return not (_NEUTRAL.match(text) and _POINTING.match(claim.subject))
         return claim.strength > SAID or len(text.split()) < _EXPLAINING_WORDS
 
 
@@ -250,12 +233,8 @@ def _range_or_key(text: str) -> str:
     return match[1] if match else key
 
 
-def same_word(one: str, other: str) -> bool:
-    """Whether two keys are one word, in the singular or plural.
-
-    >>> same_word("boxes", "box"), same_word("berry", "berries"), same_word("glass", "glas"), same_word("bus", "bu")
-    (True, True, False, False)
-    """
+def _same_word(one: str, other: str) -> bool:
+    """Whether two keys are one word, in the singular or plural: `box` and `boxes`, `berry` and `berries`."""
     short, long = sorted((one, other), key=len)
     if len(short) < 3 or not short[-1].isalpha():
         return short == long

@@ -47,10 +47,10 @@ _SMALL = (
 _TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
 SMALL_NUMBERS = {word: value for value, word in enumerate(_SMALL.split())}
 TENS = {word: 10 * value for value, word in enumerate(_TENS.split(), start=2)}
-_ORDINALS = "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth".split()
+ORDINALS = "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth".split()
 _WORDS = {
     **{word: str(value) for word, value in {**SMALL_NUMBERS, **TENS}.items()},
-    **{word: f"{n}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(n, 'th') }" for n, word in enumerate(_ORDINALS, start=1)},
+    **{word: f"{n}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(n, 'th') }" for n, word in enumerate(ORDINALS, start=1)},
     **{"grey": "gray", "colour": "color", "colours": "colors", "centre": "center", "metre": "meter", "&": "and"},
 }
 _MARKS = "+/*^<>=≠≤≥≈±%°√$€£¥&×÷#"

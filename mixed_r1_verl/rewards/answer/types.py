@@ -37,38 +37,25 @@ _ASKS_ORDER = grammar(
     r"earl|first)\w* to|ascending|descending|chronological\w*)\b"
 )
 _ASKS_DATE = grammar(r"\b(?:when|dates?|months?)\b")
+_YEAR = re.compile(r"1[0-9]{3}|20[0-9]{2}|2100")
 _FRACTION = re.compile(r"[1-9]\d?/\d{4}")  # 1/2000; 03/2010 is a month
 _CODE = re.compile(r"\d{1,4}(?![KMBT]\b)[A-Z]{1,3}")  # 5G, 3D: a name, and no number of grams
 _FORMULA = re.compile(r"\\[a-zA-Z]|[\^=√]|\d[a-z]\b")
 
 
-def asks_year(question: str) -> bool:
-    """Whether a question asks which year it was.
-
-    >>> asks_year("Name the year with the most sales."), asks_year("How many were sold in the year 2010?")
-    (True, False)
-    """
-    return bool(_ASKS_YEAR.search(question)) and not _ASKS_YEARS_VALUE.search(question)
-
-
-def is_year(digits: str, question: str) -> bool:
-    """Whether a ground truth of four digits is a year, which has no tolerance.
-
-    Without a question 1500-2100 is a year; a question for a quantity makes it none, one for a year takes 1000-2100.
-
-    >>> is_year("2008", ""), is_year("2616", ""), is_year("1680", "How many?"), is_year("1066", "When was it?")
-    (True, False, False, True)
-    """
-    if len(digits) != 4 or not digits.isdecimal() or not 1000 <= int(digits) <= 2100:
+def _is_year(text: str, question: str) -> bool:
+    """Whether a ground truth is a year: of 1000-2100 when one is asked for, else of 1500-2100 when no quantity is."""
+    if not _YEAR.fullmatch(text):
         return False
-    asks_other = _ASKS_QUANTITY.search(question) and not _ASKS_A_LABEL.search(question)
-    return asks_year(question) or (int(digits) >= 1500 and not asks_other)
+    if _ASKS_YEAR.search(question) and not _ASKS_YEARS_VALUE.search(question):
+        return True
+    return text >= "1500" and not (_ASKS_QUANTITY.search(question) and not _ASKS_A_LABEL.search(question))
 
 
 def guess_answer_type(ground_truth: str, question: str = "", choices: Sequence[str] = ()) -> str:
     """The type of a row whose converter did not say it: one of `ANSWER_TYPES`.
 
-    >>> guess_answer_type("2008", "Name the year of the peak."), guess_answer_type("1825", "What is the value of Peru?")
+    >>> guess_answer_type("1066", "When was it?"), guess_answer_type("1825", "What is the value of Peru?")
     ('year', 'number')
     >>> [guess_answer_type(truth) for truth in ("B", "Yes", "$4.20", "Chile", "2019/20", "[1, 2]", "3x+1")]
     ['choice', 'yes_no', 'number', 'label', 'date', 'set', 'expression']
@@ -81,7 +68,7 @@ def guess_answer_type(ground_truth: str, question: str = "", choices: Sequence[s
     if (text[:1] == "[" and text[-1:] == "]" and "," in text) or ";" in text:
         return "list" if _ASKS_ORDER.search(question) else "set"
     text = text.strip("[]")
-    if is_year(text, question) or _CODE.fullmatch(text):
+    if _is_year(text, question) or _CODE.fullmatch(text):
         return "year" if text.isdecimal() else "label"
     number, moments = parse_number(text) or parse_ratio(text), read_moments(text)
     fraction = _FRACTION.fullmatch(text) and not _ASKS_DATE.search(question)
@@ -109,10 +96,7 @@ class Typed(Gold):
     honest: str = ""
     form: str = ""
     most: int = MAX_ANSWER_CHARS  # characters of an answer; a longer one is not read
-
-    def why_not(self, value: Any) -> str:
-        """Why a value that was read is not the one that is right; empty where it is."""
-        return "" if self.same(value) else "wrong"
+    differ: Callable[[Any], str] = lambda value: "wrong"  # why one that is not the same is wrong; empty if it is right
 
     def score(self, answer: str) -> Verdict:
         """1 when the one value that an answer commits itself to is the same, else 0."""
@@ -121,7 +105,7 @@ class Typed(Gold):
         for reader in self.readers:
             value, trouble = settle(answer, reader)
             if value is not None:
-                reason = self.why_not(value)
+                reason = "" if self.same(value) else self.differ(value)
                 shown = plain_text(answer) if isinstance(value, tuple) else str(value)
                 return Verdict(float(not reason), shown, reason)
             reason = reason or trouble
@@ -130,13 +114,13 @@ class Typed(Gold):
         return Verdict(0.0, "", reason)
 
 
+_AROUND = "()[].: "
 _LETTERS = re.compile(r"[A-Za-z](?:\s*(?:[,;/&]|and)\s*[A-Za-z])*", re.IGNORECASE)
 
 
 def option(text: str, choices: tuple[str, ...] = ()) -> Typed:
     """The option that a ground truth names by letter or text, or several (`A, C`); raises GroundTruthError for none."""
-    bare = text.strip("()[].: ")
-    letters = re.sub(r"(?i)and|[^a-z]", "", bare).upper() if _LETTERS.fullmatch(bare) else ""
+    letters, bare = lettered(text), text.strip(_AROUND)
     options = Options.of(choices) if choices else Options.lettered(sorted({*ascii_uppercase[:8], *letters}))
     named = options.labels.get(letters) or options.named(text)
     if named is None and (letters or (bare.isupper() and bare.isalpha())):
@@ -148,9 +132,10 @@ def option(text: str, choices: tuple[str, ...] = ()) -> Typed:
     return Typed(readers, partial(eq, named), named, f"{len(choices)} options" if choices else "")
 
 
-def lettered(text: str) -> bool:
-    """Whether a ground truth is a letter or several: `B`, `A and C`."""
-    return _LETTERS.fullmatch(text.strip("()[].: ")) is not None
+def lettered(text: str) -> str:
+    """The letters that a ground truth is (`B`, `A and C`), as one word; empty for any other text."""
+    bare = text.strip(_AROUND)
+    return re.sub(r"(?i)and|[^a-z]", "", bare).upper() if _LETTERS.fullmatch(bare) else ""
 
 
 def typed(
@@ -173,15 +158,16 @@ def typed(
         return Typed((POLARITY,), partial(eq, polarity), honest, "polar")
     if kind in ("number", "percent") and ":" in text and (ratio := parse_ratio(text)):
         return Typed((Quantities(ratios=True),), partial(eq, ratio), honest)
-    parts = [] if kind == "label" else [text] if exact else text.split(" / ")
+    parts = [] if kind == "label" else [text] if exact else [text, *text.split(" / ")]
     golds = [number for part in parts if (number := parse_number(part))]
-    if not (len(golds) == 2 and _one_in_two_scales(golds[0].value, golds[1].value)):
-        golds = golds[:1] if kind in ("number", "percent", "year") else []
+    quantity = golds[:1] if kind in ("number", "percent", "year") else []
+    golds = golds[-2:] if _in_two_scales(golds[-2:]) else quantity
     if golds and kind == "year":
         readers = (Quantities(years=True), Quantities())
         return Typed(readers, lambda year: year == golds[0] and not year.unit, honest)
     if golds:
-        agrees = partial(Number.agrees, scales=scales, tolerance=tolerance, one_scale=exact or kind == "percent")
+        within, one_scale = Fraction(str(tolerance)), exact or kind == "percent"
+        agrees = partial(Number.agrees, scales=scales, tolerance=within, one_scale=one_scale)
         percents = {gold.percent for gold in golds} if exact else {True, False}
         same = lambda value: value.percent in percents and any(agrees(value, gold) for gold in golds)  # noqa: E731
         return Typed((Quantities(),), same, honest)
@@ -191,7 +177,7 @@ def typed(
     return Typed((Labels(text, forms=exact),), bool, honest)
 
 
-def _one_in_two_scales(one: Fraction, other: Fraction) -> bool:
-    """`2.72 / 2720`: one value in two scales, either of which is right."""
-    small, large = sorted((abs(one), abs(other)))
-    return one * other > 0 and large / small in (10, 100, 10**3, 10**6, 10**9)
+def _in_two_scales(golds: Sequence[Number]) -> bool:
+    """Whether numbers are one value in two scales, either of which is right: `2.72 / 2720`."""
+    values = sorted((gold.value for gold in golds), key=abs) or [Fraction(0)]
+    return values[0] != 0 and values[-1] / values[0] in (10, 100, 10**3, 10**6, 10**9)

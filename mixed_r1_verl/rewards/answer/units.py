@@ -76,9 +76,8 @@ def measure(text: str) -> Measure | None:
             size, power = size * unit[0] ** exponent, 1
             for base, times in unit[1].items():
                 dimensions[base] += exponent * times
-    return (
-        Measure(size, frozenset((base, times) for base, times in dimensions.items() if times)) if dimensions else None
-    )
+    exponents = frozenset((base, times) for base, times in dimensions.items() if times)
+    return Measure(size, exponents) if dimensions else None
 
 
 _EITHER = ({"angle", "celsius"}, {"angle", "fahrenheit"}, {"pound", "mass"}, {"pound", "sterling"})

@@ -21,9 +21,8 @@ def _expanded(rule: str) -> str:
 for _line in Path(__file__).with_name("words.txt").read_text(encoding="utf-8").splitlines()[1:]:
     _name, *_listed = _line.split(" ")
     _words = "|".join(filter(_WORD.fullmatch, _listed)).replace("_", r"\s+")
-    _CLASSES[_name] = (
-        "|".join([rf"(?:\b(?:{_words})\b", *(sign for sign in _listed if not _WORD.fullmatch(sign))]) + ")"
-    )
+    _signs = (sign for sign in _listed if not _WORD.fullmatch(sign))
+    _CLASSES[_name] = "|".join([rf"(?:\b(?:{_words})\b", *_signs]) + ")"
 
 
 class _Rule:

@@ -6,7 +6,8 @@ The rule for numbers is ChartQA's relaxed accuracy (Masry et al. 2022; Methani e
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Annotated
@@ -70,8 +71,7 @@ def chart_reward(answer: str, ground_truth: str, *, question: str = "", config: 
 class ChartGold(Gold):
     """A ground truth of the chart reward; `honest` and `form` as in `Gold`."""
 
-    members: tuple[Typed, ...]  # the answers that it lists, or the only one
-    listed: bool  # whether it is a list, all of whose members are to be given
+    members: tuple[Typed, ...]  # the answers that it lists, all of which are to be given, or the only one
     ordered: bool  # whether they are to be given in their order
     config: ChartConfig
     honest: str
@@ -81,7 +81,7 @@ class ChartGold(Gold):
         """The judgement by the type of the ground truth; the ground truth itself is always right."""
         if answer.strip() == self.honest:
             return Verdict(1.0, plain_text(answer))
-        one = not self.listed or unreadable(answer)
+        one = len(self.members) == 1 or unreadable(answer)
         return self._judge(self.members[0], answer) if one else self._judge_list(answer)
 
     def _judge(self, member: Typed, answer: str) -> Verdict:
@@ -107,22 +107,19 @@ class ChartGold(Gold):
         weak = [claim for claim in found.claims if claim.strength < ANNOUNCED]
         if 1 < len(strong) == mark_boxes(answer).count(BOX) and all(_AND.fullmatch(claim.text) for claim in weak):
             strong, weak = ["; ".join(strong)], []  # a box for each member
-        behind = [claim.text for claim in weak if claim.subject == BOX]
-        if any(_MORE_LISTED.match(text) or _is_a_list(text) for text in behind) or (
-            strong and any(_WHOLE_LIST.fullmatch(claim.text) for claim in weak)
-        ):
-            return Verdict(0.0, "", SEVERAL)
-        said = strong or [claim.text for claim in found.claims if claim.strength == SAID and len(found.claims) == 1]
-        sources = [said] if strong else [[found.whole], said]
-        acc = max(min(map(self._list_score, texts), default=0.0) for texts in sources)
+        for text, behind in ((claim.text, claim.subject == BOX) for claim in weak if strong):
+            if _WHOLE_LIST.fullmatch(text) or (behind and (_MORE_LISTED.match(text) or _is_a_list(text))):
+                return Verdict(0.0, "", SEVERAL)
+        said = [claim.text for claim in weak if claim.strength == SAID and len(weak) == 1]
+        acc = min(map(self._list_score, strong)) if strong else max(map(self._list_score, [found.whole, *said]))
         return Verdict(acc, plain_text(answer), "" if acc == 1.0 else "similar" if acc else "wrong")
 
     def _list_score(self, text: str) -> float:
         golds = [one.readers[0].gold for one in self.members if isinstance(one.readers[0], Labels)]
         if len(golds) == len(self.members) and not self.ordered and _covers(golds, text):
             return 1.0
-        ways = [way for way in map(tuple, _ways_to_split(text)) if len(way) == len(self.members)]
-        tables = [[[self._judge(member, item).acc for item in way] for member in self.members] for way in {*ways}]
+        ways = {tuple(way) for way in _ways_to_split(text) if len(way) == len(self.members)}
+        tables = [[[self._judge(member, item).acc for item in way] for member in self.members] for way in ways]
         return max((_mean(scores, self.ordered) for scores in tables), default=0.0)
 
 
@@ -143,7 +140,7 @@ def parse_ground_truth(
     scales = frozenset(SCALES[word.lower()] for word in _QUESTION_SCALE.findall(question))
     read = partial(typed, kind="" if guessed else kind, scales=scales, tolerance=config.tolerance)
     golds = tuple(map(read, members or [text]))
-    return ChartGold(golds, len(members) > 1, kind == "list", config, ground_truth.strip(), golds[0].form)
+    return ChartGold(golds, kind == "list", config, ground_truth.strip(), golds[0].form)
 
 
 _QUESTION_SCALE = re.compile(r"\b(thousand|million|billion|trillion)s?\b", re.IGNORECASE)
@@ -180,12 +177,10 @@ MAX_MEMBERS = 50
 
 def _listed(text: str) -> list[str]:
     """Members of a published list; none when the text is no list. Commas separate only within brackets."""
-    bracketed = text[0] == "[" and text[-1] == "]"
-    try:
+    bracketed, members = text[0] == "[" and text[-1] == "]", list[str]()
+    with suppress(ValueError, RecursionError):
         value = json.loads(text) if bracketed else []
-    except (ValueError, RecursionError):
-        value = []
-    members = [str(item) for item in value] if all(isinstance(item, (str, int, float)) for item in value) else []
+        members = list(map(str, value)) if all(isinstance(item, (str, int, float)) for item in value) else []
     if not members and (bracketed or ";" in text):
         members = _split(text[1:-1] if bracketed else text, _ITEM_SEPARATORS[0] if ";" in text else _COMMA)
     return [member for member in members if text_key(member)][:MAX_MEMBERS]
@@ -206,12 +201,11 @@ def _covers(labels: Sequence[str], answer: str) -> bool:
     return not rest.replace(" and ", " ").strip()
 
 
-def _ways_to_split(source: str) -> Iterator[list[str]]:
+def _ways_to_split(source: str) -> list[list[str]]:
     source = source.strip().rstrip(".;!").strip()
     if source[:1] in "[({" and source[-1:] in "])}":
         source = source[1:-1]
-    for separator in _ITEM_SEPARATORS:
-        yield _split(source, separator)
+    return [_split(source, separator) for separator in _ITEM_SEPARATORS]
 
 
 def _is_a_list(text: str) -> bool:
@@ -235,10 +229,7 @@ def _mean(scores: list[list[float]], ordered: bool) -> float:
 KIND = RewardKind(
     "chart",
     lambda ground_truth, row, scoring: parse_ground_truth(
-        ground_truth,
-        question=str(row.get("question") or ""),
-        config=scoring.options,
-        answer_type=answer_type_of(row),
+        ground_truth, question=str(row.get("question") or ""), config=scoring.options, answer_type=answer_type_of(row)
     ),
     partial(letter_or, "Answer with a number or a short label."),
     columns=("question", "answer_type"),

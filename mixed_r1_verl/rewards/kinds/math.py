@@ -70,21 +70,7 @@ def math_reward(answer: str, ground_truth: str, *, config: MathConfig = _DEFAULT
     return _gold(ground_truth, config).score(answer)
 
 
-@dataclass(frozen=True)
-class MathGold(Typed):
-    """The expression of a ground truth; what is not written alike is compared."""
-
-    expression: str = ""
-    config: MathConfig = _DEFAULT
-
-    def why_not(self, value: str) -> str:
-        reason = "" if self.same(value) else _differ(self.expression, value, self.config)
-        if reason == _UNREADABLE:
-            raise GroundTruthError(f"the math reward cannot read ground truth {self.honest!r}")
-        return reason
-
-
-def _differ(gold: str, answer: str, config: MathConfig) -> str:
+def _differ(gold: str, config: MathConfig, answer: str) -> str:
     """Why an answer is not the ground truth, or empty: item by item, in any order, with one partner each."""
     theirs, ours = items(gold), items(answer)
     if len(theirs) == len(ours) == 1 and "=" in gold and "=" in answer and ("=" in theirs[0]) != ("=" in ours[0]):
@@ -92,12 +78,12 @@ def _differ(gold: str, answer: str, config: MathConfig) -> str:
     if len(theirs) != len(ours) or len(theirs) > _MOST_ITEMS:
         return "wrong"
     for one in theirs:
-        reasons = list[str]()
-        while len(reasons) < len(ours) and "" not in reasons:
-            reasons.append(_differ_in_one(one, ours[len(reasons)], config))
-        if "" not in reasons:
-            return _UNREADABLE if _UNREADABLE in reasons else reasons[-1]
-        del ours[len(reasons) - 1]
+        for place, other in enumerate(ours):
+            if not (reason := _differ_in_one(one, other, config)):
+                del ours[place]
+                break
+        else:
+            return reason
     return ""
 
 
@@ -115,7 +101,10 @@ def _differ_in_one(gold: str, answer: str, config: MathConfig) -> str:
     if too_complex(answer, config):
         return "too_complex"
     pair = to_latex(gold, answer)
-    return _compare(*pair, config) if pair else "wrong"
+    reason = _compare(*pair, config) if pair else "wrong"
+    if reason == _UNREADABLE:
+        raise GroundTruthError(f"the math reward cannot read ground truth {gold!r}")
+    return reason
 
 
 def parse_ground_truth(ground_truth: str, *, config: MathConfig = _DEFAULT) -> str:
@@ -127,31 +116,28 @@ def parse_ground_truth(ground_truth: str, *, config: MathConfig = _DEFAULT) -> s
     >>> parse_ground_truth(r"$\boxed{60}$")
     '60'
     """
-    gold, trouble = _read_ground_truth(ground_truth, config)
-    if trouble:
+    gold, _ = settle(ground_truth, EXPRESSIONS)
+    if trouble := _trouble_with(gold, config) if gold else "it holds no expression":
         raise GroundTruthError(f"the math reward cannot read ground truth {ground_truth!r}: {trouble}")
-    return gold
+    return str(gold)
 
 
 @lru_cache(maxsize=16384)
-def _read_ground_truth(ground_truth: str, config: MathConfig) -> tuple[str, str]:
-    """The expression and what is wrong with it. That is remembered as well: it may have taken the whole time limit."""
-    gold, _ = settle(ground_truth, EXPRESSIONS)
-    if not gold:
-        return "", "it holds no expression"
+def _trouble_with(gold: str, config: MathConfig) -> str:
+    """What is wrong with an expression as a ground truth. It is remembered: it may have taken the whole time limit."""
     if in_words(gold):
-        return gold, "it is in words; matching or chart can"
+        return "it is in words; matching or chart can"
     if too_complex(gold, config):
-        return gold, "it is too large to compare"
+        return "it is too large to compare"
     for item in [] if _LETTER.fullmatch(gold) else items(gold):
         pair = to_latex(item, item)
         known = number_of(item) is not None or "dots" in item
         reason = "" if known else _compare(pair[0], "0", config) if pair else _UNREADABLE
         if reason == "timeout":
-            return gold, f"reading it took more than math.timeout_s = {config.timeout_s} s of processor time"
+            return f"reading it took more than math.timeout_s = {config.timeout_s} s of processor time"
         if reason == _UNREADABLE:
-            return gold, f"math-verify finds no expression in {gold!r}"
-    return gold, ""
+            return f"math-verify finds no expression in {gold!r}"
+    return ""
 
 
 _LETTER = re.compile(r"[A-Za-z]")
@@ -266,28 +252,13 @@ def _apart(one: Any, other: Any) -> bool:
     return bool(abs((one - other).evalf(30)) > 1e-12 * abs(one.evalf(30)))
 
 
-def _other_variable(honest: str) -> str:
-    said = re.sub(r"(?<=\d)[xyz]$", "w", honest)
-    return said if said != honest else ""
-
-
-_CHEATS = (
-    *CLOSED_CHEATS,
-    *NUMBER_CHEATS,
-    say("tower", "9^{9^{9^{9}}}"),
-    say("free_variable", "x"),
-    say("equation_of_power", lambda target: f"x^2={target.honest}", sort="smuggled"),
-    say("other_variable", lambda target: _other_variable(target.honest), sort="smuggled"),
-    say("real_line", r"(-\infty, \infty)"),
-    say("set_of_all", r"\{" + ", ".join(map(str, range(-50, 51))) + r"\}"),
-)
-
-
+@lru_cache(maxsize=16384)
 def _gold(ground_truth: str, config: MathConfig) -> Typed:
     gold, honest = parse_ground_truth(ground_truth, config=config), ground_truth.strip()
     if _LETTER.fullmatch(gold):
         return replace(option(gold), honest=honest, most=min(config.max_chars, MAX_ANSWER_CHARS))
-    return MathGold((EXPRESSIONS,), partial(alike, gold), honest, most=config.max_chars, expression=gold, config=config)
+    differ = partial(_differ, gold, config)
+    return Typed((EXPRESSIONS,), partial(alike, gold), honest, most=config.max_chars, differ=differ)
 
 
 KIND = RewardKind(
@@ -296,5 +267,13 @@ KIND = RewardKind(
     partial(letter_or, "Answer with a number or an expression."),
     config=MathConfig,
     answers="closed",
-    cheats=_CHEATS,
+    cheats=(
+        *CLOSED_CHEATS,
+        *NUMBER_CHEATS,
+        say("tower", "9^{9^{9^{9}}}"),
+        say("free_variable", "x"),
+        say("equation_of_power", lambda target: f"x^2={target.honest}", sort="smuggled"),
+        say("real_line", r"(-\infty, \infty)"),
+        say("set_of_all", r"\{" + ", ".join(map(str, range(-50, 51))) + r"\}"),
+    ),
 )
