@@ -244,14 +244,9 @@ def _suffixed(number: Number | None, rest: str) -> Number | None:
 
 def _composite(match: re.Match[str]) -> Number | None:
     """`2 hours and 45 minutes`, `5 ft 10 in`: in the smaller unit, whose name it gets."""
-    names = {
-        "'": "ft",
-        '"': "in",
-        "": "in" if match["major_unit"] == "'" else "",
-        "m": "min" if match["major_unit"][:1] == "h" else "m",
-    }
-    major, minor = (names.get(match[name].lower(), match[name]) for name in ("major_unit", "minor_unit"))
-    one, other = measure(major), measure(minor)
+    major, minor = match["major_unit"], match["minor_unit"].replace('"', "in")
+    minor = {"'": "in", "hm": "min"}.get(f"{major[0]}{minor}".lower(), minor)  # 5'10, 2h 45m
+    one, other = measure(major.replace("'", "ft")), measure(minor)
     sizes = in_one_unit(one, other) if one and other else None
     if sizes is None or sizes[0] <= sizes[1] or int(match["minor"]) * sizes[1] >= sizes[0]:
         return None
