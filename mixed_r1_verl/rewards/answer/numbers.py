@@ -253,9 +253,8 @@ def _composite(match: re.Match[str]) -> Number | None:
     return Number(int(match["major"]) * sizes[0] / sizes[1] + int(match["minor"]), unit=minor, exact=True)
 
 
-_FRACTIONS = {"half": 2, "halves": 2, "quarter": 4, "quarters": 4} | {
-    name + s: parts for parts, name in enumerate(ORDINALS[2:10], 3) for s in ("", "s")
-}
+_FRACTIONS = {"half": 2, "halves": 2, "quarter": 4, "quarters": 4}
+_FRACTIONS |= {name + s: parts for parts, name in enumerate(ORDINALS[2:10], 3) for s in ("", "s")}
 _VALUES = {**SMALL_NUMBERS, **TENS, "a": 1, "an": 1}
 _BIG = [name for name in SCALES if len(name) > 4 and SCALES[name] >= 1000]
 _SCALE, _FRACTION = rf"{any_of(SCALES)}\b", rf"{any_of(_FRACTIONS)}\b"

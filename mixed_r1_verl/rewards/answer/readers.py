@@ -201,9 +201,8 @@ class Labels(Reader):
             key = text_key(_PLACE.sub("", text) if placed else text)
         if key == self._key or (self.forms and _same_word(key, self._key)):
             return self.gold
-        listed = "," in self.gold and "," in text  # in any order: `Other adults, Sandwich generation`
-        parts, golds = (sorted(map(text_key, one.split(","))) for one in (text, self.gold)) if listed else ((), ())
-        return self.gold if listed and parts == golds else None
+        parts, golds = (sorted(map(text_key, one.split(","))) if "," in one else [] for one in (text, self.gold))
+        return self.gold if golds and parts == golds else None  # in any order: `Other adults, Sandwich generation`
 
     def mark(self, text: str, value: str) -> str:
         """Names in a running text, what something is said to be, and any short thing beside the label."""

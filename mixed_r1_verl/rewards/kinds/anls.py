@@ -21,10 +21,9 @@ from mixed_r1_verl.rewards.answer.text import plain_text, text_key
 from mixed_r1_verl.rewards.answer.types import Typed, answer_type_of, guess_answer_type, typed
 from mixed_r1_verl.rewards.cheats import CLOSED_CHEATS, LABEL_CHEAT, NUMBER_CHEATS, say
 from mixed_r1_verl.rewards.kind import Gold, RewardKind, letter_or, references_of
-from mixed_r1_verl.rewards.kinds.chart import anls
 from mixed_r1_verl.rewards.verdict import GroundTruthError, Verdict
 
-__all__ = ["KIND", "AnlsConfig", "AnlsGold", "anls_reward", "parse_ground_truth"]
+__all__ = ["KIND", "AnlsConfig", "AnlsGold", "anls", "anls_reward", "parse_ground_truth"]
 
 _PARTS = re.compile(r"\s*(?:[,;|/\n()]|\b(?:and|or)\b|&)\s*", re.IGNORECASE)
 _EDGES = " .,:\"'\n"
@@ -69,6 +68,18 @@ def anls_reward(answer: str, ground_truth: str, *, question: str = "", config: A
     (0.0, 0.8)
     """
     return parse_ground_truth(ground_truth, question=question, config=config).score(answer)
+
+
+def anls(prediction: str, target: str, threshold: float = 0.5) -> float:
+    """Normalised Levenshtein similarity without regard to case, 0 below the threshold (Biten et al. 2019).
+
+    >>> round(anls("Don't", "Won't"), 3), anls("100%", "94%")
+    (0.8, 0.0)
+    """
+    from rapidfuzz.distance import Levenshtein
+
+    similarity = float(Levenshtein.normalized_similarity(prediction.strip().lower(), target.strip().lower()))
+    return similarity if similarity >= threshold else 0.0
 
 
 @dataclass(frozen=True)

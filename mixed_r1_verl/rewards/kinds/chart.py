@@ -22,9 +22,10 @@ from mixed_r1_verl.rewards.answer.text import plain_text, text_key
 from mixed_r1_verl.rewards.answer.types import Typed, answer_type_of, guess_answer_type, typed
 from mixed_r1_verl.rewards.cheats import CLOSED_CHEATS, LABEL_CHEAT, NUMBER_CHEATS, say
 from mixed_r1_verl.rewards.kind import Gold, RewardKind, letter_or
+from mixed_r1_verl.rewards.kinds.anls import anls
 from mixed_r1_verl.rewards.verdict import GroundTruthError, Verdict
 
-__all__ = ["KIND", "ChartConfig", "ChartGold", "anls", "chart_reward", "parse_ground_truth"]
+__all__ = ["KIND", "ChartConfig", "ChartGold", "chart_reward", "parse_ground_truth"]
 
 
 @dataclass(frozen=True)
@@ -144,18 +145,6 @@ def parse_ground_truth(
 
 
 _QUESTION_SCALE = re.compile(r"\b(thousand|million|billion|trillion)s?\b", re.IGNORECASE)
-
-
-def anls(prediction: str, target: str, threshold: float = 0.5) -> float:
-    """Normalised Levenshtein similarity without regard to case, 0 below the threshold (Biten et al. 2019).
-
-    >>> round(anls("Don't", "Won't"), 3), anls("100%", "94%")
-    (0.8, 0.0)
-    """
-    from rapidfuzz.distance import Levenshtein
-
-    similarity = float(Levenshtein.normalized_similarity(prediction.strip().lower(), target.strip().lower()))
-    return similarity if similarity >= threshold else 0.0
 
 
 _WHOLE_LIST = re.compile(r"\W*\[[^\[\]]*,[^\[\]]*\]\W*")

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mixed_r1_verl.rewards.kinds.anls import AnlsConfig, anls_reward, parse_ground_truth
-from mixed_r1_verl.rewards.kinds.chart import anls
+from mixed_r1_verl.rewards.kinds.anls import AnlsConfig, anls, anls_reward, parse_ground_truth
 from mixed_r1_verl.rewards.verdict import GroundTruthError
 
 NOKIA = '["Nokia", "Nokia Corp"]'

@@ -2,7 +2,8 @@
 
 import pytest
 
-from mixed_r1_verl.rewards.kinds.chart import anls, chart_reward, parse_ground_truth
+from mixed_r1_verl.rewards.kinds.anls import anls
+from mixed_r1_verl.rewards.kinds.chart import chart_reward, parse_ground_truth
 
 Case = tuple[str, str, int]  # answer, gold, acc
 
