@@ -20,7 +20,9 @@ from examples.demo.data import build_demo
 
 pytestmark = [pytest.mark.verl, pytest.mark.slow, pytest.mark.timeout(1200)]
 
+MIXTURE = {"matching": 2, "chart": 1, "iou": 1, "open_ended": 1}
 MODES = {
+    "sync": [],
     "colocate_async": ["trainer.v1.trainer_mode=colocate_async"],
     "separate_async": [
         "trainer.v1.trainer_mode=separate_async",
@@ -113,17 +115,20 @@ def curve_tags(folder: Path) -> list[str]:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_curves_in_every_trainer_mode(mode: str, data: Path, tmp_path: Path, warm_model: Path) -> None:
-    output = finish(start(tmp_path, data, warm_model, "trainer.total_training_steps=3", *MODES[mode]))
+    mixture = f"data.mixture={MIXTURE}".replace("'", "")
+    output = finish(start(tmp_path, data, warm_model, "trainer.total_training_steps=3", mixture, *MODES[mode]))
     for kind in ("matching", "chart", "iou", "open_ended"):
         assert any(tag == f"mixed_r1/reward/{kind}/acc/mean" for tag in curve_tags(tmp_path))
         assert f"mixed_r1/reward/{kind}/gradient_share:" in output  # the console has them too
     assert [step for step, _ in points(tmp_path, "critic/score/mean")] == [1, 2, 3]
-    shares = dict.fromkeys((1, 2, 3), 0.0)
-    for tag in curve_tags(tmp_path):
-        if re.fullmatch(r"mixed_r1/reward/\w+/samples", tag):
-            for step, value in points(tmp_path, tag):
-                shares[step] += value
-    assert set(shares.values()) == {32.0}  # 8 prompts, 4 responses each: every response of the step is in a curve
+    batches = 2 if mode == "separate_async" else 1  # in a step
+    prompts = {kind: dict(points(tmp_path, f"mixed_r1/reward/{kind}/samples")) for kind in MIXTURE}
+    for step in (1, 2, 3):
+        # 8 prompts, 4 responses each: every response of the step is in a curve, and each reward has its share of a
+        # batch, to within a row
+        assert sum(prompts[kind][step] for kind in MIXTURE) == 32
+        for kind, weight in MIXTURE.items():
+            assert abs(prompts[kind][step] / 4 - 8 * weight / 5) < batches, (step, prompts)
     print(*(f"{tag}: {points(tmp_path, tag)}" for tag in curve_tags(tmp_path) if "/reward/" in tag), sep="\n")
 
 

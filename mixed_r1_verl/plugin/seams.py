@@ -51,6 +51,7 @@ _VERL, _VLLM = "0.9.1", "0.30"
 _OURS = "mixed_r1_verl.plugin."
 _REWARDS = "verl.experimental.reward_loop."
 _TRAINER = "verl.trainer.ppo.v1.trainer_base:PPOTrainer."
+_BUFFER = "verl.trainer.ppo.v1.replay_buffer:"
 _TRACKING = "verl.utils.tracking:"
 _ROLLOUT = "verl.workers.rollout."
 _DATASET = "verl.utils.dataset.rl_dataset:RLHFDataset."
@@ -70,6 +71,13 @@ SEAMS = (
          since="5.10", upstream="verl#3491"),
     Seam("verl.workers.engine.fsdp.transformer_impl:FSDPEngine._build_fsdp_module", "reads `actor.freeze_vision_tower`",
          "self, module", wrapper="freeze:build_frozen"),
+    Seam("verl.trainer.ppo.utils:create_rl_sampler", "each reward's share of every batch", "data_config, dataset",
+         wrapper="mixture:order_rows"),
+    Seam(f"{_BUFFER}ReplayBufferAsync._has_enough_samples", "waits for each reward's share",
+         "self, global_steps, partition_id, batch_size, sampleable_keys", "pending_keys running_keys",
+         wrapper="mixture:wait_for_shares"),
+    Seam(f"{_BUFFER}ReplayBuffer._select_prompt_uids", "takes each reward's share",
+         "self, partition_id, sampleable_keys, batch_size", wrapper="mixture:choose_shares"),
     Seam(f"{_REWARDS}reward_manager:register", "registers the manager `mixed_r1`", "name", action="reward_manager"),
     Seam(f"{_REWARDS}reward_loop:RewardLoopManager._init_reward_loop_workers",
          "waits for reward workers and starts a killed one again", "self", "reward_loop_workers_class",

@@ -108,6 +108,8 @@ def test_recipe_adds_only_keys_that_verl_reads(recipe: str) -> None:
     """Hydra lets a global recipe add any key: a misspelt one would do nothing, silently."""
     added = flat_keys(OmegaConf.to_container(compose(recipe))) - flat_keys(OmegaConf.to_container(compose(None)))
     free_form = (
+        "data.mixture",  # read by `plugin.mixture`
+        "trainer.v1.sampler.sampler_kwargs.",
         "reward.reward_kwargs",
         "actor_rollout_ref.model.override_config.",
         "actor_rollout_ref.actor.fsdp_config.mixed_precision",  # null in verl's YAML, read by its FSDP engine

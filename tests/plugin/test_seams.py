@@ -108,6 +108,9 @@ PATCHED_BESIDE_A_GPU = """
 transformers.models.internvl.modeling_internvl:InternVLModel.forward
 verl.experimental.reward_loop.reward_loop:RewardLoopManager._init_reward_loop_workers
 verl.models.transformers.qwen2_vl:_get_input_embeds
+verl.trainer.ppo.utils:create_rl_sampler
+verl.trainer.ppo.v1.replay_buffer:ReplayBuffer._select_prompt_uids
+verl.trainer.ppo.v1.replay_buffer:ReplayBufferAsync._has_enough_samples
 verl.trainer.ppo.v1.trainer_base:PPOTrainer._compute_advantage
 verl.trainer.ppo.v1.trainer_base:PPOTrainer._compute_metrics
 verl.utils.tokenizer.tokenizer:hf_processor
