@@ -14,6 +14,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from mixed_r1_verl.core.config import ConfigError
+from mixed_r1_verl.core.console import say
 from mixed_r1_verl.core.verl_config import BLOCK, reward_config, select
 from mixed_r1_verl.plugin import rules, versions
 
@@ -45,6 +46,22 @@ class Preflight(Callback):
             lines = "\n".join(f"  - {line}" for line in problems)
             hint = "What only this machine lacks is no reason: '~hydra.callbacks.mixed_r1' starts unchecked."
             raise PreflightError(f"mixed-r1: this run cannot start.\n{lines}\n{hint}")
+        if line := goes_on(config):
+            say(line)
+
+
+def goes_on(config: DictConfig) -> str:
+    """That verl goes on from a checkpoint without being asked, maybe one of another run in this folder; else empty.
+
+    A run of as many steps as the other had would end at once, with nothing trained.
+    """
+    folder = select(config, "trainer.default_local_dir") or ""
+    newest = Path(folder).expanduser() / "latest_checkpointed_iteration.txt"
+    if not folder or select(config, "trainer.resume_mode") != "auto" or not newest.is_file():
+        return ""
+    step = newest.read_text(encoding="utf-8").strip()
+    another = "trainer.default_local_dir=FOLDER, or trainer.resume_mode=disable"
+    return f"mixed-r1: this run goes on from step {step} in {folder}; to begin anew: {another}"
 
 
 def check(config: DictConfig) -> list[str]:

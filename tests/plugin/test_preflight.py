@@ -75,6 +75,19 @@ def test_one_clear_message(config, key: str, value: object, message: str, tmp_pa
     assert message in str(stopped.value) and "this run cannot start" in str(stopped.value)
 
 
+def test_a_run_that_goes_on_from_another_says_so(config, tmp_path: Path, capsys) -> None:
+    trainer = {"default_local_dir": str(tmp_path), "resume_mode": "auto"}
+    OmegaConf.update(config, "trainer", trainer, force_add=True)
+    Preflight().on_job_start(config)
+    assert capsys.readouterr().err == ""
+    (tmp_path / "latest_checkpointed_iteration.txt").write_text("2")
+    Preflight().on_job_start(config)
+    assert f"this run goes on from step 2 in {tmp_path}; to begin anew: " in capsys.readouterr().err
+    config.trainer.resume_mode = "disable"
+    Preflight().on_job_start(config)
+    assert capsys.readouterr().err == ""
+
+
 def test_a_ray_that_runs_already_counts_its_own_processors(config, monkeypatch) -> None:
     OmegaConf.update(config, "ray_kwargs.ray_init.num_cpus", 8, force_add=True)
     assert check(config) == []
