@@ -6,6 +6,7 @@ doubt serves all types.
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from mixed_r1_verl.rewards.answer.claims import ANNOUNCED, ASIDE, HARD, SAID, Claim, Claims, find_claims
@@ -60,7 +61,6 @@ _CUT = grammar(
     r"\s*[,;:(\[→<>|/\"](?!\d)|\s*[,;:(→<>|](?=\s*\d)| [-—–]+ |[.!] |\s*=\s*| <AFTER>|"
     r"(?<=[^\W\d_])(?=[是正对對，。、不符项項选選])|(?<=[\w\"'])[)\]] "
 )
-_MOST_CUTS = 12
 _END = re.compile(r"(?:[.;,\s]|(?<![\d|])(?<!\d\s)!)+$")  # 5! is a factorial
 _RUN = grammar(rf"{OTHER}(?:(?:[\s,;/&()'\"]|\b(?:and|or|nor|the|an?|options?|choices?)\b)*{OTHER})+")
 _DENIED_OTHERS = grammar(
@@ -90,8 +90,8 @@ def settle(text: str, reader: Reader) -> tuple[Any, str]:
     found = find_claims(text, plain=reader.plain)
     if found.asked:
         return None, UNSURE
-    announced = next((place for place, claim in enumerate(found.claims) if claim.strength == ANNOUNCED), -1)
-    before = " ".join(claim.subject + claim.text for claim in found.claims[: max(announced, 0)])
+    announced = next((place for place, claim in enumerate(found.claims) if claim.strength == ANNOUNCED), 0)
+    before = " ".join(claim.subject + claim.text for claim in found.claims[:announced])
     listed = bool(before) and reader.lists(before)
     values: set[Any] = set()
     denied: set[Any] = set()
@@ -147,7 +147,7 @@ def _head(claim: Claim, reader: Reader) -> tuple[Any, str]:
 def beginnings(text: str) -> Iterator[str]:
     """A text, and what stands before each place where a value may end, the longest first."""
     yield text
-    cuts = [match.start() for _, match in zip(range(_MOST_CUTS), _CUT.finditer(text, 1), strict=False)]
+    cuts = [match.start() for match in islice(_CUT.finditer(text, 1), 12)]
     yield from (text[:cut] for cut in reversed(cuts))
 
 

@@ -1,8 +1,8 @@
 """Which option of a question a text names: letters and texts of options, several of them, yes or no."""
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 from string import ascii_uppercase
@@ -35,15 +35,10 @@ class Options(Reader):
     """The options of a multiple-choice question, as a reader of answers."""
 
     labels: dict[str, str]  # the letters that name an option, each with the first letter of an identical option
-    texts: dict[str, str]  # option texts by label; empty when only letters are known
-    keys: dict[str, str]  # text key to the label that it names; a key of several options is left out
+    texts: dict[str, str] = field(default_factory=dict)  # option texts by label; empty when only letters are known
+    keys: dict[str, str] = field(default_factory=dict)  # text key to its label; a key of several options is left out
     several: bool = False  # whether an answer may name several options, as the ground truth does; it is read as `AC`
     open = False
-
-    @staticmethod
-    def lettered(letters: Iterable[str]) -> "Options":
-        """Options of which only the letters are known."""
-        return Options({letter: letter for letter in letters}, {}, {})
 
     @staticmethod
     def of(choices: Sequence[str]) -> "Options":
@@ -85,7 +80,8 @@ class Options(Reader):
         """The label of the option with this text, or None."""
         if self.polar and (polarity := polarity_of(text)):
             return self.polar[polarity]
-        found = [self.keys[key] for key in _keys(text) if key in self.keys] if self.texts else []
+        keys = _keys(text, undetermined="?" in self.keys) if self.texts else ()
+        found = [self.keys[key] for key in keys if key in self.keys]
         numbered = self._numbered(text) if not found else set()
         return found[0] if found else numbered.pop() if len(numbered) == 1 else None
 
@@ -171,14 +167,14 @@ def _option_number(text: str) -> Number | None:
 _LISTED = re.compile(r"(?<=\d)\s*,\s*(?=\d)(?!\d{3}(?!\d))")
 
 
-def _keys(text: str) -> list[str]:
-    """The keys of an option's text: its words; a formula without spaces; a date or time of day."""
+def _keys(text: str, *, undetermined: bool = True) -> list[str]:
+    """The keys of an option's text: its words; a formula without spaces; a date or time; that nobody can tell."""
     keys = [text_key(_LISTED.sub(" comma ", text).replace("|", " bar "))]  # |-5| is not -5
     if _FORMULA.search(text):
         keys.append(formula_key(text))
         moments = read_moments(text)
         keys += [str(moments[0])] if len(moments) == 1 else []
-    keys += ["?"] if len(text) < 100 and _UNDETERMINED.search(text) else []
+    keys += ["?"] if undetermined and len(text) < 100 and _UNDETERMINED.search(text) else []
     return [key for key in keys if key]
 
 

@@ -121,7 +121,7 @@ _LETTERS = re.compile(r"[A-Za-z](?:\s*(?:[,;/&]|and)\s*[A-Za-z])*", re.IGNORECAS
 def option(text: str, choices: tuple[str, ...] = ()) -> Typed:
     """The option that a ground truth names by letter or text, or several (`A, C`); raises GroundTruthError for none."""
     letters, bare = lettered(text), text.strip(_AROUND)
-    options = Options.of(choices) if choices else Options.lettered(sorted({*ascii_uppercase[:8], *letters}))
+    options = Options.of(choices) if choices else Options({one: one for one in ascii_uppercase[:8] + letters})
     named = options.labels.get(letters) or options.named(text)
     if named is None and (letters or (bare.isupper() and bare.isalpha())):
         options = replace(options, several=True)
