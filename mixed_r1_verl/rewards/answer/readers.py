@@ -201,8 +201,8 @@ class Labels(Reader):
             key = text_key(_PLACE.sub("", text) if placed else text)
         if key == self._key or (self.forms and _same_word(key, self._key)):
             return self.gold
-        parts, golds = (sorted(map(text_key, one.split(","))) if "," in one else [] for one in (text, self.gold))
-        return self.gold if golds and parts == golds else None  # in any order: `Other adults, Sandwich generation`
+        parts, golds = text.split(","), self.gold.split(",")  # in any order: `Other adults, Sandwich generation`
+        return self.gold if golds[1:] and sorted(map(text_key, parts)) == sorted(map(text_key, golds)) else None
 
     def mark(self, text: str, value: str) -> str:
         """Names in a running text, what something is said to be, and any short thing beside the label."""
