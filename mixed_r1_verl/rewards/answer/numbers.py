@@ -44,6 +44,8 @@ class Number:
 
     def _in_one_unit(self, other: "Number") -> tuple[Fraction, Fraction] | None:
         """Both values where their units agree or one has none; None when the units contradict each other."""
+        if not self.unit and not other.unit:
+            return self.value, other.value
         one, two = self.measure, other.measure
         if one and two:
             sizes = in_one_unit(one, two)
@@ -143,13 +145,15 @@ def parse_number(text: str) -> Number | None:
     >>> [parse_number(text) for text in ("40 or 42", "30-49", "more than 5", "5x")]
     [None, None, None, None]
     """
-    text = plain_text(text)
-    if "0s" in text and _DECADE.match(text):
-        return None
-    text = text.strip(' \t\r\n"()[]').rstrip(".,;:!。 ").removeprefix("'")
-    if not text or len(text) > 200:
-        return None
-    if common := _COMMON.fullmatch(text):
+    if not (common := _COMMON.fullmatch(text)):
+        text = plain_text(text)
+        if "0s" in text and _DECADE.match(text):
+            return None
+        text = text.strip(' \t\r\n"()[]').rstrip(".,;:!。 ").removeprefix("'")
+        if not text or len(text) > 200:
+            return None
+        common = _COMMON.fullmatch(text)
+    if common:
         sign, whole, decimals, percent = common.groups("")
         value = Fraction(int(sign + whole + decimals), 10 ** len(decimals))
         return Number(value, percent=bool(percent), plain=text == whole)

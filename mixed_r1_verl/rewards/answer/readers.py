@@ -73,7 +73,7 @@ class Quantities(Reader):
         if number is None or (self.years and not is_a_year(number)):
             return None
         fits = (one.value == number.value if (one := parse_number(side)) else _SIDE.fullmatch(side) for side in sides)
-        return number if all(fits) else None
+        return number if not sides or all(fits) else None
 
     def mark(self, text: str, value: Number) -> str:
         """Numbers in a running text; a year of a place in time, a calculation of the value and asides are none."""

@@ -87,8 +87,7 @@ class ChartGold(Gold):
 
     def _judge(self, member: Typed, answer: str) -> Verdict:
         """The verdict on one member; with `anls_threshold` the similarity of what was said to a label."""
-        verdict = member.score(answer)
-        [reader, *_] = member.readers
+        verdict, reader = member.score(answer), member.readers[0]
         if verdict.acc or self.config.anls_threshold is None or not isinstance(reader, Labels) or unreadable(answer):
             return verdict
         claims = [claim.text for claim in find_claims(answer).claims if claim.strength >= SAID]
