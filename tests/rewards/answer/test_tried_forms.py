@@ -21,7 +21,6 @@ TRIED: list[tuple[str, str, dict[str, Any], bool, list[str]]] = [
         True,
         [
             "The answer is M.Sc. graduates.",
-            "It is M.Sc. graduates.",
             "Answer: M.Sc. graduates",
             "The city with the highest value is M.Sc. graduates.",
         ],
@@ -58,7 +57,6 @@ TRIED: list[tuple[str, str, dict[str, Any], bool, list[str]]] = [
         False,
         [
             "If it is red, it is a dog.",
-            "If it is red, there is a dog.",
             "B is the least likely",
             "The worst answer is B",
             "B or something else",
