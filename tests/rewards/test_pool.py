@@ -125,16 +125,16 @@ def test_no_honest_sample_is_lost_to_kills_from_outside(kills: int) -> None:
     pool = hostile_pool(processes=2, time_limit_s=60.0)  # the machine is busy with starting processes
     sample = Sample("s", RESPONSE, "brief", {"reward": "hostile"})
     sum_of = [Sample("s", f"<think>x</think><answer>x+{i}</answer>", f"{i}+x", {"reward": "math"}) for i in range(40)]
-    draw, killed, futures = random.Random(1), 0, []
+    draw, killed, results = random.Random(1), 0, []
     while killed < kills:
-        futures += [pool.submit(one) for one in (*[sample] * 40, *sum_of)]
+        futures = [pool.submit(one) for one in (*[sample] * 40, *sum_of)]
         while killed < kills and not all(future.done() for future in futures[-20:]):
             time.sleep(draw.uniform(0.0, 2.0))
             with contextlib.suppress(psutil.NoSuchProcess):
                 if processes := scoring_processes():
                     draw.choice(processes).kill()
                     killed += 1
-    results = [future.result(120) for future in futures]
+        results += [future.result(300) for future in futures]  # a pool that has given up raises
     pool.close()
     print(f"{killed} kills, {len(results)} samples, {sum(result['error'] for result in results):.0f} lost")
     assert [result["reason"] for result in results if result["acc"] != 1.0] == []
