@@ -47,7 +47,8 @@ class Shares:
         """Each share of so many rows, rounded down or up: up for those that are the most behind."""
         counts = Counter({kind: int(size * share) for kind, share in self._shares.items()})
         rows = size + self.taken.total()
-        ahead = sorted(counts, key=lambda kind: self.taken[kind] + counts[kind] - rows * self._shares[kind])
+        cut = [kind for kind, share in self._shares.items() if counts[kind] != size * share]
+        ahead = sorted(cut, key=lambda kind: self.taken[kind] + counts[kind] - rows * self._shares[kind])
         return counts + Counter(ahead[: size - counts.total()])
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from datasets import Dataset
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from torchdata.stateful_dataloader import StatefulDataLoader
@@ -24,6 +24,7 @@ WEIGHTS = {"iou": 2.0, "math": 1.0, "chart": 1.0}
     weights=st.dictionaries(st.sampled_from("abcdefg"), st.floats(0.001, 1000), min_size=1),
     sizes=st.lists(st.integers(1, 300), min_size=1, max_size=40),
 )
+@example(weights={"a": 5.0, "b": 3.0, "c": 2.0}, sizes=[1, 1, 1, 2])  # a is behind, and its share of 2 is whole
 def test_a_share_is_never_a_row_off_in_a_batch_nor_far_off_in_all(weights: dict[str, float], sizes: list[int]) -> None:
     shares, total = Shares(weights), sum(weights.values())
     for size in sizes:
